@@ -1,0 +1,206 @@
+"""Every error ohmesh raises, in one tree.
+
+    OhmeshError
+    |-- UsageError               the caller asked for something that cannot be
+    |   |-- InvalidArgument          a value has the wrong type, range or form
+    |   |-- PayloadTooLarge          arguments or result above the limit of one task
+    |   |-- UnknownTask              no task of that id is known here
+    |   |-- UnknownKind              no agent of that kind was ever seen
+    |   `-- AgentDefinitionError     an @agent function or worker module cannot be used
+    |-- EngineError                the servers below us
+    |   |-- EngineUnavailable        not reachable now; nothing is known to have happened
+    |   |-- AppendUnresolved         the append may or may not have landed
+    |   |-- SequenceConflict         the log does not end where the writer expected
+    |   |-- RevisionConflict         the key is not at the revision the writer expected
+    |   |-- NotAuthorised            the engine refused our credentials
+    |   |-- EngineInUse              another process owns this data directory
+    |   `-- EngineFailed             the engine did not start, or answered nonsense
+    |-- MeshError                  the mesh itself
+    |   |-- MeshUnreachable          no dispatcher answered in time
+    |   |-- Backpressure             full; try again after `retry_after_ms` (HTTP 429)
+    |   |-- SubmissionTooOld         a retry older than the horizon of deduplication
+    |   |-- Fenced                   this process has been replaced by a newer one
+    |   `-- LogCorrupt               a frame of the log does not follow its predecessor
+    |-- TaskError                  a task ended without a value
+    |   |-- TaskFailed               its last attempt raised; dead-lettered
+    |   |-- TaskTimedOut             its last attempt ran past its timeout; dead-lettered
+    |   |-- TaskCancelled            somebody cancelled it
+    |   `-- ResultTimeout            it has not ended yet; waiting was given up
+    `-- HandlerError               raised by user code to say how its failure is to be treated
+        |-- Permanent                do not retry
+        `-- RetryLater               retry, not before `delay_ms`
+
+A message says what happened, with the values, and what to do next; `code` is the same in Python, REST and CLI.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class OhmeshError(Exception):
+    """Root of the tree. `hint` says what to do next; it is part of the printed message."""
+
+    code: ClassVar[str] = "error"
+    http_status: ClassVar[int] = 500
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}" if self.hint else self.message
+
+
+class UsageError(OhmeshError):
+    code = "usage"
+    http_status = 400
+
+
+class InvalidArgument(UsageError):
+    code = "invalid_argument"
+
+
+class PayloadTooLarge(UsageError):
+    code = "payload_too_large"
+    http_status = 413
+
+
+class UnknownTask(UsageError):
+    code = "unknown_task"
+    http_status = 404
+
+
+class UnknownKind(UsageError):
+    code = "unknown_kind"
+    http_status = 404
+
+
+class AgentDefinitionError(UsageError):
+    code = "agent_definition"
+
+
+class EngineError(OhmeshError):
+    code = "engine"
+    http_status = 503
+
+
+class EngineUnavailable(EngineError):
+    code = "engine_unavailable"
+    retryable = True
+
+
+class AppendUnresolved(EngineError):
+    code = "append_unresolved"
+    retryable = True
+
+
+class SequenceConflict(EngineError):
+    """The log ends at `last`, not at `expected`. `last` is -1 where the engine did not say."""
+
+    code = "sequence_conflict"
+
+    def __init__(self, message: str, *, expected: int, last: int = -1, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.expected = expected
+        self.last = last
+
+
+class RevisionConflict(EngineError):
+    code = "revision_conflict"
+
+
+class NotAuthorised(EngineError):
+    code = "not_authorised"
+    http_status = 401
+
+
+class EngineInUse(EngineError):
+    code = "engine_in_use"
+
+
+class EngineFailed(EngineError):
+    code = "engine_failed"
+
+
+class MeshError(OhmeshError):
+    code = "mesh"
+    http_status = 503
+
+
+class MeshUnreachable(MeshError):
+    code = "mesh_unreachable"
+    retryable = True
+
+
+class Backpressure(MeshError):
+    code = "backpressure"
+    http_status = 429
+    retryable = True
+
+    def __init__(self, message: str, *, retry_after_ms: int, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after_ms = retry_after_ms
+
+
+class SubmissionTooOld(MeshError):
+    code = "submission_too_old"
+    http_status = 409
+
+
+class Fenced(MeshError):
+    code = "fenced"
+
+
+class LogCorrupt(MeshError):
+    code = "log_corrupt"
+
+
+class TaskError(OhmeshError):
+    """Carries the id of the task, so that one handler can treat many."""
+
+    code = "task"
+
+    def __init__(self, message: str, *, task_id: str = "", traceback: str = "", hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.task_id = task_id
+        self.traceback = traceback
+
+
+class TaskFailed(TaskError):
+    code = "task_failed"
+
+
+class TaskTimedOut(TaskError):
+    code = "task_timed_out"
+    http_status = 504
+
+
+class TaskCancelled(TaskError):
+    code = "task_cancelled"
+    http_status = 409
+
+
+class ResultTimeout(TaskError):
+    code = "result_timeout"
+    http_status = 504
+    retryable = True
+
+
+class HandlerError(OhmeshError):
+    code = "handler"
+
+
+class Permanent(HandlerError):
+    code = "permanent"
+
+
+class RetryLater(HandlerError):
+    code = "retry_later"
+    retryable = True
+
+    def __init__(self, message: str, *, delay_ms: int, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.delay_ms = delay_ms

@@ -1,0 +1,69 @@
+"""A frame: what travels in one message of the bus.
+
+    [version, sender, term, stamp, [body, body, ...]]     MessagePack
+
+`term` is the sender's term in its role (the epoch of a dispatcher, the incarnation of a host), `stamp` its wall clock
+in milliseconds. A reader refuses a version that it does not know; it never guesses.
+"""
+
+from __future__ import annotations
+
+from typing import Generic, TypeVar
+
+import msgspec
+
+from ohmesh.errors import InvalidArgument
+from ohmesh.model.message import Reply, ToClient, ToDispatcher, ToHost
+
+FRAME_VERSION = 1
+MAX_FRAME_BYTES = 900_000  # a NATS message carries 1 MiB unless its server says otherwise
+
+Body = TypeVar("Body")
+
+
+class Frame(msgspec.Struct, Generic[Body], array_like=True, frozen=True):
+    version: int
+    sender: str
+    term: int
+    stamp: int
+    bodies: list[Body]
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_TO_DISPATCHER = msgspec.msgpack.Decoder(Frame[ToDispatcher])
+_TO_CLIENT = msgspec.msgpack.Decoder(Frame[ToClient])
+_TO_HOST = msgspec.msgpack.Decoder(Frame[ToHost])
+_REPLY = msgspec.msgpack.Decoder(Frame[Reply])
+
+
+def encode_frame(sender: str, term: int, stamp: int, bodies: list[Body]) -> bytes:
+    return _encode(Frame(FRAME_VERSION, sender, term, stamp, bodies))
+
+
+def decode_to_dispatcher(data: bytes) -> Frame[ToDispatcher]:
+    return _decode(_TO_DISPATCHER, data)
+
+
+def decode_to_client(data: bytes) -> Frame[ToClient]:
+    return _decode(_TO_CLIENT, data)
+
+
+def decode_to_host(data: bytes) -> Frame[ToHost]:
+    return _decode(_TO_HOST, data)
+
+
+def decode_reply(data: bytes) -> Frame[Reply]:
+    return _decode(_REPLY, data)
+
+
+def _decode(decoder: msgspec.msgpack.Decoder[Frame[Body]], data: bytes) -> Frame[Body]:
+    try:
+        frame = decoder.decode(data)
+    except msgspec.MsgspecError as error:
+        raise InvalidArgument(f"A frame of {len(data)} bytes cannot be read: {error}.") from error
+    if frame.version != FRAME_VERSION:
+        raise InvalidArgument(
+            f"A frame of version {frame.version} arrived; this process speaks version {FRAME_VERSION}.",
+            hint="Upgrade the older side.",
+        )
+    return frame

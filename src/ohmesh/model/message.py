@@ -1,0 +1,187 @@
+"""Messages between clients, dispatchers and hosts; each is one body of a Frame.
+
+Every message is tagged by a small integer, encoded as a MessagePack array (fields in the order below), and may be
+extended only at its end: a reader ignores fields that it does not know and fills those that are missing from defaults.
+
+    client -> dispatcher    Submit, Watch, Cancel
+    dispatcher -> client    Accepted, Finished, CancelAnswer
+    host -> dispatcher      HostReport, Outcomes
+    dispatcher -> host      Grants, Settled, Revoke, Enquire
+    request -> reply        ListTasks -> TaskPage, ListHosts -> HostPage, Describe -> ShardDescription, Problem
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from ohmesh.model.agent import AgentSpec, Duty, HostView
+from ohmesh.model.task import Grant, Outcome, Submission, TaskResult, TaskView
+
+
+class Submit(Struct, array_like=True, frozen=True, tag=1):
+    """`client` is the name whose subject hears Accepted and Finished. Safe to send again: ids deduplicate."""
+
+    client: str
+    tasks: list[Submission]
+
+
+class Watch(Struct, array_like=True, frozen=True, tag=2):
+    """Tell `client` how these tasks end (at once where they have). Repeated until answered: interest is not durable."""
+
+    client: str
+    task_ids: list[str]
+
+
+class Cancel(Struct, array_like=True, frozen=True, tag=3):
+    client: str
+    task_ids: list[str]
+
+
+class Refusal(Struct, array_like=True, frozen=True):
+    """One submission that was not taken. `code` is that of errors.py; nothing was stored."""
+
+    task_id: str
+    code: str
+    message: str
+    retry_after_ms: int = 0
+
+
+class Accepted(Struct, array_like=True, frozen=True, tag=11):
+    """These tasks are in the log now; the refused ones are not."""
+
+    task_ids: list[str]
+    refused: list[Refusal] = []
+
+
+class Finished(Struct, array_like=True, frozen=True, tag=12):
+    """Also the answer to Watch. `unknown`: ids that this shard does not hold (never seen, or past their retention)."""
+
+    results: list[TaskResult]
+    unknown: list[str] = []
+
+
+class CancelAnswer(Struct, array_like=True, frozen=True, tag=13):
+    """`cancelled` will never start or are being stopped; `too_late` had ended; `unknown` were never here."""
+
+    cancelled: list[str]
+    too_late: list[str] = []
+    unknown: list[str] = []
+
+
+class HostReport(Struct, array_like=True, frozen=True, tag=21):
+    """A heartbeat: who I am, what I can take, what I hold. Sent at an interval, on joining, when asked, on a gap.
+
+    incarnation: the host's start (ms since 1970): a higher one makes every lease of a lower one void.
+    epoch, number: the last Grants frame of this shard that was seen; a lease of a frame up to `number` that is
+        neither in `held` nor in unanswered Outcomes never arrived.
+    held: leases that it runs, or keeps the unanswered outcome of.
+    """
+
+    host: str
+    incarnation: int
+    epoch: int
+    number: int
+    agents: list[AgentSpec]
+    held: list[int]
+    duty: Duty = Duty.READY
+    leaving: bool = False
+    interval_ms: int = 5000
+    pid: int = 0
+    version: str = ""
+    runner_failures: int = 0
+
+
+class Outcomes(Struct, array_like=True, frozen=True, tag=22):
+    """Sent again until Settled names the leases. `slots` are the agents whose width changed since the last report."""
+
+    host: str
+    incarnation: int
+    outcomes: list[Outcome]
+    slots: list[tuple[str, int]] = []
+
+
+class Grants(Struct, array_like=True, frozen=True, tag=31):
+    """`number` counts this epoch's Grants frames to this host from 1; refuse an epoch lower than one seen."""
+
+    shard: int
+    epoch: int
+    number: int
+    grants: list[Grant]
+
+
+class Settled(Struct, array_like=True, frozen=True, tag=32):
+    """The outcomes of these leases are in the log, or will never be (stale): forget them."""
+
+    shard: int
+    epoch: int
+    leases: list[int]
+
+
+class Revoke(Struct, array_like=True, frozen=True, tag=33):
+    """Stop these: cancelled tasks, or leases that a report showed to be void."""
+
+    shard: int
+    epoch: int
+    leases: list[int]
+
+
+class Enquire(Struct, array_like=True, frozen=True, tag=34):
+    """A new dispatcher speaks: report now, and send it every outcome that is not settled."""
+
+    shard: int
+    epoch: int
+
+
+class ListTasks(Struct, array_like=True, frozen=True, tag=41):
+    """Tasks the shard holds, newest first. `after`: the cursor of the page before."""
+
+    task_ids: list[str] = []
+    kind: str = ""
+    state: str = ""
+    limit: int = 100
+    after: str = ""
+
+
+class TaskPage(Struct, array_like=True, frozen=True, tag=42):
+    tasks: list[TaskView]
+    after: str = ""
+    total: int = 0
+
+
+class ListHosts(Struct, array_like=True, frozen=True, tag=43):
+    pass
+
+
+class HostPage(Struct, array_like=True, frozen=True, tag=44):
+    hosts: list[HostView]
+
+
+class Describe(Struct, array_like=True, frozen=True, tag=45):
+    pass
+
+
+class ShardDescription(Struct, array_like=True, frozen=True, tag=46):
+    """One dispatcher's shard in numbers. `depth`: kind -> (queued, running, retrying)."""
+
+    shard: int
+    epoch: int
+    owner: str
+    last_sequence: int
+    depth: dict[str, tuple[int, int, int]]
+    states: dict[str, int]
+    hosts: int
+    lost_tail: str = ""
+
+
+class Problem(Struct, array_like=True, frozen=True, tag=49):
+    """A request that could not be answered; `code` is that of errors.py."""
+
+    code: str
+    message: str
+    retry_after_ms: int = 0
+
+
+ToDispatcher = Submit | Watch | Cancel | HostReport | Outcomes | ListTasks | ListHosts | Describe
+ToClient = Accepted | Finished | CancelAnswer
+ToHost = Grants | Settled | Revoke | Enquire
+Reply = TaskPage | HostPage | ShardDescription | Problem

@@ -1,0 +1,51 @@
+"""Names on the bus and in the engine, for one mesh. The hierarchy of subjects is that of docs/wire.md."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from dataclasses import dataclass
+
+from ohmesh.errors import InvalidArgument
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}\Z")
+
+
+def checked_name(name: str, what: str) -> str:
+    """Return `name` when it may stand in a subject, a key or a file name; raise InvalidArgument otherwise."""
+    if not _NAME.match(name):
+        raise InvalidArgument(
+            f"{name!r} is not a valid {what}.",
+            hint="Use 1 to 64 letters, digits, '-' and '_', the first one a letter or digit.",
+        )
+    return name
+
+
+@dataclass(frozen=True, slots=True)
+class Subjects:
+    mesh: str
+
+    def __post_init__(self) -> None:
+        checked_name(self.mesh, "mesh name")
+
+    def dispatcher(self, shard: int) -> str:
+        return f"mesh.{self.mesh}.d.{shard}"
+
+    def host(self, host: str) -> str:
+        return f"mesh.{self.mesh}.h.{host}"
+
+    def every_host(self) -> str:
+        """Enquire travels here: each host listens to its own subject and to this one."""
+        return f"mesh.{self.mesh}.hosts"
+
+    def client(self, client: str) -> str:
+        return f"mesh.{self.mesh}.c.{client}"
+
+    def log(self, shard: int) -> str:
+        """Name of the shard's log, as the log port takes it."""
+        return f"{self.mesh}-shard-{shard}"
+
+
+def shard_of(kind: str, shards: int) -> int:
+    """The one shard that decides for `kind` (CRC-32, so that every language finds the same)."""
+    return zlib.crc32(kind.encode()) % shards

@@ -1,0 +1,122 @@
+"""The life of a task, in the words that every door uses."""
+
+from __future__ import annotations
+
+from enum import IntEnum, StrEnum
+
+from msgspec import Struct
+
+
+class TaskState(StrEnum):
+    """`submitted` exists at the client only: sent, not yet acknowledged."""
+
+    SUBMITTED = "submitted"
+    QUEUED = "queued"
+    RUNNING = "running"
+    RETRYING = "retrying"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"  # a permanent error: user code said that a retry cannot help
+    DEAD = "dead"  # attempts exhausted by errors or crashes
+    CANCELLED = "cancelled"
+    TIMED_OUT = "timed_out"  # attempts exhausted, the last one by its timeout
+
+
+FINAL_STATES = frozenset(
+    {TaskState.SUCCEEDED, TaskState.FAILED, TaskState.DEAD, TaskState.CANCELLED, TaskState.TIMED_OUT}
+)
+DEAD_LETTER_STATES = frozenset({TaskState.FAILED, TaskState.DEAD, TaskState.TIMED_OUT})
+
+
+class OutcomeStatus(IntEnum):
+    """How one attempt ended, as a host reports it."""
+
+    SUCCEEDED = 0
+    FAILED = 1  # the handler raised; may be retried
+    FAILED_PERMANENTLY = 2  # the handler raised Permanent, or its arguments do not fit it
+    TIMED_OUT = 3  # ran past its timeout; its runner was killed if it did not yield
+    CRASHED = 4  # its runner died under it
+    CANCELLED = 5
+    RETURNED = 6  # never started, or innocent in a killed runner: handed back, no attempt counted
+
+
+class TaskFailure(Struct, array_like=True, frozen=True):
+    """Why an attempt did not succeed. `kind` is the exception's class name, or timeout, crash, lost_worker."""
+
+    kind: str
+    message: str
+    traceback: str = ""
+
+
+class Submission(Struct, array_like=True, frozen=True):
+    """What a client asks for. 0 and "" mean: the kind's default.
+
+    payload: MessagePack of [positional arguments, keyword arguments].
+    created_ms: the client's wall clock at the first try; unchanged when the submission is sent again.
+    due_ms: mesh time before which the task must not start; 0 is now.
+    """
+
+    task_id: str
+    kind: str
+    payload: bytes
+    priority: int = 1
+    created_ms: int = 0
+    due_ms: int = 0
+    timeout_ms: int = 0
+    max_attempts: int = 0
+    requires: tuple[str, ...] = ()
+
+
+class Grant(Struct, array_like=True, frozen=True):
+    """One attempt of one task, leased to one agent. `lease` is unique in its shard for ever."""
+
+    lease: int
+    task_id: str
+    agent: str
+    payload: bytes
+    attempt: int
+    timeout_ms: int
+
+
+class Outcome(Struct, array_like=True, frozen=True):
+    """How the attempt under `lease` ended. `value` is the MessagePack of the result when it succeeded.
+
+    retry_after_ms: the handler's own wish (RetryLater); -1 leaves it to the policy.
+    """
+
+    lease: int
+    task_id: str
+    status: OutcomeStatus
+    value: bytes = b""
+    failure: TaskFailure | None = None
+    started_ms: int = 0
+    ended_ms: int = 0
+    retry_after_ms: int = -1
+
+
+class TaskResult(Struct, array_like=True, frozen=True):
+    """The end of a task, as its submitter hears it."""
+
+    task_id: str
+    state: TaskState
+    value: bytes = b""
+    failure: TaskFailure | None = None
+    attempts: int = 0
+
+
+class TaskView(Struct, frozen=True):
+    """One task as a person asks for it. Times are mesh time in milliseconds since 1970; 0 is not yet."""
+
+    task_id: str
+    kind: str
+    state: TaskState
+    priority: int
+    attempts: int
+    max_attempts: int
+    submitted_ms: int
+    started_ms: int = 0
+    finished_ms: int = 0
+    due_ms: int = 0
+    host: str = ""
+    agent: str = ""
+    failures: tuple[TaskFailure, ...] = ()
+    value: bytes = b""

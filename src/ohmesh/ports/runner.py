@@ -1,0 +1,37 @@
+"""The runner: where user code runs, which is never the process of a role.
+
+For every grant that it takes, a runner reports exactly one outcome, within the grant's timeout and the grace, whatever
+the user code does: return, raise, exit, fork, block for ever, or take its process with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from ohmesh.model.agent import AgentSpec
+from ohmesh.model.task import Grant, Outcome
+
+Report = Callable[[Sequence[Outcome]], None]
+Resize = Callable[[str, int], None]
+
+
+class Runner(Protocol):
+    async def start(self, report: Report, resize: Resize) -> list[AgentSpec]:
+        """Warm up; from now on outcomes go to `report` in the loop. `resize(agent, slots)` says how many grants an
+        agent can hold from now on (its measured duration decides). Returns what it runs: agents with bare names."""
+        ...
+
+    def run(self, grants: Sequence[Grant]) -> None:
+        """Take these; `grant.agent` is the bare name of an agent. Never blocks, never refuses: an unknown agent, or
+        a runner that is stopping, reports RETURNED."""
+        ...
+
+    def cancel(self, leases: Sequence[int]) -> None:
+        """Stop these: unstarted ones at once, async code by cancellation, the rest by killing after the grace.
+        Their outcome is CANCELLED (or what they ended with before); innocents in a killed process are RETURNED."""
+        ...
+
+    async def stop(self, *, grace_s: float) -> None:
+        """Hand back what has not started, wait `grace_s` for the rest, then kill; all outcomes are reported."""
+        ...
