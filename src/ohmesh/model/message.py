@@ -75,6 +75,7 @@ class HostReport(Struct, array_like=True, frozen=True, tag=21):
     epoch, number: the last Grants frame of this shard that was seen; a lease of a frame up to `number` that is
         neither in `held` nor in unanswered Outcomes never arrived.
     held: leases that it runs, or keeps the unanswered outcome of.
+    lease_ms: after a silence of this length its leases are void.
     """
 
     host: str
@@ -85,7 +86,7 @@ class HostReport(Struct, array_like=True, frozen=True, tag=21):
     held: list[int]
     duty: Duty = Duty.READY
     leaving: bool = False
-    interval_ms: int = 5000
+    lease_ms: int = 10_000
     pid: int = 0
     version: str = ""
     runner_failures: int = 0

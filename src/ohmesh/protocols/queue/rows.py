@@ -1,0 +1,170 @@
+"""Rows: everything that can happen to the tasks of a shard, as it stands in the shard's log.
+
+A row is decided once (shard.py) and applied for ever after (task_table.py): by the dispatcher that decided it, by its
+successors when they replay, by the projector. Applying reads nothing but the row and the table, so replay is exact.
+Rows of one kind that were decided together are one row with lists: a frame of a thousand tasks is a few rows.
+Times are mesh time: milliseconds since 1970, never falling from row to row.
+
+A row may only be extended at its end, with a default; a tag is never used again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import msgspec
+from msgspec import Struct
+
+from ohmesh.errors import LogCorrupt
+from ohmesh.model.agent import AgentSpec, Liveness
+from ohmesh.model.task import Submission, TaskFailure, TaskState
+
+LOG_VERSION = 1
+
+
+class EpochStarted(Struct, array_like=True, frozen=True, tag=1):
+    """A dispatcher took the shard over. `lost_tail` says what a power cut took, "" when nothing is missing."""
+
+    epoch: int
+    owner: str
+    at_ms: int
+    lost_tail: str = ""
+
+
+class Submitted(Struct, array_like=True, frozen=True, tag=2):
+    at_ms: int
+    tasks: list[Submission]
+
+
+class Granted(Struct, array_like=True, frozen=True, tag=3):
+    """Leases first_lease, first_lease + 1, ... of these tasks to one agent. Counts an attempt of each.
+
+    timeout_ms: for tasks that do not say themselves."""
+
+    at_ms: int
+    agent: str
+    first_lease: int
+    timeout_ms: int
+    task_ids: list[str]
+
+
+class Succeeded(Struct, array_like=True, frozen=True, tag=4):
+    """Columns: one result for each lease."""
+
+    at_ms: int
+    leases: list[int]
+    values: list[bytes]
+    started_ms: list[int]
+
+
+class Failed(Struct, array_like=True, frozen=True, tag=5):
+    """The attempt failed. `state` is RETRYING (again at `due_ms`) or a final one. `lost`: its host vanished, which
+    is counted apart from the attempts, because the task is hardly to blame."""
+
+    at_ms: int
+    lease: int
+    failure: TaskFailure
+    state: TaskState
+    due_ms: int = 0
+    started_ms: int = 0
+    lost: bool = False
+
+
+class Returned(Struct, array_like=True, frozen=True, tag=6):
+    """Handed back unstarted, or innocent: the attempt is not counted and the task keeps its place."""
+
+    at_ms: int
+    leases: list[int]
+    reason: str
+
+
+class Cancelled(Struct, array_like=True, frozen=True, tag=7):
+    """Final at once; the lease of a running one lives on until its host lets go (Released)."""
+
+    at_ms: int
+    task_ids: list[str]
+
+
+class Released(Struct, array_like=True, frozen=True, tag=8):
+    """The host let go of leases whose tasks had ended already."""
+
+    leases: list[int]
+
+
+class HostChanged(Struct, array_like=True, frozen=True, tag=9):
+    at_ms: int
+    host: str
+    incarnation: int
+    liveness: Liveness
+    agents: list[AgentSpec]
+    pid: int = 0
+    version: str = ""
+
+
+class Forgotten(Struct, array_like=True, frozen=True, tag=10):
+    """The `count` tasks that ended longest ago are no longer held here; the ledger keeps their history."""
+
+    count: int
+
+
+class SnapshotTaken(Struct, array_like=True, frozen=True, tag=11):
+    """Blob `key` holds the table as it was after the frame at `sequence`. A snapshot exists once this row does."""
+
+    at_ms: int
+    key: str
+    sequence: int
+
+
+Row = (
+    EpochStarted
+    | Submitted
+    | Granted
+    | Succeeded
+    | Failed
+    | Returned
+    | Cancelled
+    | Released
+    | HostChanged
+    | Forgotten
+    | SnapshotTaken
+)
+
+
+class LogFrame(Struct, array_like=True, frozen=True):
+    """One entry of the log. `previous` is the digest of the entry before it (b"" in the first one of a log)."""
+
+    version: int
+    epoch: int
+    frame_id: int
+    previous: bytes
+    rows: list[Row]
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(LogFrame)
+
+
+def encode_log_frame(frame: LogFrame) -> bytes:
+    return _encoder.encode(frame)
+
+
+def decode_log_frame(data: bytes, sequence: int) -> LogFrame:
+    """Read one entry; LogCorrupt names the sequence when it is not one of ours."""
+    try:
+        frame = _decoder.decode(data)
+    except msgspec.MsgspecError as error:
+        raise LogCorrupt(
+            f"Entry {sequence} of the log cannot be read: {error}.",
+            hint="Restore the data directory from a backup, or start the mesh with a new one.",
+        ) from error
+    if frame.version != LOG_VERSION:
+        raise LogCorrupt(
+            f"Entry {sequence} of the log has version {frame.version}, this process reads {LOG_VERSION}.",
+            hint="Start the newer version of ohmesh again.",
+        )
+    return frame
+
+
+def digest(data: bytes) -> bytes:
+    """What the next frame carries as `previous`: 128 bits of BLAKE2b."""
+    return hashlib.blake2b(data, digest_size=16).digest()

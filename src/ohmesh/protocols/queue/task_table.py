@@ -1,0 +1,295 @@
+"""The task table: what the log says is true. It changes by rows and by nothing else.
+
+Applying a row never decides, reads no clock and calls no policy, so the same rows give the same table wherever they
+are replayed. A row that does not fit the table (a lease that is not live, a task that exists already) can only come
+from a bug or a damaged log and raises LogCorrupt with the story of the task.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable, Iterable
+
+from msgspec import Struct
+
+from ohmesh.errors import LogCorrupt
+from ohmesh.model.agent import AgentSpec, Liveness
+from ohmesh.model.task import FINAL_STATES, Submission, TaskFailure, TaskResult, TaskState, TaskView
+from ohmesh.protocols.queue import rows as r
+
+MAX_FAILURES_KEPT = 10
+
+
+class Task(Struct, array_like=True):
+    """One task as the shard holds it. `order` rises with submission; `lease` is 0 unless an agent holds it now."""
+
+    submission: Submission
+    order: int
+    submitted_ms: int
+    state: TaskState = TaskState.QUEUED
+    attempts: int = 0
+    losses: int = 0
+    lease: int = 0
+    agent: str = ""
+    granted_ms: int = 0
+    timeout_ms: int = 0
+    started_ms: int = 0
+    finished_ms: int = 0
+    due_ms: int = 0
+    value: bytes = b""
+    failures: list[TaskFailure] = []
+
+    @property
+    def task_id(self) -> str:
+        return self.submission.task_id
+
+
+class HostRecord(Struct, array_like=True):
+    """What the log knows of a host: its last start, what it runs, and when that changed."""
+
+    host: str
+    incarnation: int
+    liveness: Liveness
+    agents: list[AgentSpec]
+    changed_ms: int
+    pid: int = 0
+    version: str = ""
+
+
+class Depth(Struct, array_like=True):
+    """Tasks of one kind that have not ended."""
+
+    queued: int = 0
+    running: int = 0
+    retrying: int = 0
+
+    def total(self) -> int:
+        return self.queued + self.running + self.retrying
+
+
+class TaskTable:
+    """All tasks of a shard, live and ended, with the leases and hosts. Public attributes are for reading."""
+
+    def __init__(self) -> None:
+        self.epoch = 0
+        self.owner = ""
+        self.time_ms = 0
+        self.next_order = 1
+        self.next_lease = 1
+        self.tasks: dict[str, Task] = {}
+        self.leases: dict[int, Task] = {}
+        self.finished: deque[Task] = deque()
+        self.hosts: dict[str, HostRecord] = {}
+        self.depth: dict[str, Depth] = {}
+        self.ended: Counter[TaskState] = Counter()
+        self.snapshot: r.SnapshotTaken | None = None
+        self.lost_tail = ""
+        self._apply: dict[type, Callable[..., None]] = {
+            r.EpochStarted: self._epoch_started,
+            r.Submitted: self._submitted,
+            r.Granted: self._granted,
+            r.Succeeded: self._succeeded,
+            r.Failed: self._failed,
+            r.Returned: self._returned,
+            r.Cancelled: self._cancelled,
+            r.Released: self._released,
+            r.HostChanged: self._host_changed,
+            r.Forgotten: self._forgotten,
+            r.SnapshotTaken: self._snapshot_taken,
+        }
+
+    def apply(self, row: r.Row) -> None:
+        self._apply[type(row)](row)
+
+    def apply_all(self, rows: Iterable[r.Row]) -> None:
+        for row in rows:
+            self._apply[type(row)](row)
+
+    def _epoch_started(self, row: r.EpochStarted) -> None:
+        if row.epoch <= self.epoch:
+            raise LogCorrupt(f"Epoch {row.epoch} was started after epoch {self.epoch}.")
+        self.epoch = row.epoch
+        self.owner = row.owner
+        self.lost_tail = row.lost_tail or self.lost_tail
+        self.time_ms = row.at_ms
+
+    def _submitted(self, row: r.Submitted) -> None:
+        self.time_ms = at_ms = row.at_ms
+        order = self.next_order
+        tasks = self.tasks
+        for submission in row.tasks:
+            if submission.task_id in tasks:
+                raise LogCorrupt(f"Task {submission.task_id} was submitted twice.")
+            tasks[submission.task_id] = Task(submission, order, at_ms, due_ms=submission.due_ms)
+            self._depth(submission.kind).queued += 1
+            order += 1
+        self.next_order = order
+
+    def _granted(self, row: r.Granted) -> None:
+        self.time_ms = at_ms = row.at_ms
+        lease = row.first_lease
+        if lease < self.next_lease:
+            raise LogCorrupt(f"Lease {lease} was granted again; the next one is {self.next_lease}.")
+        for task_id in row.task_ids:
+            task = self._task(task_id)
+            if task.lease or task.state in FINAL_STATES:
+                raise LogCorrupt(f"{self._story(task)} was granted although it was not waiting.")
+            depth = self.depth[task.submission.kind]
+            if task.state is TaskState.QUEUED:
+                depth.queued -= 1
+            else:
+                depth.retrying -= 1
+            depth.running += 1
+            task.state = TaskState.RUNNING
+            task.attempts += 1
+            task.lease = lease
+            task.agent = row.agent
+            task.granted_ms = at_ms
+            task.timeout_ms = task.submission.timeout_ms or row.timeout_ms
+            self.leases[lease] = task
+            lease += 1
+        self.next_lease = lease
+
+    def _succeeded(self, row: r.Succeeded) -> None:
+        self.time_ms = at_ms = row.at_ms
+        finished = self.finished
+        for lease, value, started_ms in zip(row.leases, row.values, row.started_ms, strict=True):
+            task = self._end_lease(lease)
+            submission = task.submission
+            task.state = TaskState.SUCCEEDED
+            task.value = value
+            task.started_ms = started_ms
+            task.finished_ms = at_ms
+            # A task that succeeded never runs again: its payload is let go, its name and kind stay.
+            task.submission = Submission(
+                submission.task_id, submission.kind, b"", submission.priority, submission.created_ms
+            )
+            finished.append(task)
+            self.depth[submission.kind].running -= 1
+        self.ended[TaskState.SUCCEEDED] += len(row.leases)
+
+    def _failed(self, row: r.Failed) -> None:
+        self.time_ms = row.at_ms
+        task = self._end_lease(row.lease)
+        if len(task.failures) >= MAX_FAILURES_KEPT:
+            del task.failures[0]
+        task.failures = [*task.failures, row.failure]
+        task.started_ms = row.started_ms or task.started_ms
+        if row.lost:
+            task.attempts -= 1
+            task.losses += 1
+        depth = self.depth[task.submission.kind]
+        depth.running -= 1
+        if row.state is TaskState.RETRYING:
+            depth.retrying += 1
+            task.state = TaskState.RETRYING
+            task.due_ms = row.due_ms
+        else:
+            self._end(task, row.state, row.at_ms)
+
+    def _returned(self, row: r.Returned) -> None:
+        self.time_ms = row.at_ms
+        for lease in row.leases:
+            task = self._end_lease(lease)
+            task.attempts -= 1
+            task.state = TaskState.QUEUED
+            depth = self.depth[task.submission.kind]
+            depth.running -= 1
+            depth.queued += 1
+
+    def _cancelled(self, row: r.Cancelled) -> None:
+        self.time_ms = row.at_ms
+        for task_id in row.task_ids:
+            task = self._task(task_id)
+            if task.state in FINAL_STATES:
+                raise LogCorrupt(f"{self._story(task)} was cancelled after its end.")
+            depth = self.depth[task.submission.kind]
+            if task.state is TaskState.QUEUED:
+                depth.queued -= 1
+            elif task.state is TaskState.RETRYING:
+                depth.retrying -= 1
+            else:
+                depth.running -= 1
+            self._end(task, TaskState.CANCELLED, row.at_ms)
+
+    def _released(self, row: r.Released) -> None:
+        for lease in row.leases:
+            task = self._end_lease(lease)
+            if task.state not in FINAL_STATES:
+                raise LogCorrupt(f"{self._story(task)} lost its lease {lease} while it was not ended.")
+
+    def _host_changed(self, row: r.HostChanged) -> None:
+        self.time_ms = row.at_ms
+        self.hosts[row.host] = HostRecord(
+            row.host, row.incarnation, row.liveness, row.agents, row.at_ms, row.pid, row.version
+        )
+        if row.liveness is Liveness.LEFT and not row.agents:
+            del self.hosts[row.host]
+
+    def _forgotten(self, row: r.Forgotten) -> None:
+        for _ in range(row.count):
+            task = self.finished.popleft()
+            self.tasks.pop(task.submission.task_id)
+
+    def _snapshot_taken(self, row: r.SnapshotTaken) -> None:
+        self.time_ms = row.at_ms
+        self.snapshot = row
+
+    def _end(self, task: Task, state: TaskState, at_ms: int) -> None:
+        task.state = state
+        task.finished_ms = at_ms
+        self.finished.append(task)
+        self.ended[state] += 1
+
+    def _end_lease(self, lease: int) -> Task:
+        task = self.leases.pop(lease, None)
+        if task is None:
+            raise LogCorrupt(f"Lease {lease} ended, but it is not live.")
+        task.lease = 0
+        return task
+
+    def _task(self, task_id: str) -> Task:
+        task = self.tasks.get(task_id)
+        if task is None:
+            raise LogCorrupt(f"A row speaks of task {task_id}, which is not in the table.")
+        return task
+
+    def _depth(self, kind: str) -> Depth:
+        depth = self.depth.get(kind)
+        if depth is None:
+            depth = self.depth[kind] = Depth()
+        return depth
+
+    @staticmethod
+    def _story(task: Task) -> str:
+        return (
+            f"Task {task.task_id} ({task.state}, attempts {task.attempts}, losses {task.losses}, "
+            f"lease {task.lease}, agent {task.agent or 'none'})"
+        )
+
+
+def view(task: Task, default_max_attempts: int = 0) -> TaskView:
+    """The task as a person asks for it."""
+    submission = task.submission
+    return TaskView(
+        task_id=submission.task_id,
+        kind=submission.kind,
+        state=task.state,
+        priority=submission.priority,
+        attempts=task.attempts + task.losses,
+        max_attempts=submission.max_attempts or default_max_attempts,
+        submitted_ms=task.submitted_ms,
+        started_ms=task.started_ms or (task.granted_ms if task.lease else 0),
+        finished_ms=task.finished_ms,
+        due_ms=task.due_ms,
+        host=task.agent.rpartition("/")[0],
+        agent=task.agent,
+        failures=tuple(task.failures),
+        value=task.value,
+    )
+
+
+def result(task: Task) -> TaskResult:
+    """How it ended, as its submitter hears it."""
+    failure = task.failures[-1] if task.failures and task.state is not TaskState.SUCCEEDED else None
+    return TaskResult(task.submission.task_id, task.state, task.value, failure, task.attempts + task.losses)
