@@ -1,0 +1,29 @@
+"""Waiting for a fact: the condition is looked at until it holds, and after a deadline the test fails and says what
+it waited for. The only place where tests sleep."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+STEP_S = 0.01
+
+
+def wait_until(condition: Callable[[], object], *, what: str, timeout_s: float = 20.0) -> None:
+    """Return when `condition()` is true; other threads and processes go on meanwhile."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {timeout_s} s: {what}")
+        time.sleep(STEP_S)
+
+
+async def eventually(condition: Callable[[], object], *, what: str, timeout_s: float = 20.0) -> None:
+    """Return when `condition()` is true; other tasks of the loop go on meanwhile (in virtual time too)."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + timeout_s
+    while not condition():
+        if loop.time() > deadline:
+            raise AssertionError(f"not within {timeout_s} s: {what}")
+        await asyncio.sleep(STEP_S)
