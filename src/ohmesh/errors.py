@@ -28,6 +28,8 @@
     |   `-- ResultTimeout            it has not ended yet; waiting was given up
     `-- HandlerError               raised by user code to say how its failure is to be treated
         |-- Permanent                do not retry
+        |   |-- ArgumentsRefused         they do not fit the handler's signature or types
+        |   `-- ResultRefused            what the handler returned cannot be stored
         `-- RetryLater               retry, not before `delay_ms`
 
 A message says what happened, with the values, and what to do next; `code` is the same in Python, REST and CLI.
@@ -195,6 +197,14 @@ class HandlerError(OhmeshError):
 
 class Permanent(HandlerError):
     code = "permanent"
+
+
+class ArgumentsRefused(Permanent):
+    code = "arguments_refused"
+
+
+class ResultRefused(Permanent):
+    code = "result_refused"
 
 
 class RetryLater(HandlerError):

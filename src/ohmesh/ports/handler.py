@@ -1,0 +1,36 @@
+"""The handler: one agent's code as a runner process sees it, after it was loaded there.
+
+Runners and handlers do not import each other. A runner's child process is told the import path of a `LoadHandlers`
+(`module:function`) and calls it with the targets that it was given; only that process ever imports user code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Protocol
+
+from ohmesh.model.agent import AgentSpec
+
+
+class Handler(Protocol):
+    """Payloads and values are MessagePack: [positional, keyword] in, the result out."""
+
+    @property
+    def spec(self) -> AgentSpec:
+        """What is announced. `spec.slots` is how many calls may run at once on one host; 0 is the runner's default."""
+        ...
+
+    @property
+    def is_async(self) -> bool: ...
+
+    def invoke(self, payload: bytes) -> bytes:
+        """Decode, check, call, encode. Raises Permanent where a retry cannot help, else what the code raises."""
+        ...
+
+    def invoke_async(self, payload: bytes) -> Coroutine[object, None, bytes]:
+        """The same for a handler that `is_async`."""
+        ...
+
+
+LoadOptions = Mapping[str, Sequence[str]]
+LoadHandlers = Callable[[Sequence[str], LoadOptions], Sequence[Handler]]
