@@ -26,6 +26,11 @@
     |   |-- TaskTimedOut             its last attempt ran past its timeout; dead-lettered
     |   |-- TaskCancelled            somebody cancelled it
     |   `-- ResultTimeout            it has not ended yet; waiting was given up
+    |-- SimulationError            a simulated run cannot go on, or broke a promise
+    |   |-- SimulationStuck            nothing is ready and no timer is set: a deadlock
+    |   |-- SimulationTooLong          past its bound of virtual time or of steps
+    |   |-- SimulationEscape           real I/O, a thread or a process was asked for
+    |   `-- PromiseBroken              a checker found a task lost or committed twice
     `-- HandlerError               raised by user code to say how its failure is to be treated
         |-- Permanent                do not retry
         |   |-- ArgumentsRefused         they do not fit the handler's signature or types
@@ -189,6 +194,26 @@ class ResultTimeout(TaskError):
     code = "result_timeout"
     http_status = 504
     retryable = True
+
+
+class SimulationError(OhmeshError):
+    code = "simulation"
+
+
+class SimulationStuck(SimulationError):
+    code = "simulation_stuck"
+
+
+class SimulationTooLong(SimulationError):
+    code = "simulation_too_long"
+
+
+class SimulationEscape(SimulationError):
+    code = "simulation_escape"
+
+
+class PromiseBroken(SimulationError):
+    code = "promise_broken"
 
 
 class HandlerError(OhmeshError):
