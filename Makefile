@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 STAMP := $(VENV)/.set-up
 PINS := requirements/build.txt requirements/base.txt requirements/dev.txt
 
@@ -46,7 +46,7 @@ lint: $(STAMP)
 	@$(BIN)/ruff format --check .
 
 types: $(STAMP)
-	@$(BIN)/python -m mypy src tests benchmarks examples requirements
+	@$(BIN)/python -m mypy src tests $(wildcard benchmarks examples) requirements
 
 layers: $(STAMP)
 	@$(BIN)/lint-imports --no-logo

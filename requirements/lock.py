@@ -23,7 +23,7 @@ import tomllib
 from collections.abc import Iterable
 from pathlib import Path
 
-from pip._internal.commands import create_command
+from pip._internal.commands.download import DownloadCommand
 from pip._internal.index.collector import parse_links
 from pip._internal.models.link import Link
 
@@ -44,10 +44,10 @@ def main() -> None:
     build_pins = keep(everything, resolve(groups["build"], constraints=pinned))
     dev_pins = [pin for pin in everything if pin not in base_pins]
     markers = conditions([*base, *groups["build"], *groups["dev"]])
-    files = list_files(everything)
-    write("build.txt", "what builds from source need", [], build_pins, files, markers)
-    write("base.txt", "what a user gets", [], base_pins, files, markers)
-    write("dev.txt", "what the tests and checks add", ["-r base.txt"], dev_pins, files, markers)
+    lines = {pin: requirement(pin, links, markers) for pin, links in list_files(everything).items()}
+    write("build.txt", "what builds from source need", [lines[pin] for pin in build_pins])
+    write("base.txt", "what a user gets", [lines[pin] for pin in base_pins])
+    write("dev.txt", "what the tests and checks add", ["-r base.txt", *(lines[pin] for pin in dev_pins)])
 
 
 def resolve(wanted: list[str], *, constraints: Iterable[str] = ()) -> list[Pin]:
@@ -79,11 +79,11 @@ def conditions(wanted: list[str]) -> dict[str, str]:
     return found
 
 
-def list_files(pins: list[Pin]) -> dict[str, list[Link]]:
+def list_files(pins: list[Pin]) -> dict[Pin, list[Link]]:
     """Every file the index offers for the pinned versions; one request for each name."""
-    command = create_command("download")
+    command = DownloadCommand("download", "list the files of the pinned versions")
     options, _ = command.parse_args(["unused"])
-    found: dict[str, list[Link]] = {}
+    found: dict[Pin, list[Link]] = {}
     with command.main_context():
         session = command.get_default_session(options)
         collector = command._build_package_finder(options, session)._link_collector
@@ -99,22 +99,24 @@ def list_files(pins: list[Pin]) -> dict[str, list[Link]]:
             for source in [*sources.find_links, *sources.index_urls]:
                 if source is not None:
                     list(source.page_candidates())
-            found[name] = [link for link in links if is_version(link.filename, version)]
+            found[name, version] = [link for link in links if is_version(link.filename, version)]
     return found
 
 
-def write(
-    file: str, purpose: str, head: list[str], pins: list[Pin], files: dict[str, list[Link]], markers: dict[str, str]
-) -> None:
-    lines = [f"# {purpose}; written by `make lock`", *head]
-    for name, version in pins:
-        marker = markers.get(canonical(name))
-        hashes = wanted_hashes(files[name])
-        if not hashes:
-            raise SystemExit(f"no installable file of {name} {version} with a SHA-256 was found")
-        lines.append(f"{canonical(name)}=={version}" + (f" ; {marker}" if marker else "") + " \\")
-        lines.append(" \\\n".join(f"    --hash=sha256:{digest}" for digest in hashes))
-    (HERE / file).write_text("\n".join(lines) + "\n")
+def requirement(pin: Pin, links: list[Link], markers: dict[str, str]) -> str:
+    """One entry of a requirements file: name, version, condition, hashes."""
+    name, version = canonical(pin[0]), pin[1]
+    hashes = wanted_hashes(links)
+    if not hashes:
+        raise SystemExit(f"no installable file of {name} {version} with a SHA-256 was found")
+    condition = f" ; {markers[name]}" if name in markers else ""
+    return " \\\n".join(
+        [f"{name}=={version}{condition}", *(f"    --hash=sha256:{digest}" for digest in hashes)]
+    )
+
+
+def write(file: str, purpose: str, entries: list[str]) -> None:
+    (HERE / file).write_text("\n".join([f"# {purpose}; written by `make lock`", *entries]) + "\n")
 
 
 def wanted_hashes(links: list[Link]) -> list[str]:
@@ -129,7 +131,7 @@ def wanted_hashes(links: list[Link]) -> list[str]:
 
 def is_wanted(wheel: str) -> bool:
     *_, python, abi, platforms = wheel.removesuffix(".whl").split("-")
-    fits = python in PYTHONS and not re.fullmatch(r"cp3\d+t", abi) or abi == "abi3"
+    fits = (python in PYTHONS and not re.fullmatch(r"cp3\d+t", abi)) or abi == "abi3"
     return fits and any(PLATFORMS.fullmatch(platform) for platform in platforms.split("."))
 
 
