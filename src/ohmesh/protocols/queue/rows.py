@@ -102,7 +102,8 @@ class HostChanged(Struct, array_like=True, frozen=True, tag=9):
 
 
 class Forgotten(Struct, array_like=True, frozen=True, tag=10):
-    """The `count` tasks that ended longest ago are no longer held here; the ledger keeps their history."""
+    """The `count` tasks that ended longest ago are no longer held here; the ledger keeps their history. Their ids
+    are remembered until HorizonMoved, so that a late retry of their submission is not run again."""
 
     count: int
 
@@ -113,6 +114,13 @@ class SnapshotTaken(Struct, array_like=True, frozen=True, tag=11):
     at_ms: int
     key: str
     sequence: int
+
+
+class HorizonMoved(Struct, array_like=True, frozen=True, tag=12):
+    """The `count` ids that were forgotten longest ago are not remembered any more. A submission that was made before
+    the last of those tasks ended is refused from now on: it may be a retry of one of them."""
+
+    count: int
 
 
 Row = (
@@ -127,6 +135,7 @@ Row = (
     | HostChanged
     | Forgotten
     | SnapshotTaken
+    | HorizonMoved
 )
 
 

@@ -30,6 +30,8 @@ class _Snapshot(Struct, array_like=True):
     next_lease: int
     tasks: list[Task]
     finished: list[str]
+    forgotten: list[tuple[str, int]]
+    horizon_ms: int
     hosts: list[HostRecord]
     ended: dict[TaskState, int]
     snapshot: SnapshotTaken | None
@@ -54,6 +56,8 @@ def encode_snapshot(table: TaskTable, sequence: int, previous: bytes) -> bytes:
             table.next_lease,
             list(table.tasks.values()),
             [task.task_id for task in table.finished],
+            list(table.forgotten),
+            table.horizon_ms,
             list(table.hosts.values()),
             dict(table.ended),
             table.snapshot,
@@ -83,6 +87,9 @@ def _restore(snapshot: _Snapshot) -> TaskTable:
     table.tasks = {task.task_id: task for task in snapshot.tasks}
     table.leases = {task.lease: task for task in snapshot.tasks if task.lease}
     table.finished = deque(table.tasks[task_id] for task_id in snapshot.finished)
+    table.forgotten = deque(snapshot.forgotten)
+    table.forgotten_ids = {task_id for task_id, _ in snapshot.forgotten}
+    table.horizon_ms = snapshot.horizon_ms
     table.hosts = {host.host: host for host in snapshot.hosts}
     table.ended = Counter(snapshot.ended)
     table.snapshot = snapshot.snapshot

@@ -79,6 +79,9 @@ class TaskTable:
         self.tasks: dict[str, Task] = {}
         self.leases: dict[int, Task] = {}
         self.finished: deque[Task] = deque()
+        self.forgotten: deque[tuple[str, int]] = deque()
+        self.forgotten_ids: set[str] = set()
+        self.horizon_ms = 0
         self.hosts: dict[str, HostRecord] = {}
         self.depth: dict[str, Depth] = {}
         self.ended: Counter[TaskState] = Counter()
@@ -96,6 +99,7 @@ class TaskTable:
             r.HostChanged: self._host_changed,
             r.Forgotten: self._forgotten,
             r.SnapshotTaken: self._snapshot_taken,
+            r.HorizonMoved: self._horizon_moved,
         }
 
     def apply(self, row: r.Row) -> None:
@@ -229,7 +233,16 @@ class TaskTable:
     def _forgotten(self, row: r.Forgotten) -> None:
         for _ in range(row.count):
             task = self.finished.popleft()
-            self.tasks.pop(task.submission.task_id)
+            task_id = task.submission.task_id
+            del self.tasks[task_id]
+            self.forgotten.append((task_id, task.finished_ms))
+            self.forgotten_ids.add(task_id)
+
+    def _horizon_moved(self, row: r.HorizonMoved) -> None:
+        for _ in range(row.count):
+            task_id, finished_ms = self.forgotten.popleft()
+            self.forgotten_ids.discard(task_id)
+            self.horizon_ms = max(self.horizon_ms, finished_ms)
 
     def _snapshot_taken(self, row: r.SnapshotTaken) -> None:
         self.time_ms = row.at_ms

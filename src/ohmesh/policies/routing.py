@@ -1,0 +1,8 @@
+"""How many of the waiting tasks one agent takes when several could: an even share, never more than it can hold."""
+
+from __future__ import annotations
+
+
+def fair_share(waiting: int, free: int, candidates: int) -> int:
+    """Tasks for one of `candidates` agents with `free` slots when `waiting` tasks are to be given out; at least one."""
+    return max(1, min(free, -(-waiting // max(1, candidates))))

@@ -1,0 +1,129 @@
+"""The hosts of a shard and the slots of their agents, as the dispatcher of this epoch knows them.
+
+A slot is taken by a live lease and by nothing else: what is free is the width less the leases, so no counter can leak.
+All of it is volatile: a new epoch starts with the leases of the table, the widths come with the first report, and only
+a host that reported in this epoch is granted anything.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from ohmesh.model.agent import AgentSpec, Duty
+from ohmesh.protocols.queue.task_table import Task
+
+
+@dataclass(slots=True, eq=False)
+class AgentSlots:
+    """One agent. `leases`: lease -> number of the Grants frame it went out in (0: an earlier epoch)."""
+
+    spec: AgentSpec
+    host: HostSlots
+    width: int = 0
+    leases: dict[int, int] = field(default_factory=dict)
+    is_offered: bool = False
+
+    def free(self) -> int:
+        return self.width - len(self.leases) if self.host.takes_work else 0
+
+
+@dataclass(slots=True, eq=False)
+class HostSlots:
+    name: str
+    incarnation: int
+    last_seen_ms: int
+    lease_ms: int
+    agents: dict[str, AgentSlots] = field(default_factory=dict)
+    frames_sent: int = 0
+    reported: bool = False
+    duty: Duty = Duty.READY
+    completed: int = 0
+    failed: int = 0
+
+    @property
+    def takes_work(self) -> bool:
+        return self.reported and self.duty is Duty.READY
+
+    def leases(self) -> Iterator[tuple[int, AgentSlots]]:
+        for agent in self.agents.values():
+            for lease in agent.leases:
+                yield lease, agent
+
+
+class Fleet:
+    """Who can take a task. For each kind a rotation of the agents with a free slot, so choosing never scans."""
+
+    def __init__(self) -> None:
+        self.hosts: dict[str, HostSlots] = {}
+        self.agents: dict[str, AgentSlots] = {}
+        self._offered: dict[str, deque[AgentSlots]] = {}
+
+    def admit(self, host: HostSlots, specs: Iterable[AgentSpec]) -> None:
+        """Take the agents of a host as they are announced; leases of agents that stayed are kept."""
+        self.hosts[host.name] = host
+        announced = {spec.agent: spec for spec in specs}
+        for name in [name for name in host.agents if name not in announced and not host.agents[name].leases]:
+            del self.agents[name]
+            del host.agents[name]
+        for name, agent in host.agents.items():
+            if name not in announced:
+                agent.width = 0
+        for name, spec in announced.items():
+            agent = host.agents.get(name) or AgentSlots(spec, host)
+            agent.spec = spec
+            agent.width = spec.slots
+            host.agents[name] = self.agents[name] = agent
+            self._offer(agent)
+
+    def remove(self, host: HostSlots) -> None:
+        """The host is gone. Its leases must have been ended before."""
+        for name, agent in host.agents.items():
+            agent.width = 0
+            if self.agents.get(name) is agent:
+                del self.agents[name]
+        if self.hosts.get(host.name) is host:
+            del self.hosts[host.name]
+
+    def adopt(self, task: Task, host_incarnation: int, now_ms: int, lease_ms: int) -> None:
+        """A lease of an earlier epoch: it starts anew now, whether or not its host still lives."""
+        name = task.agent
+        agent = self.agents.get(name)
+        if agent is None:
+            host_name = name.rpartition("/")[0]
+            host = self.hosts.get(host_name)
+            if host is None:
+                host = self.hosts[host_name] = HostSlots(host_name, host_incarnation, now_ms, lease_ms)
+            agent = AgentSlots(AgentSpec(name, task.submission.kind), host)
+            host.agents[name] = self.agents[name] = agent
+        agent.leases[task.lease] = 0
+
+    def resize(self, agent_name: str, width: int) -> None:
+        agent = self.agents.get(agent_name)
+        if agent is not None:
+            agent.width = width
+            self._offer(agent)
+
+    def release(self, agent_name: str, lease: int) -> None:
+        agent = self.agents.get(agent_name)
+        if agent is not None:
+            agent.leases.pop(lease, None)
+            if not agent.is_offered:
+                self._offer(agent)
+
+    def offered(self, kind: str) -> deque[AgentSlots]:
+        """The rotation of this kind; an agent whose slots are full by now is still in it and is to be dropped."""
+        rotation = self._offered.get(kind)
+        if rotation is None:
+            rotation = self._offered[kind] = deque()
+        return rotation
+
+    def reoffer(self, host: HostSlots) -> None:
+        for agent in host.agents.values():
+            self._offer(agent)
+
+    def _offer(self, agent: AgentSlots) -> None:
+        if not agent.is_offered and agent.free() > 0:
+            agent.is_offered = True
+            self.offered(agent.spec.kind).append(agent)

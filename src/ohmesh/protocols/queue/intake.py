@@ -1,0 +1,119 @@
+"""How tasks come into a shard: submissions are checked, deduplicated and bounded; ends are asked for."""
+
+from __future__ import annotations
+
+from ohmesh.errors import Backpressure, InvalidArgument, PayloadTooLarge, SubmissionTooOld
+from ohmesh.model.message import Refusal
+from ohmesh.model.task import FINAL_STATES, Submission
+from ohmesh.protocols.queue import rows as r
+from ohmesh.protocols.queue.shard import ROW_OVERHEAD_BYTES, Shard
+from ohmesh.protocols.queue.task_table import result
+
+MAX_ID_LENGTH = 64
+RETRY_AFTER_MS = 1_000
+
+
+def submit(shard: Shard, client: str, submissions: list[Submission], now_ms: int) -> None:
+    """Take new tasks; confirm those that are here already (a retry) without taking them again.
+
+    `client` hears Accepted for what is in the log then, the reason for what is not, and the end of each task.
+    """
+    at_ms = shard.advance(now_ms)
+    tasks = shard.table.tasks
+    taken: dict[str, Submission] = {}
+    size = 0
+    for submission in submissions:
+        task_id = submission.task_id
+        if task_id in taken:
+            continue
+        if task_id in tasks:
+            _confirm(shard, client, task_id)
+            continue
+        refusal = _refusal(shard, submission, at_ms, undecided_bytes=size, waiting=len(taken))
+        if refusal is not None:
+            shard.step.client(client).refused.append(refusal)
+            continue
+        cost = len(submission.payload) + ROW_OVERHEAD_BYTES
+        if taken and size + cost > shard.config.step_bytes:
+            _take(shard, client, taken, size, at_ms)
+            taken, size = {}, 0
+        taken[task_id] = submission
+        size += cost
+    if taken:
+        _take(shard, client, taken, size, at_ms)
+
+
+def _take(shard: Shard, client: str, taken: dict[str, Submission], size: int, at_ms: int) -> None:
+    shard.decide(r.Submitted(at_ms, list(taken.values())), size)
+    tasks = shard.table.tasks
+    add = shard.waiting.add
+    interest = shard.interest
+    for task_id in taken:
+        interest[task_id] = client
+        add(tasks[task_id], at_ms)
+    shard.step.client(client).accepted.extend(taken)
+
+
+def _confirm(shard: Shard, client: str, task_id: str) -> None:
+    news = shard.step.client(client)
+    news.accepted.append(task_id)
+    task = shard.table.tasks[task_id]
+    if task.state in FINAL_STATES:
+        news.finished.append(result(task))
+    else:
+        shard.subscribe(client, task_id)
+
+
+def watch(shard: Shard, client: str, task_ids: list[str]) -> None:
+    """Answer at once for what has ended and what is not here; the rest is announced when it ends."""
+    news = shard.step.client(client)
+    for task_id in task_ids:
+        task = shard.table.tasks.get(task_id)
+        if task is None:
+            news.unknown.append(task_id)
+        elif task.state in FINAL_STATES:
+            news.finished.append(result(task))
+        else:
+            shard.subscribe(client, task_id)
+
+
+def _refusal(
+    shard: Shard, submission: Submission, at_ms: int, *, undecided_bytes: int, waiting: int
+) -> Refusal | None:
+    config, table = shard.config, shard.table
+    task_id = submission.task_id
+    if not 0 < len(task_id) <= MAX_ID_LENGTH or not submission.kind or not 0 <= submission.priority <= 3:
+        return Refusal(
+            task_id,
+            InvalidArgument.code,
+            f"A task needs an id of 1 to {MAX_ID_LENGTH} characters, a kind and a priority from 0 to 3.",
+        )
+    if len(submission.payload) > config.payload_bytes:
+        return Refusal(
+            task_id,
+            PayloadTooLarge.code,
+            f"The arguments take {len(submission.payload)} bytes, the limit is {config.payload_bytes}.",
+        )
+    if task_id in table.forgotten_ids or submission.created_ms <= table.horizon_ms:
+        return Refusal(
+            task_id,
+            SubmissionTooOld.code,
+            "The task may have run and been forgotten since this submission was made "
+            f"({submission.created_ms}); submissions made up to {table.horizon_ms} are refused.",
+        )
+    depth = table.depth.get(submission.kind)
+    if depth is not None and depth.total() + waiting >= config.depth_tasks:
+        return Refusal(
+            task_id,
+            Backpressure.code,
+            f"Kind {submission.kind!r} has {depth.total()} tasks, its limit is {config.depth_tasks}.",
+            RETRY_AFTER_MS,
+        )
+    if shard.undecided_bytes + undecided_bytes > config.undecided_bytes:
+        return Refusal(
+            task_id,
+            Backpressure.code,
+            f"{shard.undecided_bytes} bytes wait for the log, the limit is {config.undecided_bytes}.",
+            RETRY_AFTER_MS,
+        )
+    return None

@@ -1,0 +1,116 @@
+"""Giving waiting tasks to agents with free slots. Runs once for each step, whatever came in since the last one.
+
+Within a kind the next task is the one of highest rank that some free agent can do; agents take turns, each an even
+share. Nothing here looks at an agent that has no free slot, or at a kind in which nothing waits.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from ohmesh.model.task import Grant
+from ohmesh.protocols.queue import rows as r
+from ohmesh.protocols.queue.fleet import AgentSlots
+from ohmesh.protocols.queue.shard import ROW_OVERHEAD_BYTES, Shard
+from ohmesh.protocols.queue.step import GrantBatch
+from ohmesh.protocols.queue.task_table import Task
+from ohmesh.protocols.queue.waiting import Lane
+
+
+def assign(shard: Shard, now_ms: int) -> None:
+    """Grant what can be granted now."""
+    at_ms = shard.advance(now_ms)
+    for kind in list(shard.waiting.kinds()):
+        rotation = shard.fleet.offered(kind)
+        if rotation:
+            lanes = shard.waiting.lanes(kind)
+            if len(lanes) == 1:
+                _assign_lane(shard, lanes[0], rotation, at_ms)
+            elif lanes:
+                _assign_by_rank(shard, kind, rotation, at_ms)
+
+
+def _assign_lane(shard: Shard, lane: Lane, rotation: deque[AgentSlots], at_ms: int) -> None:
+    passed_over: list[AgentSlots] = []
+    while rotation and (waiting := len(lane)):
+        agent = rotation.popleft()
+        free = agent.free()
+        if free <= 0:
+            agent.is_offered = False
+        elif not lane.requires.issubset(agent.spec.capabilities):
+            passed_over.append(agent)
+        else:
+            count = shard.policies.share(waiting, free, len(rotation) + 1)
+            _grant(shard, agent, lane.take(count, at_ms), at_ms)
+            _put_back(agent, rotation)
+    rotation.extend(passed_over)
+
+
+def _assign_by_rank(shard: Shard, kind: str, rotation: deque[AgentSlots], at_ms: int) -> None:
+    passed_over: list[AgentSlots] = []
+    while rotation and (lanes := shard.waiting.lanes(kind)):
+        agent = rotation.popleft()
+        if agent.free() <= 0:
+            agent.is_offered = False
+            continue
+        lane = _best_lane(lanes, agent, at_ms)
+        if lane is None:
+            passed_over.append(agent)
+        else:
+            _grant(shard, agent, lane.take(1, at_ms), at_ms)
+            _put_back(agent, rotation)
+    rotation.extend(passed_over)
+
+
+def _best_lane(lanes: list[Lane], agent: AgentSlots, at_ms: int) -> Lane | None:
+    capable = [lane for lane in lanes if lane.requires.issubset(agent.spec.capabilities)]
+    return max(capable, key=lambda lane: lane.best_rank(at_ms) or (-1.0, 0), default=None)
+
+
+def _put_back(agent: AgentSlots, rotation: deque[AgentSlots]) -> None:
+    if agent.free() > 0:
+        rotation.append(agent)
+    else:
+        agent.is_offered = False
+
+
+def _grant(shard: Shard, agent: AgentSlots, tasks: list[Task], at_ms: int) -> None:
+    table = shard.table
+    spec = agent.spec
+    first_lease = table.next_lease
+    timeout_ms = spec.timeout_ms or shard.config.timeout_ms
+    task_ids = [task.submission.task_id for task in tasks]
+    shard.decide(
+        r.Granted(at_ms, spec.agent, first_lease, timeout_ms, task_ids), ROW_OVERHEAD_BYTES + 28 * len(tasks)
+    )
+    batch = _open_batch(shard, agent)
+    leases = agent.leases
+    for lease, task in enumerate(tasks, first_lease):
+        submission = task.submission
+        if batch.payload_bytes > shard.config.step_bytes:
+            batch = _new_batch(shard, agent)
+        batch.grants.append(
+            Grant(
+                lease,
+                submission.task_id,
+                spec.agent,
+                submission.payload,
+                task.attempts + task.losses,
+                task.timeout_ms,
+            )
+        )
+        batch.payload_bytes += len(submission.payload) + ROW_OVERHEAD_BYTES
+        leases[lease] = batch.number
+
+
+def _open_batch(shard: Shard, agent: AgentSlots) -> GrantBatch:
+    """The batch of this step for the agent's host, or a new one."""
+    batches = shard.step.host(agent.host.name).grants
+    return batches[-1] if batches else _new_batch(shard, agent)
+
+
+def _new_batch(shard: Shard, agent: AgentSlots) -> GrantBatch:
+    agent.host.frames_sent += 1
+    batch = GrantBatch(agent.host.frames_sent)
+    shard.step.host(agent.host.name).grants.append(batch)
+    return batch

@@ -1,0 +1,378 @@
+"""The queue's brain: a pure machine that decides what happens to the tasks of one shard.
+
+Every public method takes an event and `now_ms`, decides, applies the rows of its decision to the table at once and puts
+them, with the effects that may follow, into a step. A driver appends the steps in order, one at a time, and lets the
+effects go when an append is resolved. If one never is (another dispatcher owns the log now) the whole shard is dropped;
+nothing of what it decided has been told to anyone.
+
+    queued --grant--> running --success--> succeeded
+      ^                 |  |---failure---> retrying (due) ... granted again, or dead | timed_out | failed
+      |--- returned ----|  '---host lost-> retrying, counted apart
+    any of these --cancel--> cancelled (a running one keeps its lease until the host lets go)
+
+Invariants: a lease is live for at most one task; only the outcome of a live lease changes a task, so what a replaced
+attempt brings later is refused; an attempt is counted before it is handed out.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ohmesh.model.agent import Liveness
+from ohmesh.model.message import Outcomes
+from ohmesh.model.task import FINAL_STATES, Outcome, OutcomeStatus, TaskFailure, TaskState
+from ohmesh.protocols.queue import rows as r
+from ohmesh.protocols.queue.fleet import Fleet
+from ohmesh.protocols.queue.step import Step
+from ohmesh.protocols.queue.task_table import Task, TaskTable, result
+from ohmesh.protocols.queue.waiting import Waiting, is_waiting
+
+if TYPE_CHECKING:
+    import random
+
+ROW_OVERHEAD_BYTES = 96
+
+
+@dataclass(frozen=True, slots=True)
+class ShardPolicies:
+    """Decisions that are taken elsewhere (ohmesh.policies), given as functions.
+
+    rank(priority, ready_ms, now_ms): higher starts first.
+    retry_delay_ms(attempts, rng): how long to wait after the failure of that attempt.
+    share(waiting, free, candidates): how many of the waiting tasks one agent takes.
+    """
+
+    rank: Callable[[int, int, int], float]
+    retry_delay_ms: Callable[[int, random.Random], int]
+    share: Callable[[int, int, int], int]
+
+
+@dataclass(frozen=True, slots=True)
+class ShardConfig:
+    """Bounds and defaults of one shard.
+
+    step_bytes: a step is closed above this size; with the largest payload it still fits one message of the engine.
+    undecided_bytes: decided but not yet appended; above it submissions answer 429 (the engine is slow or away).
+    depth_tasks: waiting and running tasks of one kind; above it submissions of that kind answer 429.
+    retention_ms, retained_tasks: ended tasks are held here for this long, and no more than this many.
+    horizon_ms, horizon_tasks: ids of ended tasks are remembered for this long and this many, so that a late retry of a
+        submission is not run again; older submissions are refused.
+    losses: how often a task may lose its host before it is given up as the probable cause.
+    overrun_ms: a lease older than its timeout and this is void though its host goes on reporting it.
+    """
+
+    step_bytes: int = 400_000
+    payload_bytes: int = 512_000
+    undecided_bytes: int = 32_000_000
+    depth_tasks: int = 1_000_000
+    timeout_ms: int = 30_000
+    max_attempts: int = 4
+    losses: int = 20
+    lease_ms: int = 10_000
+    overrun_ms: int = 60_000
+    retention_ms: int = 3_600_000
+    retained_tasks: int = 200_000
+    horizon_ms: int = 600_000
+    horizon_tasks: int = 2_000_000
+    hosts: int = 100_000
+    forget_batch: int = 5_000
+
+
+class Shard:
+    """Decisions about tasks; those about hosts are in hosting.py, about submissions in intake.py."""
+
+    def __init__(
+        self,
+        config: ShardConfig,
+        policies: ShardPolicies,
+        *,
+        rng: random.Random,
+        table: TaskTable | None = None,
+    ) -> None:
+        self.config = config
+        self.policies = policies
+        self.rng = rng
+        self.table = table or TaskTable()
+        self.waiting = Waiting(policies.rank)
+        self.fleet = Fleet()
+        self.interest: dict[str, str | tuple[str, ...]] = {}
+        self.stale_outcomes = 0
+        self.undecided_bytes = 0
+        self.step = Step()
+        self._closed: deque[Step] = deque()
+
+    # Life of an epoch
+
+    def start_epoch(self, epoch: int, owner: str, now_ms: int, *, lost_tail: str = "") -> None:
+        """Take over what the table holds: tasks wait again in their order, leases start anew."""
+        at_ms = self.advance(now_ms)
+        self.decide(r.EpochStarted(epoch, owner, at_ms, lost_tail))
+        for task in sorted(self.table.tasks.values(), key=lambda task: task.order):
+            if task.lease == 0 and is_waiting(task):
+                self.waiting.add(task, at_ms)
+        for task in self.table.leases.values():
+            record = self.table.hosts.get(task.agent.rpartition("/")[0])
+            self.fleet.adopt(task, record.incarnation if record else 0, at_ms, self.config.lease_ms)
+
+    def take_step(self) -> Step | None:
+        """The next step to append, oldest first; None when there is nothing. The driver calls appended() later."""
+        if self._closed:
+            return self._closed.popleft()
+        if self.step.is_empty():
+            return None
+        step, self.step = self.step, Step()
+        return step
+
+    def appended(self, step: Step) -> None:
+        """The step is in the log."""
+        self.undecided_bytes -= step.size_bytes
+
+    # Outcomes
+
+    def outcomes(self, message: Outcomes, now_ms: int) -> None:
+        """Take what a host reports; anything about a lease that is not live is settled and changes nothing."""
+        at_ms = self.advance(now_ms)
+        prefix = message.host + "/"
+        successes: list[Outcome] = []
+        returned: list[int] = []
+        released: list[int] = []
+        seen: set[int] = set()
+        live = self.table.leases
+        for outcome in message.outcomes:
+            lease = outcome.lease
+            task = live.get(lease)
+            if task is None or lease in seen or not task.agent.startswith(prefix):
+                self.stale_outcomes += 1
+                continue
+            seen.add(lease)
+            if task.state in FINAL_STATES:
+                released.append(lease)
+            elif outcome.status is OutcomeStatus.SUCCEEDED:
+                successes.append(outcome)
+            elif outcome.status is OutcomeStatus.RETURNED or outcome.status is OutcomeStatus.CANCELLED:
+                returned.append(lease)
+            else:
+                self._attempt_failed(task, outcome, at_ms)
+        if successes:
+            self._succeed(successes, at_ms, message.host)
+        if returned:
+            self.hand_back(returned, at_ms, "handed back by its host")
+        if released:
+            self.release(released)
+        for agent, width in message.slots:
+            self.fleet.resize(agent, width)
+        self.step.host(message.host).settled.extend(outcome.lease for outcome in message.outcomes)
+
+    def _succeed(self, outcomes: list[Outcome], at_ms: int, host_name: str) -> None:
+        tasks = self.table.leases
+        chunk: list[Outcome] = []
+        size = 0
+        for outcome in outcomes:
+            size += len(outcome.value) + 32
+            if size > self.config.step_bytes and chunk:
+                self._commit_successes(chunk, size, at_ms, tasks)
+                chunk, size = [], len(outcome.value) + 32
+            chunk.append(outcome)
+        self._commit_successes(chunk, size, at_ms, tasks)
+        host = self.fleet.hosts.get(host_name)
+        if host is not None:
+            host.completed += len(outcomes)
+
+    def _commit_successes(
+        self, outcomes: list[Outcome], size: int, at_ms: int, live: dict[int, Task]
+    ) -> None:
+        leases = [outcome.lease for outcome in outcomes]
+        ended = [live[lease] for lease in leases]
+        values = [outcome.value for outcome in outcomes]
+        self.decide(r.Succeeded(at_ms, leases, values, [outcome.started_ms for outcome in outcomes]), size)
+        release = self.fleet.release
+        for lease, task in zip(leases, ended, strict=True):
+            release(task.agent, lease)
+            self.announce(task)
+
+    def _attempt_failed(self, task: Task, outcome: Outcome, at_ms: int) -> None:
+        failure = outcome.failure or TaskFailure("unknown", "The host gave no reason.")
+        state, due_ms = self._after_failure(task, outcome, at_ms)
+        self._fail(task, r.Failed(at_ms, outcome.lease, failure, state, due_ms, outcome.started_ms))
+        host = self.fleet.hosts.get(task.agent.rpartition("/")[0])
+        if host is not None:
+            host.failed += 1
+
+    def _after_failure(self, task: Task, outcome: Outcome, at_ms: int) -> tuple[TaskState, int]:
+        if outcome.status is OutcomeStatus.FAILED_PERMANENTLY:
+            return TaskState.FAILED, 0
+        if task.attempts >= self.max_attempts(task):
+            timed_out = outcome.status is OutcomeStatus.TIMED_OUT
+            return (TaskState.TIMED_OUT if timed_out else TaskState.DEAD), 0
+        delay_ms = outcome.retry_after_ms
+        if delay_ms < 0:
+            delay_ms = self.policies.retry_delay_ms(task.attempts, self.rng)
+        return TaskState.RETRYING, at_ms + delay_ms
+
+    def lose(self, lease: int, reason: str, at_ms: int) -> None:
+        """The host of this lease is gone, or has held it past all bounds: the attempt is void, the task is not."""
+        task = self.table.leases[lease]
+        if task.state in FINAL_STATES:
+            self.release([lease])
+            return
+        failure = TaskFailure("worker_lost", reason)
+        if task.losses + 1 >= self.config.losses:
+            row = r.Failed(at_ms, lease, failure, TaskState.DEAD, lost=True)
+        else:
+            row = r.Failed(at_ms, lease, failure, TaskState.RETRYING, at_ms, lost=True)
+        self._fail(task, row)
+
+    def _fail(self, task: Task, row: r.Failed) -> None:
+        failure = row.failure
+        self.decide(row, len(failure.message) + len(failure.traceback) + ROW_OVERHEAD_BYTES)
+        self.fleet.release(task.agent, row.lease)
+        if row.state is TaskState.RETRYING:
+            self.waiting.add(task, row.at_ms, front=row.lost)
+        else:
+            self.announce(task)
+
+    def hand_back(self, leases: list[int], at_ms: int, reason: str) -> None:
+        """Uncounted: the tasks wait again, in front of those submitted later."""
+        if not leases:
+            return
+        tasks = [(lease, self.table.leases[lease]) for lease in leases]
+        self.decide(r.Returned(at_ms, leases, reason), 9 * len(leases))
+        for lease, task in sorted(tasks, key=lambda pair: pair[1].order, reverse=True):
+            self.fleet.release(task.agent, lease)
+            self.waiting.add(task, at_ms, front=True)
+
+    def release(self, leases: list[int]) -> None:
+        """Leases of tasks that had ended already (cancelled while running) are free again."""
+        if not leases:
+            return
+        agents = [self.table.leases[lease].agent for lease in leases]
+        self.decide(r.Released(leases), 9 * len(leases))
+        for agent, lease in zip(agents, leases, strict=True):
+            self.fleet.release(agent, lease)
+
+    # Cancellation
+
+    def cancel(self, client: str, task_ids: list[str], now_ms: int) -> None:
+        """Durable at once: a task that is cancelled never starts again, a running one is told to stop."""
+        at_ms = self.advance(now_ms)
+        news = self.step.client(client)
+        cancelled: list[Task] = []
+        for task_id in dict.fromkeys(task_ids):
+            task = self.table.tasks.get(task_id)
+            if task is None:
+                news.not_cancellable.append(task_id)
+            elif task.state is TaskState.CANCELLED:
+                news.cancelled.append(task_id)
+            elif task.state in FINAL_STATES:
+                news.too_late.append(task_id)
+            else:
+                cancelled.append(task)
+        if not cancelled:
+            return
+        for task in cancelled:
+            if task.lease == 0:
+                self.waiting.forget(task)
+        self.decide(r.Cancelled(at_ms, [task.task_id for task in cancelled]), 28 * len(cancelled))
+        for task in cancelled:
+            self.step.client(client).cancelled.append(task.task_id)
+            if task.lease:
+                self.step.host(task.agent.rpartition("/")[0]).revoked.append(task.lease)
+            self.announce(task)
+
+    # Time
+
+    def tick(self, now_ms: int) -> None:
+        """Call at least every second and when next_due_ms() has come: timers, silent hosts, overrun leases, retention."""
+        at_ms = self.advance(now_ms)
+        self.waiting.wake(at_ms)
+        self._void_overrun_leases(at_ms)
+        self._forget_ended(at_ms)
+
+    def _void_overrun_leases(self, at_ms: int) -> None:
+        bound_ms = self.config.overrun_ms
+        overrun = [
+            (lease, task)
+            for lease, task in self.table.leases.items()
+            if at_ms > task.granted_ms + task.timeout_ms + bound_ms
+        ]
+        for lease, task in overrun:
+            host_name = task.agent.rpartition("/")[0]
+            self.lose(
+                lease, f"Held by {host_name} for {at_ms - task.granted_ms} ms, past every bound.", at_ms
+            )
+            self.step.host(host_name).revoked.append(lease)
+
+    def _forget_ended(self, at_ms: int) -> None:
+        config, table = self.config, self.table
+        count = 0
+        excess = len(table.finished) - config.retained_tasks
+        for task in table.finished:
+            if count >= config.forget_batch or task.lease:
+                break
+            if count >= excess and task.finished_ms + config.retention_ms > at_ms:
+                break
+            count += 1
+        if count:
+            self.decide(r.Forgotten(count))
+        count = 0
+        excess = len(table.forgotten) - config.horizon_tasks
+        for _, finished_ms in table.forgotten:
+            if count >= config.forget_batch or (count >= excess and finished_ms + config.horizon_ms > at_ms):
+                break
+            count += 1
+        if count:
+            self.decide(r.HorizonMoved(count))
+
+    def next_due_ms(self) -> int | None:
+        return self.waiting.next_due_ms()
+
+    # Shared by the parts of the machine
+
+    def advance(self, now_ms: int) -> int:
+        """Mesh time: the wall clock, but never before the last row."""
+        return max(self.table.time_ms, now_ms)
+
+    def decide(self, row: r.Row, size_bytes: int = 0) -> None:
+        """A row is decided: it joins the open step (a new one when that is full) and is applied."""
+        size = size_bytes + ROW_OVERHEAD_BYTES
+        step = self.step
+        if step.rows and step.size_bytes + size > self.config.step_bytes:
+            self._closed.append(step)
+            step = self.step = Step()
+        step.rows.append(row)
+        step.size_bytes += size
+        self.undecided_bytes += size
+        self.table.apply(row)
+
+    def announce(self, task: Task) -> None:
+        """Tell whoever asked how the task ended."""
+        clients = self.interest.pop(task.submission.task_id, None)
+        if clients is None:
+            return
+        ended = result(task)
+        for client in (clients,) if isinstance(clients, str) else clients:
+            self.step.client(client).finished.append(ended)
+
+    def subscribe(self, client: str, task_id: str) -> None:
+        """`client` wants to hear the end of a task that has not ended."""
+        present = self.interest.get(task_id)
+        if present is None:
+            self.interest[task_id] = client
+        elif present != client:
+            present = (present,) if isinstance(present, str) else present
+            if client not in present:
+                self.interest[task_id] = (*present, client)
+
+    def max_attempts(self, task: Task) -> int:
+        """The submission's own, else the kind's as its agent declares it, else the mesh's."""
+        if task.submission.max_attempts:
+            return task.submission.max_attempts
+        agent = self.fleet.agents.get(task.agent)
+        return (agent.spec.max_attempts if agent else 0) or self.config.max_attempts
+
+    def is_online(self, host_name: str) -> bool:
+        record = self.table.hosts.get(host_name)
+        return record is not None and record.liveness is Liveness.ACTIVE
