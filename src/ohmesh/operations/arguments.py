@@ -1,0 +1,90 @@
+"""What each verb takes: one Struct per verb, the only place where names, types, defaults, bounds and help stand.
+
+Conventions that `parameter.py` reads: a field without default is required; one marked `_POSITIONAL` is given by place;
+a list is repeated; durations end in `_s` or `_ms` and lose that ending in the CLI (`wait_s` is `--wait SECONDS`).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from ohmesh.model.priority import Priority
+from ohmesh.model.task import TaskState
+
+MAX_PAGE_TASKS = 1_000
+MAX_TASK_IDS = 10_000
+MAX_WAIT_S = 86_400.0
+DEFAULT_WAIT_S = 30.0
+
+_POSITIONAL = {"positional": True}
+
+TaskId = Annotated[str, Meta(min_length=1, max_length=64)]
+Seconds = Annotated[float, Meta(ge=0, le=MAX_WAIT_S)]
+Value = Annotated[object, Meta(extra_json_schema={"title": "any JSON value"})]
+PriorityName = Annotated[str, Meta(extra_json_schema={"enum": [one.name for one in reversed(Priority)]})]
+StateName = Annotated[str, Meta(extra_json_schema={"enum": ["", *(state.value for state in TaskState)]})]
+
+
+class Submit(Struct, frozen=True, kw_only=True):
+    kind: Annotated[str, Meta(description="Which agents may run it.", min_length=1, extra=_POSITIONAL)]
+    arguments: Annotated[
+        list[Value], Meta(description="Its positional arguments, each JSON or text.", extra=_POSITIONAL)
+    ] = []
+    named: Annotated[dict[str, Value], Meta(description="A named argument, as name=value.")] = {}
+    priority: Annotated[PriorityName, Meta(description="Before which others it starts.")] = "NORMAL"
+    timeout_s: Annotated[
+        Seconds, Meta(description="Stop an attempt after this long; 0: as its kind says.")
+    ] = 0.0
+    retries: Annotated[
+        int, Meta(description="Further attempts after the first; -1: as its kind says.", ge=-1, le=1_000)
+    ] = -1
+    delay_s: Annotated[float, Meta(description="Do not start before this long from now.", ge=0)] = 0.0
+    key: Annotated[
+        str, Meta(description="Idempotency key: the same key is the same task.", max_length=512)
+    ] = ""
+    requires: Annotated[
+        list[str], Meta(description="A capability that the agent must have.", max_length=32)
+    ] = []
+    wait_s: Annotated[Seconds, Meta(description="Wait this long for its end; 0: do not wait.")] = 0.0
+
+
+class Result(Struct, frozen=True, kw_only=True):
+    task_id: Annotated[TaskId, Meta(description="The task.", extra=_POSITIONAL)]
+    wait_s: Annotated[Seconds, Meta(description="Wait this long for its end.")] = DEFAULT_WAIT_S
+
+
+class ListTasks(Struct, frozen=True, kw_only=True):
+    kind: Annotated[str, Meta(description="Only tasks of this kind.")] = ""
+    state: Annotated[StateName, Meta(description="Only tasks in this state.")] = ""
+    limit: Annotated[int, Meta(description="At most this many.", ge=1, le=MAX_PAGE_TASKS)] = 100
+    after: Annotated[str, Meta(description="The cursor that the page before ended with.")] = ""
+
+
+class GetTasks(Struct, frozen=True, kw_only=True):
+    task_ids: Annotated[
+        list[TaskId],
+        Meta(description="The tasks.", min_length=1, max_length=MAX_PAGE_TASKS, extra=_POSITIONAL),
+    ]
+
+
+class WaitTasks(Struct, frozen=True, kw_only=True):
+    task_ids: Annotated[
+        list[TaskId], Meta(description="The tasks.", min_length=1, max_length=MAX_TASK_IDS, extra=_POSITIONAL)
+    ]
+    wait_s: Annotated[Seconds, Meta(description="Wait this long for all of them.")] = DEFAULT_WAIT_S
+
+
+class CancelTasks(Struct, frozen=True, kw_only=True):
+    task_ids: Annotated[
+        list[TaskId], Meta(description="The tasks.", min_length=1, max_length=MAX_TASK_IDS, extra=_POSITIONAL)
+    ]
+
+
+class ListWorkers(Struct, frozen=True, kw_only=True):
+    pass
+
+
+class Status(Struct, frozen=True, kw_only=True):
+    pass

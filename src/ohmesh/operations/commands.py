@@ -1,0 +1,111 @@
+"""The one registry of verbs. CLI, REST, MCP, console, dashboard and docs are made of this table or checked against it.
+
+A verb is declared here once; its arguments (names, types, defaults, bounds, help) stand once in `arguments.py`.
+"""
+
+from __future__ import annotations
+
+from ohmesh.errors import InvalidArgument
+from ohmesh.operations.command import Command, Risk, Role, Scope
+
+_ARGUMENTS = "ohmesh.operations.arguments:"
+_RESULTS = "ohmesh.operations.results:"
+
+GROUPS = {
+    "tasks": "List, inspect, await and cancel tasks.",
+}
+
+COMMANDS: tuple[Command, ...] = (
+    Command(
+        name="submit",
+        summary="Submit one task.",
+        help="Returns once the task is durable; with --wait, once it has ended. Arguments are read as JSON where "
+        "they are JSON, else as text. A key makes the submission safe to repeat: the same key is the same task.",
+        example='ohmesh submit text "What a lovely day" --wait 10',
+        arguments=_ARGUMENTS + "Submit",
+        result=_RESULTS + "TaskOutcome",
+        run="ohmesh.operations.tasks:submit",
+        risk=Risk.WRITE,
+        idempotent=False,
+        undo="tasks cancel",
+        scope=Scope.TASK,
+        role=Role.OPERATOR,
+    ),
+    Command(
+        name="result",
+        summary="Print how a task ended, waiting for its end.",
+        example="ohmesh result 01JD3Y9Q8K2M4N6P8R0S2T4V6W --wait 60",
+        arguments=_ARGUMENTS + "Result",
+        result=_RESULTS + "TaskOutcome",
+        run="ohmesh.operations.tasks:result",
+        scope=Scope.TASK,
+    ),
+    Command(
+        name="tasks list",
+        summary="List tasks, newest first.",
+        help="A page at a time: `after` of one page asks for the next. `total` counts all that match.",
+        example="ohmesh tasks list --kind text --state dead --limit 20",
+        arguments=_ARGUMENTS + "ListTasks",
+        result=_RESULTS + "TaskList",
+        run="ohmesh.operations.tasks:list_tasks",
+        scope=Scope.TASK,
+    ),
+    Command(
+        name="tasks get",
+        summary="Show tasks with their attempts and failures.",
+        example="ohmesh tasks get 01JD3Y9Q8K2M4N6P8R0S2T4V6W",
+        arguments=_ARGUMENTS + "GetTasks",
+        result=_RESULTS + "TaskList",
+        run="ohmesh.operations.tasks:get_tasks",
+        scope=Scope.TASK,
+    ),
+    Command(
+        name="tasks wait",
+        summary="Wait until tasks have ended.",
+        help="Those that have not ended in time are named under `unfinished`.",
+        example="ohmesh tasks wait 01JD3Y9Q8K2M4N6P8R0S2T4V6W --wait 60",
+        arguments=_ARGUMENTS + "WaitTasks",
+        result=_RESULTS + "TaskOutcomes",
+        run="ohmesh.operations.tasks:wait_tasks",
+        scope=Scope.TASK,
+    ),
+    Command(
+        name="tasks cancel",
+        summary="Cancel tasks, queued or running.",
+        help="A running attempt is stopped. A task that had ended stays as it is and is named under `too_late`.",
+        example="ohmesh tasks cancel 01JD3Y9Q8K2M4N6P8R0S2T4V6W",
+        arguments=_ARGUMENTS + "CancelTasks",
+        result=_RESULTS + "Cancellation",
+        run="ohmesh.operations.tasks:cancel_tasks",
+        risk=Risk.DESTRUCTIVE,
+        scope=Scope.TASK,
+        role=Role.OPERATOR,
+    ),
+    Command(
+        name="workers",
+        summary="Show workers: alive or not, their load, what they run.",
+        example="ohmesh workers",
+        arguments=_ARGUMENTS + "ListWorkers",
+        result=_RESULTS + "WorkerList",
+        run="ohmesh.operations.mesh:list_workers",
+        scope=Scope.WORKER,
+    ),
+    Command(
+        name="status",
+        summary="Show the mesh: queues by kind and state, dispatchers, workers.",
+        example="ohmesh status",
+        arguments=_ARGUMENTS + "Status",
+        result=_RESULTS + "MeshStatus",
+        run="ohmesh.operations.mesh:status",
+    ),
+)
+
+_BY_NAME = {command.name: command for command in COMMANDS}
+
+
+def find_command(name: str) -> Command:
+    """The command of that name ("tasks list"); InvalidArgument names those that exist."""
+    found = _BY_NAME.get(name)
+    if found is None:
+        raise InvalidArgument(f"There is no verb {name!r}.", hint=f"The verbs are: {', '.join(_BY_NAME)}.")
+    return found

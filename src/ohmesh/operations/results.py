@@ -1,0 +1,150 @@
+"""What each verb answers: the same Struct in every door (`msgspec.to_builtins` is its JSON form).
+
+Times are milliseconds since 1970 of the mesh's clock, 0 is not yet. A task's value is decoded; it is None until the
+task has succeeded, so read `state` first.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from ohmesh.model.agent import HostView
+from ohmesh.model.task import FINAL_STATES, TaskState
+
+Value = Annotated[object, Meta(extra_json_schema={"title": "any JSON value"})]
+
+
+class Failure(Struct, frozen=True):
+    """Why an attempt did not succeed. `kind`: the exception's class name, or timeout, crash, lost_worker."""
+
+    kind: str
+    message: str
+    traceback: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.message}"
+
+
+class TaskOutcome(Struct, frozen=True):
+    """Where one task stands: at its end, or (a submit that did not wait) at its beginning."""
+
+    task_id: str
+    state: TaskState
+    value: Value = None
+    failure: Failure | None = None
+    attempts: int = 0
+
+    @property
+    def is_final(self) -> bool:
+        return self.state in FINAL_STATES
+
+    def __str__(self) -> str:
+        ending = f" {self.failure}" if self.failure else ""
+        value = f" {self.value!r}" if self.state is TaskState.SUCCEEDED else ""
+        return f"{self.task_id} {self.state}{value}{ending}"
+
+
+class TaskOutcomes(Struct, frozen=True):
+    outcomes: list[TaskOutcome]
+    unfinished: list[str] = []
+    unknown: list[str] = []
+
+    def __str__(self) -> str:
+        return f"{len(self.outcomes)} ended, {len(self.unfinished)} unfinished, {len(self.unknown)} unknown"
+
+
+class TaskDescription(Struct, frozen=True):
+    """One task as a person asks for it."""
+
+    task_id: str
+    kind: str
+    state: TaskState
+    priority: str
+    attempts: int
+    max_attempts: int
+    submitted_ms: int
+    started_ms: int = 0
+    finished_ms: int = 0
+    due_ms: int = 0
+    host: str = ""
+    agent: str = ""
+    failures: list[Failure] = []
+    value: Value = None
+
+    def __str__(self) -> str:
+        place = f" on {self.agent}" if self.agent else ""
+        return f"{self.task_id} {self.kind} {self.state} {self.priority}{place}, attempt {self.attempts}"
+
+
+class TaskList(Struct, frozen=True):
+    """`after` asks for the next page ("" on the last); `total` counts all that match, shown or not."""
+
+    tasks: list[TaskDescription]
+    after: str = ""
+    total: int = 0
+    unknown: list[str] = []
+
+    def __str__(self) -> str:
+        return f"{len(self.tasks)} of {self.total} tasks"
+
+
+class Cancellation(Struct, frozen=True):
+    """`cancelled` will not start or are being stopped; `too_late` had ended; `unknown` were never here."""
+
+    cancelled: list[str]
+    too_late: list[str] = []
+    unknown: list[str] = []
+
+    def __str__(self) -> str:
+        return f"{len(self.cancelled)} cancelled, {len(self.too_late)} too late, {len(self.unknown)} unknown"
+
+
+class WorkerList(Struct, frozen=True):
+    workers: list[HostView]
+
+    def __str__(self) -> str:
+        return "\n".join(
+            f"{worker.host} {worker.liveness} {worker.running}/{worker.slots} {', '.join(worker.kinds)}"
+            for worker in self.workers
+        )
+
+
+class QueueDepth(Struct, frozen=True):
+    """The tasks of one kind that have not ended."""
+
+    kind: str
+    queued: int
+    running: int
+    retrying: int
+
+
+class DispatcherStatus(Struct, frozen=True):
+    """Who decides for one shard, since which epoch, how long its log is; `lost_tail` says what a power cut took."""
+
+    shard: int
+    epoch: int
+    owner: str
+    last_sequence: int
+    hosts: int
+    lost_tail: str = ""
+
+
+class MeshStatus(Struct, frozen=True):
+    """`states` counts the tasks that the mesh still holds, by state."""
+
+    mesh: str
+    dispatchers: list[DispatcherStatus]
+    queues: list[QueueDepth]
+    states: dict[str, int]
+    workers_alive: int
+    workers_known: int
+
+    def __str__(self) -> str:
+        waiting = sum(queue.queued + queue.retrying for queue in self.queues)
+        running = sum(queue.running for queue in self.queues)
+        return (
+            f"mesh {self.mesh}: {self.workers_alive} of {self.workers_known} workers alive, "
+            f"{waiting} tasks waiting, {running} running"
+        )
