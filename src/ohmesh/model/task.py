@@ -104,7 +104,10 @@ class TaskResult(Struct, array_like=True, frozen=True):
 
 
 class TaskView(Struct, frozen=True):
-    """One task as a person asks for it. Times are mesh time in milliseconds since 1970; 0 is not yet."""
+    """One task as a person asks for it. Times are mesh time in milliseconds since 1970; 0 is not yet.
+
+    value_omitted_bytes: the size of a result that was too large for history; `value` is then empty.
+    """
 
     task_id: str
     kind: str
@@ -120,3 +123,4 @@ class TaskView(Struct, frozen=True):
     agent: str = ""
     failures: tuple[TaskFailure, ...] = ()
     value: bytes = b""
+    value_omitted_bytes: int = 0

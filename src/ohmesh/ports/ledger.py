@@ -20,16 +20,24 @@ class Event(Struct, frozen=True):
 
 
 class Batch(Struct, frozen=True):
-    """What one stretch of a source's log means to history. `position`: the last sequence it covers."""
+    """What one stretch of a source's log means to history. `position`: the last sequence it covers.
+
+    follows: the position after which the stretch begins. A projector gives it, so that of two that read the same log
+    only one writes; -1 is not checked.
+    """
 
     source: str
     position: int
     tasks: Sequence[TaskView] = ()
     events: Sequence[Event] = ()
+    follows: int = -1
 
 
 class TaskQuery(Struct, frozen=True):
-    """All given conditions hold; `after` is the cursor of the page before; newest first."""
+    """All given conditions hold; `after` is the cursor of the page before; newest first by the time of the end.
+
+    since_ms <= finished_ms < until_ms; 0 is no bound.
+    """
 
     task_ids: Sequence[str] = ()
     kind: str = ""
@@ -61,7 +69,8 @@ class Ledger(Protocol):
 
     async def record(self, batch: Batch) -> None:
         """One transaction: rows, position and chain together. A batch whose position was reached already (a retry)
-        changes nothing."""
+        changes nothing. SequenceConflict when the ledger is not at `follows`: another has recorded meanwhile; read
+        `position` again and go on from there."""
         ...
 
     async def tasks(self, query: TaskQuery) -> TaskHistoryPage: ...

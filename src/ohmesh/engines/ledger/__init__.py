@@ -1,0 +1,36 @@
+"""The ledger on SQL: SQLite or PostgreSQL, the same tables, the same chain, the same answers.
+
+`open_ledger` is the only door. SQLAlchemy and psycopg are imported when it is called, and in a thread, so that
+neither `import ohmesh` nor the event loop pays for them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from ohmesh.engines.ledger.config import LedgerConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from ohmesh.ports.ledger import Ledger
+
+__all__ = ["LedgerConfig", "open_ledger"]
+
+
+async def open_ledger(url: str, config: LedgerConfig | None = None) -> Ledger:
+    """Open, and where it is new create, the ledger at `sqlite:///path` or `postgresql://user:password@host/database`.
+
+    InvalidArgument: the URL cannot be meant. NotAuthorised: file permissions, password, missing grants.
+    EngineUnavailable: not reachable now; trying again may help. EngineFailed: what is there is not a ledger of ours.
+    """
+    # Importing SQLAlchemy takes a fifth of a second, which an event loop full of heartbeats has not got.
+    opener = await asyncio.to_thread(_load_opener)
+    return await opener(url, config or LedgerConfig())
+
+
+def _load_opener() -> Callable[[str, LedgerConfig], Awaitable[Ledger]]:
+    from ohmesh.engines.ledger.sql_ledger import open_sql_ledger
+
+    return open_sql_ledger
