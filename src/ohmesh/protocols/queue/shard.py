@@ -285,9 +285,12 @@ class Shard:
     # Time
 
     def tick(self, now_ms: int) -> None:
-        """Call at least every second and when next_due_ms() has come: timers, silent hosts, overrun leases, retention."""
+        """Call often: what is due becomes ready."""
+        self.waiting.wake(self.advance(now_ms))
+
+    def sweep(self, now_ms: int) -> None:
+        """Call about every second: leases past all bounds, and what has been kept for long enough."""
         at_ms = self.advance(now_ms)
-        self.waiting.wake(at_ms)
         self._void_overrun_leases(at_ms)
         self._forget_ended(at_ms)
 
@@ -325,9 +328,6 @@ class Shard:
             count += 1
         if count:
             self.decide(r.HorizonMoved(count))
-
-    def next_due_ms(self) -> int | None:
-        return self.waiting.next_due_ms()
 
     # Shared by the parts of the machine
 

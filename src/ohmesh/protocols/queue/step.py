@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ohmesh.model.message import Refusal
+from ohmesh.model.message import Refusal, Reply
 from ohmesh.model.task import Grant, TaskResult
 from ohmesh.protocols.queue.rows import Row
 
@@ -51,6 +51,7 @@ class Step:
     size_bytes: int = 0
     clients: dict[str, ClientNews] = field(default_factory=dict)
     hosts: dict[str, HostNews] = field(default_factory=dict)
+    replies: list[tuple[str, Reply]] = field(default_factory=list)
 
     def client(self, name: str) -> ClientNews:
         news = self.clients.get(name)
@@ -65,4 +66,4 @@ class Step:
         return news
 
     def is_empty(self) -> bool:
-        return not (self.rows or self.clients or self.hosts)
+        return not (self.rows or self.clients or self.hosts or self.replies)

@@ -137,9 +137,6 @@ class Waiting:
                 woken += 1
         return woken
 
-    def next_due_ms(self) -> int | None:
-        return self._timers[0][0] if self._timers else None
-
     def lanes(self, kind: str) -> list[Lane]:
         """Lanes of this kind in which something waits."""
         return [lane for lane in self._lanes.get(kind, {}).values() if len(lane)]

@@ -1,0 +1,135 @@
+"""What a successor reads before it may act: the newest snapshot, then the log from there on.
+
+A snapshot is trusted when the log still holds the entry that it was taken after and that entry has the digest noted in
+it, or when that entry was trimmed. A snapshot or a projector ahead of the log shows that the log has lost its tail (a
+power cut with `durability: interval`): the snapshot then holds more than the log, and is used.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ohmesh.errors import LogCorrupt
+from ohmesh.ports.blobs import Blobs
+from ohmesh.ports.log import Bounds, Log
+from ohmesh.ports.state import State
+from ohmesh.protocols.queue.rows import decode_log_frame, digest
+from ohmesh.protocols.queue.snapshot import decode_snapshot
+from ohmesh.protocols.queue.task_table import TaskTable
+
+READ_LIMIT = 64
+
+
+def snapshot_prefix(shard: int) -> str:
+    return f"snapshot.{shard}."
+
+
+def snapshot_key(shard: int, sequence: int) -> str:
+    """Keys sort by sequence."""
+    return f"{snapshot_prefix(shard)}{sequence:020d}"
+
+
+def snapshot_sequence(key: str) -> int:
+    return int(key.rpartition(".")[2])
+
+
+def projector_key(shard: int) -> str:
+    return f"projector.{shard}"
+
+
+@dataclass(slots=True)
+class Loaded:
+    """The table after the entry at `last`, whose digest is `previous`; `lost_tail` says what is missing, or ""."""
+
+    table: TaskTable
+    last: int
+    previous: bytes
+    lost_tail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ShardSource:
+    """Where one shard is kept."""
+
+    log: Log
+    blobs: Blobs
+    state: State
+    name: str
+    shard: int
+
+    async def projected(self) -> int:
+        """The last sequence that is safely in the ledger."""
+        entry = await self.state.get(projector_key(self.shard))
+        return int(entry.value) if entry is not None and entry.value else 0
+
+
+async def load(source: ShardSource) -> Loaded:
+    """Read the shard as it is now. Raises LogCorrupt, EngineUnavailable."""
+    bounds = await source.log.bounds(source.name)
+    loaded = await _newest_snapshot(source, bounds)
+    if loaded.last > bounds.last:
+        loaded.lost_tail = f"The log ends at {bounds.last}, before its snapshot at {loaded.last}."
+        entries = await source.log.read(source.name, first=max(1, bounds.last), limit=1)
+        loaded.last = bounds.last
+        loaded.previous = digest(entries[0].data) if entries and bounds.last else b""
+        return loaded
+    await replay(source, loaded)
+    projected = await source.projected()
+    if projected > loaded.last:
+        loaded.lost_tail = f"The log ends at {loaded.last}, the ledger has history up to {projected}."
+    return loaded
+
+
+async def replay(source: ShardSource, loaded: Loaded) -> None:
+    """Apply every entry after `loaded.last`, checking that each follows its predecessor."""
+    while True:
+        entries = await source.log.read(source.name, first=loaded.last + 1, limit=READ_LIMIT)
+        for entry in entries:
+            if entry.sequence != loaded.last + 1:
+                raise LogCorrupt(
+                    f"Log {source.name} goes on at {entry.sequence} after {loaded.last}.",
+                    hint="The entries between were trimmed and no snapshot covers them: restore from a backup.",
+                )
+            frame = decode_log_frame(entry.data, entry.sequence)
+            if frame.previous != loaded.previous:
+                raise LogCorrupt(
+                    f"Entry {entry.sequence} of log {source.name} does not follow the one before it."
+                )
+            if frame.epoch < loaded.table.epoch:
+                raise LogCorrupt(
+                    f"Entry {entry.sequence} of log {source.name} is of epoch {frame.epoch}, "
+                    f"after epoch {loaded.table.epoch} had begun."
+                )
+            loaded.table.apply_all(frame.rows)
+            loaded.last = entry.sequence
+            loaded.previous = digest(entry.data)
+        if len(entries) < READ_LIMIT:
+            bounds = await source.log.bounds(source.name)
+            if bounds.last <= loaded.last:
+                return
+
+
+async def _newest_snapshot(source: ShardSource, bounds: Bounds) -> Loaded:
+    keys = await source.blobs.list(snapshot_prefix(source.shard))
+    for key in sorted(keys, reverse=True):
+        if snapshot_sequence(key) < bounds.first - 1:
+            break
+        data = await source.blobs.get(key)
+        if data is None:
+            continue
+        table, sequence, previous = decode_snapshot(data)
+        if sequence > bounds.last or await _is_of_this_log(source, bounds, sequence, previous):
+            return Loaded(table, sequence, previous)
+    if bounds.first > 1 and bounds.last > 0:
+        raise LogCorrupt(
+            f"Log {source.name} begins at {bounds.first} and no snapshot covers what came before.",
+            hint="Restore the data directory from a backup.",
+        )
+    return Loaded(TaskTable(), 0, b"")
+
+
+async def _is_of_this_log(source: ShardSource, bounds: Bounds, sequence: int, previous: bytes) -> bool:
+    if sequence < bounds.first:
+        return True
+    entries = await source.log.read(source.name, first=sequence, limit=1)
+    return bool(entries) and entries[0].sequence == sequence and digest(entries[0].data) == previous
