@@ -25,6 +25,7 @@ from pathlib import Path
 
 from pip._internal.commands.download import DownloadCommand
 from pip._internal.index.collector import parse_links
+from pip._internal.models.candidate import InstallationCandidate
 from pip._internal.models.link import Link
 
 HERE = Path(__file__).resolve().parent
@@ -90,7 +91,7 @@ def list_files(pins: list[Pin]) -> dict[Pin, list[Link]]:
         for name, version in pins:
             links: list[Link] = []
 
-            def collect(page: Link, links: list[Link] = links) -> list[object]:
+            def collect(page: Link, links: list[Link] = links) -> list[InstallationCandidate]:
                 answer = collector.fetch_response(page)
                 links.extend(parse_links(answer) if answer else ())
                 return []

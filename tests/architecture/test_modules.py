@@ -78,6 +78,43 @@ def test_every_dependency_has_its_reason_in_the_docs() -> None:
     assert not unexplained, f"no reason in docs/dependencies.md for {unexplained}"
 
 
+def test_an_import_for_types_only_points_down_too() -> None:
+    """import-linter does not look into `if TYPE_CHECKING`, so that a verb can name what it does not load."""
+    ranks = layer_ranks()
+    problems = [
+        f"{place(path, node)}: for types only, and yet upwards; move the type down"
+        for path in python_files("src")
+        for node in type_only_imports(tree(path))
+        for name in names_used(ast.Module([node], []))
+        if is_upwards(module_name(path), name, ranks)
+    ]
+    assert not problems, listed(problems)
+
+
+def layer_ranks() -> dict[str, int]:
+    """Component of ohmesh to its height, the lowest being 0, from the contract that import-linter holds."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    layers = project["tool"]["importlinter"]["contracts"][0]["layers"]
+    return {
+        name.strip(" ()"): height
+        for height, layer in enumerate(reversed(layers))
+        for name in layer.split("|")
+    }
+
+
+def type_only_imports(module: ast.Module) -> list[ast.stmt]:
+    blocks = [node for node in ast.walk(module) if isinstance(node, ast.If)]
+    return [node for block in blocks if "TYPE_CHECKING" in ast.dump(block.test) for node in block.body]
+
+
+def is_upwards(importer: str, imported: str, ranks: dict[str, int]) -> bool:
+    _, *source = importer.split(".")
+    root, *target = imported.split(".")
+    if root != "ohmesh" or not source or not target or source[0] == target[0]:
+        return False
+    return ranks.get(source[0], len(ranks)) <= ranks.get(target[0], 0)
+
+
 def names_used(module: ast.Module, *, by: str = "") -> set[str]:
     """Modules that a file imports or names in a string (lazy imports, `python -m`), itself not counted."""
     found = set()

@@ -60,11 +60,13 @@ def has_docstring(function: Function) -> bool:
 
 
 def parameter_count(function: Function) -> int:
+    """Neither `self` nor what a decorator decorates (positional only, None by default) is counted."""
     arguments = function.args
-    names = [argument.arg for argument in [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]]
+    names = [argument.arg for argument in [*arguments.args, *arguments.kwonlyargs]]
     if names and names[0] in ("self", "cls"):
         names = names[1:]
-    return len(names)
+    decorated = len(arguments.posonlyargs) == 1 and len(arguments.defaults) > len(arguments.args)
+    return len(names) + (0 if decorated else len(arguments.posonlyargs))
 
 
 def is_command(function: Function) -> bool:
