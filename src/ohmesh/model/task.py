@@ -7,6 +7,13 @@ from enum import IntEnum, StrEnum
 from msgspec import Struct
 
 
+LEASE_SHARD_SHIFT = 48  # a lease is (shard << 48) + a number that rises: unique in the mesh, for ever
+
+
+def shard_of_lease(lease: int) -> int:
+    return lease >> LEASE_SHARD_SHIFT
+
+
 class TaskState(StrEnum):
     """`submitted` exists at the client only: sent, not yet acknowledged."""
 
@@ -67,7 +74,7 @@ class Submission(Struct, array_like=True, frozen=True):
 
 
 class Grant(Struct, array_like=True, frozen=True):
-    """One attempt of one task, leased to one agent. `lease` is unique in its shard for ever."""
+    """One attempt of one task, leased to one agent of the host it is sent to; `agent` is its bare name there."""
 
     lease: int
     task_id: str

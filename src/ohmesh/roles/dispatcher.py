@@ -133,8 +133,8 @@ class Dispatcher:
                 group.create_task(self._pump(), name=f"dispatcher-{self._number}-pump")
                 group.create_task(self._tick(), name=f"dispatcher-{self._number}-tick")
                 group.create_task(self._trim(), name=f"dispatcher-{self._number}-trim")
-        except* OhmeshError as errors:
-            raise errors.exceptions[0] from None
+        except BaseExceptionGroup as group:
+            raise group.exceptions[0] from None
         finally:
             self._is_deciding = False
             await subscription.unsubscribe()
@@ -172,11 +172,11 @@ class Dispatcher:
             rank_of, lambda attempts, rng: retry_delay_ms(config.retry, attempts, rng), fair_share
         )
         table = loaded.table if loaded else None
-        return Shard(config.shard, policies, rng=self._ports.entropy.rng(), table=table)
+        return Shard(config.shard, policies, number=self._number, rng=self._ports.entropy.rng(), table=table)
 
     async def _announce(self) -> None:
-        body: list[ToHost] = [Enquire(self._number, self._epoch)]
-        await self._ports.bus.publish(self._subjects.every_host(), self._frame(body))
+        enquiry = self._frame(Enquire(self._number, self._epoch))
+        await self._ports.bus.publish(self._subjects.every_host(), enquiry)
 
     # Receiving
 
@@ -259,12 +259,12 @@ class Dispatcher:
         publish = self._ports.bus.publish
         for host, host_news in step.hosts.items():
             for body in self._host_messages(host_news):
-                await publish(self._subjects.host(host), self._frame([body]))
+                await publish(self._subjects.host(host), self._frame(body))
         for client, client_news in step.clients.items():
             for message in _client_messages(client_news):
-                await publish(self._subjects.client(client), self._frame([message]))
+                await publish(self._subjects.client(client), self._frame(message))
         for subject, reply in step.replies:
-            await publish(subject, self._frame([reply]))
+            await publish(subject, self._frame(reply))
 
     def _host_messages(self, news: HostNews) -> list[ToHost]:
         messages: list[ToHost] = []
@@ -279,8 +279,8 @@ class Dispatcher:
             messages.append(Revoke(self._number, self._epoch, news.revoked))
         return messages
 
-    def _frame(self, bodies: list[ToHost] | list[ToClient] | list[Reply]) -> bytes:
-        return encode_frame(self._owner, self._epoch, self._ports.clock.now_ms(), bodies)
+    def _frame(self, body: ToHost | ToClient | Reply) -> bytes:
+        return encode_frame(self._owner, self._epoch, self._ports.clock.now_ms(), [body])
 
     # Time
 

@@ -1,7 +1,7 @@
 """Keeps a shard's log short: snapshots as blobs, then trimming, never past what the ledger has.
 
-A snapshot is put as a blob first and exists once a row of the log names it. The log is trimmed up to the newest snapshot
-that the projector has passed, because the projector itself starts from a snapshot; older snapshots are deleted.
+A snapshot is put as a blob first and exists once a row of the log names it. The log is trimmed up to the newest
+snapshot that the projector has passed, because the projector itself starts from one; older snapshots are deleted.
 """
 
 from __future__ import annotations

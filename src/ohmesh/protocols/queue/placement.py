@@ -75,9 +75,9 @@ def _put_back(agent: AgentSlots, rotation: deque[AgentSlots]) -> None:
 
 
 def _grant(shard: Shard, agent: AgentSlots, tasks: list[Task], at_ms: int) -> None:
-    table = shard.table
     spec = agent.spec
-    first_lease = table.next_lease
+    first_lease = shard.next_lease()
+    bare_name = spec.agent.rpartition("/")[2]
     timeout_ms = spec.timeout_ms or shard.config.timeout_ms
     task_ids = [task.submission.task_id for task in tasks]
     shard.decide(
@@ -93,7 +93,7 @@ def _grant(shard: Shard, agent: AgentSlots, tasks: list[Task], at_ms: int) -> No
             Grant(
                 lease,
                 submission.task_id,
-                spec.agent,
+                bare_name,
                 submission.payload,
                 task.attempts + task.losses,
                 task.timeout_ms,

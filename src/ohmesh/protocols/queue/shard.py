@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 from ohmesh.model.agent import Liveness
 from ohmesh.model.message import Outcomes
-from ohmesh.model.task import FINAL_STATES, Outcome, OutcomeStatus, TaskFailure, TaskState
+from ohmesh.model.task import FINAL_STATES, LEASE_SHARD_SHIFT, Outcome, OutcomeStatus, TaskFailure, TaskState
 from ohmesh.protocols.queue import rows as r
 from ohmesh.protocols.queue.fleet import Fleet
 from ohmesh.protocols.queue.step import Step
@@ -89,11 +89,13 @@ class Shard:
         config: ShardConfig,
         policies: ShardPolicies,
         *,
+        number: int = 0,
         rng: random.Random,
         table: TaskTable | None = None,
     ) -> None:
         self.config = config
         self.policies = policies
+        self.number = number
         self.rng = rng
         self.table = table or TaskTable()
         self.waiting = Waiting(policies.rank)
@@ -365,6 +367,10 @@ class Shard:
             present = (present,) if isinstance(present, str) else present
             if client not in present:
                 self.interest[task_id] = (*present, client)
+
+    def next_lease(self) -> int:
+        """Leases are unique in the mesh, so that a host needs no second key: the shard stands in the high bits."""
+        return max(self.table.next_lease, (self.number << LEASE_SHARD_SHIFT) + 1)
 
     def max_attempts(self, task: Task) -> int:
         """The submission's own, else the kind's as its agent declares it, else the mesh's."""
