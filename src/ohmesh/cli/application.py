@@ -1,8 +1,7 @@
 """The command line's entrance: which verbs there are, and how every failure becomes one line and an exit code.
 
 Invariants:
-- `ohmesh --help` imports nothing but click: names and summaries stand here, a verb's module is imported when it is
-  chosen (a test holds the summaries against the registry of verbs).
+- `ohmesh --help` imports click and the table of verbs, both light; a verb's own module is imported when it is chosen.
 - No traceback reaches a user unless OHMESH_DEBUG=1; what is printed is `error: what happened. what to do`.
 """
 
@@ -20,59 +19,58 @@ import click
 from ohmesh.cli.exit_codes import ExitCode, exit_code_of
 from ohmesh.cli.output import Output
 from ohmesh.errors import OhmeshError
+from ohmesh.operations.commands import COMMANDS, GROUPS
 
 
 @dataclass(frozen=True, slots=True)
-class Verb:
-    """`module` has the click command as `command`; without one the registry of verbs makes it."""
+class LocalVerb:
+    """A verb that acts on this machine; `module` has its click command as `command`."""
 
     summary: str
-    module: str = ""
+    module: str
     hidden: bool = False
 
 
-VERBS: dict[str, Verb] = {
-    "up": Verb("Start a mesh on this machine and keep it running.", "ohmesh.cli.up"),
-    "worker": Verb("Run your @agent functions as a worker of a mesh.", "ohmesh.cli.worker"),
-    "demo": Verb("Watch a mesh do real work, lose a worker and lose nothing.", "ohmesh.cli.demo"),
-    "submit": Verb("Hand in one task."),
-    "result": Verb("Print what a task returned."),
-    "tasks": Verb("List tasks, or look at, wait for and cancel some.", "ohmesh.cli.tasks"),
-    "workers": Verb("List the workers and how they fare."),
-    "status": Verb("Show the mesh in one screen."),
-    "doctor": Verb("Check this machine and the mesh; say how to mend what is wrong.", "ohmesh.cli.doctor"),
-    "down": Verb("End the mesh that `ohmesh up` started here.", "ohmesh.cli.down"),
-    "node": Verb("Run the roles of a mesh (started by `ohmesh up`).", "ohmesh.cli.node", hidden=True),
+LOCAL_VERBS: dict[str, LocalVerb] = {
+    "up": LocalVerb("Start a mesh on this machine and keep it running.", "ohmesh.cli.up"),
+    "worker": LocalVerb("Run your @agent functions as a worker of a mesh.", "ohmesh.cli.worker"),
+    "demo": LocalVerb("Watch a mesh do real work, lose a worker and lose nothing.", "ohmesh.cli.demo"),
+    "doctor": LocalVerb(
+        "Check this machine and the mesh, and say how to mend what is wrong.", "ohmesh.cli.doctor"
+    ),
+    "down": LocalVerb("End the mesh that `ohmesh up` started here.", "ohmesh.cli.down"),
+    "node": LocalVerb("Run the roles of a mesh; `ohmesh up` starts it.", "ohmesh.cli.node", hidden=True),
 }
 
 EPILOG = "Start with `ohmesh demo`, or with `ohmesh up` and then, in another terminal, `ohmesh submit text 'Hello!'`."
 
 
 class LazyGroup(click.Group):
-    """A group whose commands are imported when they are chosen."""
+    """A group whose commands are made when they are chosen."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(VERBS)
+        return [name for name in _summaries() if name not in LOCAL_VERBS or not LOCAL_VERBS[name].hidden]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        verb = VERBS.get(cmd_name)
-        if verb is None:
-            return None
-        if not verb.module:
-            return _registered(cmd_name)
-        command = importlib.import_module(verb.module).command
-        assert isinstance(command, click.Command)
-        return command
+        if cmd_name in LOCAL_VERBS:
+            command: object = importlib.import_module(LOCAL_VERBS[cmd_name].module).command
+            assert isinstance(command, click.Command)
+            return command
+        if cmd_name in _summaries():
+            from ohmesh.cli.verbs import command_of
+
+            return command_of(cmd_name)
+        return None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl([(name, verb.summary) for name, verb in VERBS.items() if not verb.hidden])
+            formatter.write_dl([(name, _summaries()[name]) for name in self.list_commands(ctx)])
 
 
-def _registered(name: str) -> click.Command:
-    from ohmesh.cli.verbs import command_of
-
-    return command_of(name)
+def _summaries() -> dict[str, str]:
+    """Each word at the top of the tree and what it does, local verbs first."""
+    registered = {verb.words[0]: GROUPS.get(verb.words[0], verb.summary) for verb in COMMANDS}
+    return {name: verb.summary for name, verb in LOCAL_VERBS.items()} | registered
 
 
 @click.group(cls=LazyGroup, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
@@ -84,19 +82,25 @@ def application() -> None:
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code."""
     try:
-        outcome = application.main(args=list(arguments), prog_name="ohmesh", standalone_mode=False)
-        return outcome if isinstance(outcome, int) else ExitCode.OK
-    except click.exceptions.NoArgsIsHelpError as error:
-        print(error.ctx.get_help() if error.ctx else error.format_message())  # noqa: T201 - help is the data here
+        return _run(arguments)
+    except BrokenPipeError:
+        _mute_stdout()
         return ExitCode.OK
+
+
+def _run(arguments: Sequence[str]) -> int:
+    try:
+        outcome = application.main(
+            args=list(arguments) or ["--help"], prog_name="ohmesh", standalone_mode=False
+        )
+        return outcome if isinstance(outcome, int) else ExitCode.OK
     except click.ClickException as error:
         Output().error(_usage_line(error))
         return ExitCode.USAGE
     except (click.Abort, KeyboardInterrupt):
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
-        _mute_stdout()
-        return ExitCode.OK
+        raise
     except OhmeshError as error:
         return _report(error, str(error), exit_code_of(error))
     except Exception as error:  # noqa: BLE001 - the last line of defence: a bug must not print a traceback

@@ -16,7 +16,9 @@ SETTING_OF = {"url": "engine.url", "data": "mesh.data", "mesh": "mesh.name", "pr
 
 
 def json_option(function: Decorated) -> Decorated:
-    return click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout.")(function)
+    return click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout.")(
+        function
+    )
 
 
 def which_mesh_options(function: Decorated) -> Decorated:

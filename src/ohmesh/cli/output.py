@@ -23,7 +23,12 @@ class Output:
     """Where one command writes. `as_json` decides the form of the data, `quiet` silences the talk."""
 
     def __init__(
-        self, *, as_json: bool = False, quiet: bool = False, out: TextIO | None = None, talk: TextIO | None = None
+        self,
+        *,
+        as_json: bool = False,
+        quiet: bool = False,
+        out: TextIO | None = None,
+        talk: TextIO | None = None,
     ) -> None:
         self.as_json = as_json
         self.quiet = quiet

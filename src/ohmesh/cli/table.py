@@ -12,7 +12,9 @@ GAP = "  "
 MIN_COLUMN_WIDTH = 6
 
 
-def render_table(rows: Sequence[Mapping[str, object]], *, columns: Sequence[str] = (), width: int = 100) -> str:
+def render_table(
+    rows: Sequence[Mapping[str, object]], *, columns: Sequence[str] = (), width: int = 100
+) -> str:
     names = [*columns] or list(dict.fromkeys(name for row in rows for name in row))
     cells = [[cell_text(row.get(name)) for name in names] for row in rows]
     numeric = [all(_is_number(row.get(name)) for row in rows) for name in names]

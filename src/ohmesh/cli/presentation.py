@@ -1,0 +1,201 @@
+"""How each result reads on a terminal, and which exit code it means.
+
+With --json every result is its Struct, whole; the forms here are for people, and for `$(ohmesh submit ...)`, where a
+submission prints its id and nothing else.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+import msgspec
+from msgspec import Struct
+
+from ohmesh.cli.exit_codes import ExitCode
+from ohmesh.cli.output import Output
+from ohmesh.model.agent import HostView, Liveness
+from ohmesh.model.task import TaskState
+from ohmesh.operations import results as r
+
+
+def present(result: Struct, output: Output) -> ExitCode:
+    """Print `result` and say what it means for the exit code."""
+    show, judge = _FORMS.get(type(result), (_plain, _fine))
+    if output.as_json:
+        output.data(result)
+    else:
+        show(result, output)
+    return judge(result)
+
+
+def _plain(result: Struct, output: Output) -> None:
+    output.data(result)
+
+
+def _fine(_result: Struct) -> ExitCode:
+    return ExitCode.OK
+
+
+def _show_outcome(outcome: r.TaskOutcome, output: Output) -> None:
+    if outcome.state is TaskState.SUCCEEDED:
+        output.data("null" if outcome.value is None else outcome.value)
+    elif outcome.is_final:
+        reason = f": {outcome.failure}" if outcome.failure else ""
+        attempts = f"{outcome.attempts} attempt{'' if outcome.attempts == 1 else 's'}"
+        output.error(f"Task {outcome.task_id} ended {outcome.state} after {attempts}{reason}.")
+        if outcome.failure and outcome.failure.traceback:
+            output.say(outcome.failure.traceback.rstrip())
+    else:
+        output.data(outcome.task_id)
+        output.say(f"{outcome.state}; its result: ohmesh result {outcome.task_id}")
+
+
+def _judge_outcome(outcome: r.TaskOutcome) -> ExitCode:
+    return ExitCode.FAILED if outcome.is_final and outcome.state is not TaskState.SUCCEEDED else ExitCode.OK
+
+
+def _show_outcomes(outcomes: r.TaskOutcomes, output: Output) -> None:
+    rows = [
+        {
+            "task": one.task_id,
+            "state": one.state,
+            "attempts": one.attempts,
+            "value": _compact(one.value) if one.state is TaskState.SUCCEEDED else str(one.failure or ""),
+        }
+        for one in outcomes.outcomes
+    ]
+    rows += [{"task": task_id, "state": "unfinished"} for task_id in outcomes.unfinished]
+    rows += [{"task": task_id, "state": "unknown"} for task_id in outcomes.unknown]
+    output.data(rows, columns=("task", "state", "attempts", "value"))
+
+
+def _judge_outcomes(outcomes: r.TaskOutcomes) -> ExitCode:
+    good = sum(one.state is TaskState.SUCCEEDED for one in outcomes.outcomes)
+    others = len(outcomes.outcomes) - good + len(outcomes.unfinished)
+    return _share(good, others, len(outcomes.unknown))
+
+
+def _show_tasks(tasks: r.TaskList, output: Output) -> None:
+    now_ms = time.time() * 1000
+    rows = [
+        {
+            "task": task.task_id,
+            "kind": task.kind,
+            "state": task.state,
+            "priority": task.priority,
+            "attempts": task.attempts,
+            "agent": task.agent,
+            "age": _duration(now_ms - task.submitted_ms),
+            "took": _duration(task.finished_ms - task.started_ms)
+            if task.finished_ms and task.started_ms
+            else "",
+        }
+        for task in tasks.tasks
+    ]
+    rows += [{"task": task_id, "state": "unknown"} for task_id in tasks.unknown]
+    output.data(rows, columns=("task", "kind", "state", "priority", "attempts", "agent", "age", "took"))
+    for task in tasks.tasks:
+        for failure in task.failures[-1:]:
+            output.say(f"{task.task_id}: {failure}")
+    if len(tasks.tasks) < tasks.total:
+        more = f"; more: --after {tasks.after}" if tasks.after else ""
+        output.say(f"showing {len(tasks.tasks)} of {tasks.total} tasks{more}")
+    elif not rows:
+        output.say("no tasks; hand one in: ohmesh submit text 'Hello!'")
+
+
+def _judge_tasks(tasks: r.TaskList) -> ExitCode:
+    return _share(len(tasks.tasks), 0, len(tasks.unknown))
+
+
+def _show_cancellation(cancellation: r.Cancellation, output: Output) -> None:
+    rows = [{"task": one, "outcome": "cancelled"} for one in cancellation.cancelled]
+    rows += [{"task": one, "outcome": "too late, it had ended"} for one in cancellation.too_late]
+    rows += [{"task": one, "outcome": "unknown"} for one in cancellation.unknown]
+    output.data(rows)
+
+
+def _judge_cancellation(cancellation: r.Cancellation) -> ExitCode:
+    return _share(len(cancellation.cancelled), len(cancellation.too_late), len(cancellation.unknown))
+
+
+def _show_workers(listed: r.WorkerList, output: Output) -> None:
+    now_ms = time.time() * 1000
+    rows = [_worker_row(worker, now_ms) for worker in listed.workers]
+    output.data(rows)
+    if not rows:
+        output.say("no workers; start one: ohmesh worker module:object")
+
+
+def _worker_row(worker: HostView, now_ms: float) -> dict[str, object]:
+    state = worker.liveness if worker.liveness is not Liveness.ACTIVE else f"{worker.liveness}, {worker.duty}"
+    return {
+        "worker": worker.host,
+        "state": state,
+        "running": f"{worker.running}/{worker.slots}",
+        "done": worker.completed,
+        "failed": worker.failed,
+        "seen": f"{_duration(max(0, now_ms - worker.last_seen_ms))} ago" if worker.last_seen_ms else "",
+        "pid": worker.pid or "",
+        "kinds": worker.kinds,
+    }
+
+
+def _show_status(status: r.MeshStatus, output: Output) -> None:
+    output.data(str(status))
+    if status.queues:
+        output.data("\n" + _table_text(status.queues))
+    if status.states:
+        output.data(
+            "\nheld    " + "  ".join(f"{count} {state}" for state, count in sorted(status.states.items()))
+        )
+    if status.dispatchers:
+        output.data("\n" + _table_text(status.dispatchers))
+    for one in status.dispatchers:
+        if one.lost_tail:
+            output.say(f"shard {one.shard} lost the end of its log: {one.lost_tail}. See `ohmesh doctor`.")
+
+
+def _judge_status(status: r.MeshStatus) -> ExitCode:
+    return ExitCode.OK if status.dispatchers else ExitCode.PARTIAL
+
+
+def _share(good: int, others: int, unknown: int) -> ExitCode:
+    """All as wished, some, none of those that exist, or nothing there to do it to."""
+    if not others and not unknown:
+        return ExitCode.OK
+    if not good and not others:
+        return ExitCode.NOTHING_MATCHED
+    return ExitCode.PARTIAL if good else ExitCode.FAILED
+
+
+def _table_text(rows: Sequence[Struct]) -> str:
+    from ohmesh.cli.table import render_table
+
+    plain = [dict(msgspec.to_builtins(row)) for row in rows]
+    return render_table([{name: value for name, value in row.items() if value != ""} for row in plain])
+
+
+def _compact(value: object) -> str:
+    return value if isinstance(value, str) else msgspec.json.encode(value, enc_hook=str).decode()
+
+
+def _duration(duration_ms: float) -> str:
+    if duration_ms < 1_000:
+        return f"{duration_ms:.0f} ms"
+    seconds = duration_ms / 1_000
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.1f} s"
+
+
+_FORMS: dict[type, tuple[Callable[..., None], Callable[..., ExitCode]]] = {
+    r.TaskOutcome: (_show_outcome, _judge_outcome),
+    r.TaskOutcomes: (_show_outcomes, _judge_outcomes),
+    r.TaskList: (_show_tasks, _judge_tasks),
+    r.Cancellation: (_show_cancellation, _judge_cancellation),
+    r.WorkerList: (_show_workers, _fine),
+    r.MeshStatus: (_show_status, _judge_status),
+}

@@ -1,0 +1,145 @@
+"""Commands made of the registry of verbs: arguments, options, help and examples come from operations/commands.py.
+
+A verb of one word is a command, `tasks list` is the command `list` in the group `tasks`; a group that has a `list`
+runs it when nothing else is said.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+from typing import cast
+
+import click
+import msgspec
+from msgspec import Struct
+
+from ohmesh.cli.options import as_flags, json_option, which_mesh_options
+from ohmesh.cli.output import Output
+from ohmesh.cli.presentation import present
+from ohmesh.errors import InvalidArgument
+from ohmesh.operations.command import Command
+from ohmesh.operations.commands import COMMANDS, GROUPS
+from ohmesh.operations.parameter import Form, Parameter
+
+_TYPES: dict[Form, click.ParamType] = {Form.INTEGER: click.INT, Form.NUMBER: click.FLOAT}
+_DEFAULT_VERB = "list"
+
+
+class VerbGroup(click.Group):
+    """`ohmesh tasks --kind text` means `ohmesh tasks list --kind text`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        bare = not args or (args[0].startswith("-") and args[0] not in ctx.help_option_names)
+        if bare and _DEFAULT_VERB in self.commands:
+            args = [_DEFAULT_VERB, *args]
+        return super().parse_args(ctx, args)
+
+
+def command_of(word: str) -> click.Command:
+    """The command or group that stands under `word` at the top of the tree."""
+    if word not in GROUPS:
+        return _command(next(one for one in COMMANDS if one.words == (word,)))
+    group = VerbGroup(word, help=GROUPS[word])
+    for one in COMMANDS:
+        if one.words[0] == word:
+            group.add_command(_command(one))
+    return group
+
+
+def _command(verb: Command) -> click.Command:
+    parameters = verb.parameters()
+
+    def call(as_json: bool, config_file: Path | None, **given: object) -> int:
+        output = Output(as_json=as_json)
+        arguments = verb.parse(_values(parameters, given))
+        result = asyncio.run(_call(verb, arguments, as_flags(given), config_file))
+        return present(result, output)
+
+    command = click.command(
+        verb.words[-1],
+        help=f"{verb.summary}\n\n{verb.help}",
+        short_help=verb.summary,
+        epilog=f"Example: {verb.example}",
+    )(which_mesh_options(json_option(call)))
+    command.params[:0] = [_parameter(one) for one in parameters]
+    return command
+
+
+async def _call(verb: Command, arguments: Struct, flags: dict[str, object], file: Path | None) -> Struct:
+    from ohmesh.assembly import connect_client, load_settings
+
+    async with connect_client(load_settings(flags, file=file)) as client:
+        return await verb.call(client, arguments)
+
+
+def _parameter(one: Parameter) -> click.Parameter:
+    if one.positional:
+        return click.Argument(
+            [one.name],
+            metavar=_positional_metavar(one),
+            required=one.required,
+            nargs=-1 if one.repeated else 1,
+        )
+    if one.form is Form.FLAG:
+        return click.Option([one.option, one.name], is_flag=True, default=None, help=one.help)
+    return click.Option(
+        [one.option, one.name],
+        type=_TYPES.get(one.form, click.STRING),
+        multiple=one.repeated,
+        required=one.required,
+        metavar=one.metavar,
+        help=_help(one),
+    )
+
+
+def _positional_metavar(one: Parameter) -> str:
+    name = one.metavar if one.required else f"[{one.metavar}]"
+    return f"{name}..." if one.repeated else name
+
+
+def _help(one: Parameter) -> str:
+    choices = f" One of {', '.join(one.choices)}." if one.choices else ""
+    default = "" if one.required or not one.default else f" [default: {one.default}]"
+    return f"{one.help}{choices}{default}"
+
+
+def _values(parameters: tuple[Parameter, ...], given: Mapping[str, object]) -> dict[str, object]:
+    """What was typed, as the verb's arguments; what was not given is left to their defaults."""
+    values: dict[str, object] = {}
+    for one in parameters:
+        value = given.get(one.name)
+        if value is None or value == ():
+            continue
+        if one.repeated:
+            texts = cast("tuple[str, ...]", value)
+            values[one.name] = (
+                _pairs(one, texts) if one.form is Form.PAIR else [_value(one, text) for text in texts]
+            )
+        else:
+            values[one.name] = _value(one, value)
+    return values
+
+
+def _value(one: Parameter, given: object) -> object:
+    return json_or_text(given) if one.form is Form.VALUE and isinstance(given, str) else given
+
+
+def _pairs(one: Parameter, texts: tuple[str, ...]) -> dict[str, object]:
+    pairs: dict[str, object] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise InvalidArgument(f"{one.option} {text!r} is not a pair.", hint="Write name=value.")
+        pairs[name] = json_or_text(value)
+    return pairs
+
+
+def json_or_text(text: str) -> object:
+    """`3`, `[1, 2]`, `"3"`, `true` and `null` are JSON; `Hello!` is text."""
+    try:
+        value: object = msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeEncodeError):
+        return text
+    return value
