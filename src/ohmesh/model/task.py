@@ -130,4 +130,5 @@ class TaskView(Struct, frozen=True):
     agent: str = ""
     failures: tuple[TaskFailure, ...] = ()
     value: bytes = b""
+    order: int = 0
     value_omitted_bytes: int = 0

@@ -299,6 +299,7 @@ def view(task: Task, default_max_attempts: int = 0) -> TaskView:
         agent=task.agent,
         failures=tuple(task.failures),
         value=task.value,
+        order=task.order,
     )
 
 
