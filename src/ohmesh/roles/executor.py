@@ -1,13 +1,15 @@
 """The executor: the role of a host. Takes grants, has its runner do them, and repeats each outcome until it is settled.
 
-What travels may be lost, so both sides keep accounts: a report names the leases that are held and the last Grants frame
-that was seen; the dispatcher finds what never arrived, and tells what is void. A lease is held from its grant until its
-outcome is settled. Grants of an epoch lower than one seen come from a dispatcher that has been replaced and are refused.
+What travels may be lost, so both sides keep accounts: a report names the leases that are held and the last Grants
+frame that was seen; the dispatcher finds what never arrived, and tells what is void. A lease is held from its grant
+until its outcome is settled. Grants of an epoch lower than one seen come from a dispatcher that has been replaced and
+are refused.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -317,11 +319,9 @@ class Executor:
         self._wake.set()
         await self._runner.stop(grace_s=self.config.drain_s)
         if any(link.held for link in self._links.values()):
-            try:
+            # Where no dispatcher answers, it will find the leases void by our silence.
+            with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._settled.wait(), self.config.settle_s)
-            except TimeoutError:
-                # No dispatcher answers: it will find the leases void by our silence.
-                pass
         for link in self._links.values():
             await self._publish(link, self._report(link, leaving=True))
 
