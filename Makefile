@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
+PINNED := $(VENV)/.pinned
 STAMP := $(VENV)/.set-up
 PINS := requirements/build.txt requirements/base.txt requirements/dev.txt
 
@@ -15,16 +16,20 @@ help:  ## this list
 
 setup: $(STAMP)  ## build .venv from the pinned requirements, once
 
-# Three steps, so that nothing is fetched that is not pinned: build tools, then everything, then the checkout itself.
-$(STAMP): pyproject.toml $(PINS)
+# Build tools come first, so that nothing is fetched that is not pinned.
+$(PINNED): $(PINS)
 	@rm -rf "$(VENV)"
 	@echo "setting up $(VENV) (about a minute, once)"
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "ohmesh needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Say which: make PYTHON=python3.12")'
 	@$(PYTHON) -m venv "$(VENV)"
 	@$(PIP) install --no-compile --require-hashes -r requirements/build.txt
 	@$(PIP) install --no-compile --require-hashes --no-build-isolation -r requirements/dev.txt
-	@$(PIP) install --no-compile --no-deps --no-build-isolation --editable .
 	@$(BIN)/python -m compileall -q -j 0 "$(VENV)/lib" >/dev/null || true
+	@touch "$(PINNED)"
+
+# The checkout itself, again whenever its metadata changed.
+$(STAMP): pyproject.toml $(PINNED)
+	@$(PIP) install --no-compile --no-deps --no-build-isolation --editable .
 	@touch "$(STAMP)"
 
 # Byte code is written here and not by the interpreter, so start-up is quick where PYTHONDONTWRITEBYTECODE is set too.

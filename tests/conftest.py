@@ -37,11 +37,11 @@ def run() -> Callable[[Coroutine[Any, Any, T]], T]:
 
 @pytest.fixture(autouse=True)
 def loop_is_never_blocked(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Roles are asyncio all the way: a blocking call inside ohmesh fails the tests of roles and of simulations."""
+    """Roles are asyncio all the way: what blocks below a role fails its test."""
     if not any(request.path.is_relative_to(folder) for folder in GUARDED):
         yield
         return
-    guard = BlockBuster("ohmesh")
+    guard = BlockBuster("ohmesh.roles")
     guard.activate()
     try:
         yield
