@@ -126,7 +126,7 @@ class Dispatcher:
         await self._ports.log.create(self._source.name)
         await self._take_over(term)
         subscription = await self._ports.bus.subscribe(self._subjects.dispatcher(self._number), self._receive)
-        self._is_deciding = True
+        self._resume()
         try:
             await self._announce()
             async with asyncio.TaskGroup() as group:
@@ -313,12 +313,16 @@ class Dispatcher:
             self._shard.decide(row)
             await self._drain()
             return
-        self._is_deciding = True
-        while self._backlog:
-            self._decide(self._backlog.popleft())
+        self._resume()
         await self._snapshots.store(row, data)
         self._shard.decide(row)
         self._wake.set()
+
+    def _resume(self) -> None:
+        """Decide again, what came meanwhile first."""
+        self._is_deciding = True
+        while self._backlog:
+            self._decide(self._backlog.popleft())
 
     async def _trim(self) -> None:
         while True:

@@ -58,11 +58,18 @@ class Fleet:
     def __init__(self) -> None:
         self.hosts: dict[str, HostSlots] = {}
         self.agents: dict[str, AgentSlots] = {}
+        self._frames_sent: dict[str, int] = {}
         self._offered: dict[str, deque[AgentSlots]] = {}
+
+    def join(self, name: str, incarnation: int, now_ms: int, lease_ms: int) -> HostSlots:
+        """A host that is not here (new, or back after a silence). Its frames go on being counted where they were, so
+        that one that comes back does not take new frames for repeated ones."""
+        host = HostSlots(name, incarnation, now_ms, lease_ms, frames_sent=self._frames_sent.get(name, 0))
+        self.hosts[name] = host
+        return host
 
     def admit(self, host: HostSlots, specs: Iterable[AgentSpec]) -> None:
         """Take the agents of a host as they are announced; leases of agents that stayed are kept."""
-        self.hosts[host.name] = host
         announced = {spec.agent: spec for spec in specs}
         for name in [name for name in host.agents if name not in announced and not host.agents[name].leases]:
             del self.agents[name]
@@ -85,6 +92,7 @@ class Fleet:
                 del self.agents[name]
         if self.hosts.get(host.name) is host:
             del self.hosts[host.name]
+        self._frames_sent[host.name] = host.frames_sent
 
     def adopt(self, task: Task, host_incarnation: int, now_ms: int, lease_ms: int) -> None:
         """A lease of an earlier epoch: it starts anew now, whether or not its host still lives."""
@@ -94,7 +102,7 @@ class Fleet:
             host_name = name.rpartition("/")[0]
             host = self.hosts.get(host_name)
             if host is None:
-                host = self.hosts[host_name] = HostSlots(host_name, host_incarnation, now_ms, lease_ms)
+                host = self.join(host_name, host_incarnation, now_ms, lease_ms)
             agent = AgentSlots(AgentSpec(name, task.submission.kind), host)
             host.agents[name] = self.agents[name] = agent
         agent.leases[task.lease] = 0

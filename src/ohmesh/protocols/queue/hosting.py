@@ -24,7 +24,7 @@ def report(shard: Shard, message: HostReport, now_ms: int) -> None:
         shard.fleet.remove(host)
         host = None
     if host is None:
-        host = HostSlots(message.host, message.incarnation, at_ms, message.lease_ms)
+        host = shard.fleet.join(message.host, message.incarnation, at_ms, message.lease_ms)
     host.last_seen_ms = at_ms
     host.lease_ms = max(MIN_LEASE_MS, message.lease_ms)
     host.duty = message.duty

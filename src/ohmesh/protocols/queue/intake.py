@@ -94,7 +94,7 @@ def _refusal(
             PayloadTooLarge.code,
             f"The arguments take {len(submission.payload)} bytes, the limit is {config.payload_bytes}.",
         )
-    if task_id in table.forgotten_ids or submission.created_ms <= table.horizon_ms:
+    if task_id in table.forgotten_ids or 0 < submission.created_ms <= table.horizon_ms:
         return Refusal(
             task_id,
             SubmissionTooOld.code,

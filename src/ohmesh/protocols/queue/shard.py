@@ -274,11 +274,10 @@ class Shard:
                 cancelled.append(task)
         if not cancelled:
             return
+        self.decide(r.Cancelled(at_ms, [task.task_id for task in cancelled]), 28 * len(cancelled))
         for task in cancelled:
             if task.lease == 0:
                 self.waiting.forget(task)
-        self.decide(r.Cancelled(at_ms, [task.task_id for task in cancelled]), 28 * len(cancelled))
-        for task in cancelled:
             self.step.client(client).cancelled.append(task.task_id)
             if task.lease:
                 self.step.host(task.agent.rpartition("/")[0]).revoked.append(task.lease)
