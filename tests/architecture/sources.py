@@ -10,6 +10,16 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "src" / "ohmesh"
+GENERATED = {
+    "__pycache__",
+    ".venv",
+    ".hypothesis",
+    ".import_linter_cache",
+    ".mypy_cache",
+    ".pytest_cache",
+    ".ruff_cache",
+}
+GENERATED |= {"build", "dist", "PKG-INFO"}
 CODE_FOLDERS = ("src", "tests", "benchmarks", "examples", "requirements")
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -29,7 +39,7 @@ def project_files() -> tuple[Path, ...]:
 
 def is_generated(path: Path) -> bool:
     parts = path.relative_to(ROOT).parts
-    return any(part == "__pycache__" or part.endswith(".egg-info") or part == ".venv" for part in parts)
+    return any(part in GENERATED or part.endswith(".egg-info") for part in parts)
 
 
 def python_files(*folders: str) -> Iterator[Path]:

@@ -5,12 +5,17 @@ from __future__ import annotations
 import ast
 import re
 import tomllib
+from typing import Any
 
 from tests.architecture.sources import PACKAGE, ROOT, listed, module_name, place, python_files, tree
 
 PORT_METHODS = range(3, 7)
 # All that a role may see of time and of chance; a third method would be there for the count.
 TWO_ARE_ENOUGH = {"Clock", "Entropy"}
+
+PURE = ("model", "protocols", "policies", "registry", "trust")
+ADAPTERS = ("engines", "provisioners", "runners")
+COMPOSERS = ("assembly", "simulator")
 
 # Started by name, not imported.
 ENTRANCES = {"ohmesh", "ohmesh.__main__"}
@@ -64,8 +69,26 @@ def test_every_module_is_used() -> None:
     assert not problems, listed(problems)
 
 
+def test_the_contracts_name_every_component_that_they_are_about() -> None:
+    """import-linter refuses names that do not exist yet, so a new component has to be added to its contract."""
+    contracts = project_settings()["tool"]["importlinter"]["contracts"]
+    by_type = {contract["type"]: contract for contract in contracts}
+    expected = {
+        "source_modules of the forbidden": (PURE, by_type["forbidden"]["source_modules"]),
+        "protected_modules": (ADAPTERS, by_type["protected"]["protected_modules"]),
+        "allowed_importers": (COMPOSERS, by_type["protected"]["allowed_importers"]),
+    }
+    problems = [
+        f"pyproject.toml: ohmesh.{name} is missing in the {key} contract of import-linter"
+        for key, (names, listed_modules) in expected.items()
+        for name in names
+        if exists(name) and f"ohmesh.{name}" not in listed_modules
+    ]
+    assert not problems, listed(problems)
+
+
 def test_every_dependency_has_its_reason_in_the_docs() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    project = project_settings()
     explained = (ROOT / "docs" / "dependencies.md").read_text(encoding="utf-8").lower()
     wanted = [*project["project"]["dependencies"]]
     for group in [
@@ -91,10 +114,20 @@ def test_an_import_for_types_only_points_down_too() -> None:
     assert not problems, listed(problems)
 
 
+def project_settings() -> dict[str, Any]:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+def exists(component: str) -> bool:
+    return (
+        any(path.is_relative_to(PACKAGE / component) for path in python_files("src"))
+        or (PACKAGE / f"{component}.py").exists()
+    )
+
+
 def layer_ranks() -> dict[str, int]:
     """Component of ohmesh to its height, the lowest being 0, from the contract that import-linter holds."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    layers = project["tool"]["importlinter"]["contracts"][0]["layers"]
+    layers = project_settings()["tool"]["importlinter"]["contracts"][0]["layers"]
     return {
         name.strip(" ()"): height
         for height, layer in enumerate(reversed(layers))
