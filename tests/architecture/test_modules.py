@@ -13,7 +13,7 @@ PORT_METHODS = range(3, 7)
 # All that a role may see of time and of chance; a third method would be there for the count.
 TWO_ARE_ENOUGH = {"Clock", "Entropy"}
 
-PURE = ("model", "protocols", "policies", "registry", "trust")
+PURE = ("model", "protocols", "policies", "registry")
 ADAPTERS = ("engines", "provisioners", "runners")
 COMPOSERS = ("assembly", "simulator")
 
