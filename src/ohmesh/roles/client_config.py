@@ -1,0 +1,52 @@
+"""What a client may hold, and how often it repeats itself. Every bound of the client stands here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ohmesh.model.frame import MAX_FRAME_BYTES
+from ohmesh.ports.bus import Bus
+from ohmesh.ports.clock import Clock
+from ohmesh.ports.entropy import Entropy
+
+
+@dataclass(frozen=True, slots=True)
+class ClientPorts:
+    bus: Bus
+    clock: Clock
+    entropy: Entropy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientConfig:
+    """window_bytes: unanswered submissions of one shard; beyond it they answer 429 here, before they are sent.
+    waiting_callers: callers of `submit` that may wait for room in one window.
+    frame_bytes, frame_tasks, frame_ids: a frame ends at the first of them that is reached.
+    retry_min_ms, retry_max_ms: an unanswered submission is sent again after this long, doubled each time.
+    accept_timeout_ms: an unanswered submission is given up then; `submit` may say otherwise.
+    watch_after_ms, watch_every_ms: when the end of a task that somebody awaits is asked for, and how often again.
+    watch_burst_ids: ids asked for in one sweep, so that a million tasks do not swamp a new dispatcher.
+    tracked_tasks: tasks whose end is kept for whoever asks later; the ends of others are asked for when awaited.
+    request_try_ms: one request waits this long before it is repeated within its timeout.
+    """
+
+    window_bytes: int = 16 * 1024 * 1024
+    waiting_callers: int = 100_000
+    payload_bytes: int = 512_000
+    frame_bytes: int = MAX_FRAME_BYTES
+    frame_tasks: int = 2_000
+    frame_ids: int = 10_000
+    retry_min_ms: int = 1_000
+    retry_max_ms: int = 5_000
+    accept_timeout_ms: int = 30_000
+    window_retry_ms: int = 100
+    sweep_ms: int = 250
+    watch_after_ms: int = 1_000
+    watch_every_ms: int = 2_000
+    watch_burst_ids: int = 50_000
+    tracked_tasks: int = 1_000_000
+    request_timeout_ms: int = 10_000
+    request_try_ms: int = 2_000
+    request_pause_ms: int = 200
+    locate_ids: int = 64
+    close_grace_ms: int = 2_000

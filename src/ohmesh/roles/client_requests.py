@@ -1,0 +1,208 @@
+"""Questions to the dispatchers: asked of every shard at once, repeated until the timeout, merged into one answer.
+
+A dispatcher that is being replaced answers within seconds, so a question is repeated; when a shard stays silent the
+whole question fails and names the shard, because an answer that silently lacks a part is worse than none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import TypeVar
+
+from ohmesh.errors import EngineUnavailable, InvalidArgument, MeshUnreachable, OhmeshError
+from ohmesh.model.agent import HostView, Liveness
+from ohmesh.model.frame import decode_reply, encode_frame
+from ohmesh.model.message import (
+    Describe,
+    HostPage,
+    ListHosts,
+    ListTasks,
+    Problem,
+    Reply,
+    ShardDescription,
+    TaskPage,
+)
+from ohmesh.model.subject import Subjects, shard_of
+from ohmesh.roles.client_config import ClientConfig, ClientPorts
+from ohmesh.roles.client_payload import error_of_code
+
+Question = ListTasks | ListHosts | Describe
+Answer = TypeVar("Answer", TaskPage, HostPage, ShardDescription)
+
+_LIVELIEST = (Liveness.ACTIVE, Liveness.JOINING, Liveness.SUSPECT, Liveness.LEFT, Liveness.OFFLINE)
+
+
+class Requests:
+    def __init__(
+        self, ports: ClientPorts, subjects: Subjects, *, shards: int, config: ClientConfig, client: str
+    ) -> None:
+        self._ports = ports
+        self._subjects = subjects
+        self._shards = shards
+        self._config = config
+        self._client = client
+
+    async def list_tasks(self, query: ListTasks, *, timeout_s: float | None = None) -> TaskPage:
+        """Newest first over all shards; a kind is asked of its own shard only. `total` counts what shards hold."""
+        shards = [shard_of(query.kind, self._shards)] if query.kind else list(range(self._shards))
+        if query.task_ids or len(shards) == 1:
+            pages = await self._ask_all(shards, [query] * len(shards), TaskPage, timeout_s)
+            tasks = [view for page in pages for view in page.tasks]
+            return TaskPage(
+                tasks, pages[0].after if len(pages) == 1 else "", sum(page.total for page in pages)
+            )
+        cursors = _parse_cursor(query.after, len(shards))
+        open_shards = [shard for shard in shards if cursors[shard] != _EXHAUSTED]
+        questions = [
+            ListTasks(query.task_ids, query.kind, query.state, query.limit, cursors[shard])
+            for shard in open_shards
+        ]
+        pages = await self._ask_all(open_shards, questions, TaskPage, timeout_s)
+        return _merge(dict(zip(open_shards, pages, strict=True)), cursors, query.limit)
+
+    async def locate(self, task_ids: Sequence[str], *, timeout_s: float | None = None) -> dict[str, int]:
+        """Which shard holds each of these; an id that is missing in the answer is held by none."""
+        if self._shards == 1:
+            return dict.fromkeys(task_ids, 0)
+        found: dict[str, int] = {}
+        shards = list(range(self._shards))
+        for start in range(0, len(task_ids), self._config.locate_ids):
+            query = ListTasks(list(task_ids[start : start + self._config.locate_ids]))
+            pages = await self._ask_all(shards, [query] * len(shards), TaskPage, timeout_s)
+            for shard, page in enumerate(pages):
+                found.update((view.task_id, shard) for view in page.tasks)
+        return found
+
+    async def list_hosts(self, *, timeout_s: float | None = None) -> list[HostView]:
+        """Each host once, with its load summed over the shards that split its credits; by name."""
+        shards = list(range(self._shards))
+        pages = await self._ask_all(shards, [ListHosts()] * len(shards), HostPage, timeout_s)
+        views: dict[str, HostView] = {}
+        for page in pages:
+            for view in page.hosts:
+                present = views.get(view.host)
+                views[view.host] = view if present is None else _merge_hosts(present, view)
+        return [views[host] for host in sorted(views)]
+
+    async def describe(self, *, timeout_s: float | None = None) -> list[ShardDescription]:
+        shards = list(range(self._shards))
+        return await self._ask_all(shards, [Describe()] * len(shards), ShardDescription, timeout_s)
+
+    async def _ask_all(
+        self,
+        shards: Sequence[int],
+        questions: Sequence[Question],
+        expected: type[Answer],
+        timeout_s: float | None,
+    ) -> list[Answer]:
+        asked = zip(shards, questions, strict=True)
+        answers = await asyncio.gather(
+            *(self._ask(shard, question, expected, timeout_s) for shard, question in asked),
+            return_exceptions=True,
+        )
+        for answer in answers:
+            if isinstance(answer, BaseException):
+                raise answer
+        return [answer for answer in answers if not isinstance(answer, BaseException)]
+
+    async def _ask(
+        self, shard: int, question: Question, expected: type[Answer], timeout_s: float | None
+    ) -> Answer:
+        loop, config = asyncio.get_running_loop(), self._config
+        timeout_s = config.request_timeout_ms / 1000 if timeout_s is None else timeout_s
+        deadline_s = loop.time() + timeout_s
+        pause_s = config.request_pause_ms / 1000
+        while True:
+            remaining_s = deadline_s - loop.time()
+            try_s = max(0.001, min(config.request_try_ms / 1000, remaining_s))
+            try:
+                reply = await self._request(shard, question, try_s)
+            except EngineUnavailable as error:
+                reason: OhmeshError = error
+            else:
+                if isinstance(reply, expected):
+                    return reply
+                reason = _reason(reply)
+                if not reason.retryable:
+                    raise reason
+            if loop.time() + pause_s >= deadline_s:
+                raise self._unreachable(shard, timeout_s, reason)
+            await asyncio.sleep(pause_s)
+            pause_s = min(pause_s * 2, config.request_try_ms / 1000)
+
+    async def _request(self, shard: int, question: Question, try_s: float) -> Reply:
+        frame = encode_frame(self._client, 0, self._ports.clock.now_ms(), [question])
+        subject = self._subjects.dispatcher(shard)
+        answer = decode_reply(await self._ports.bus.request(subject, frame, timeout_s=try_s))
+        if len(answer.bodies) != 1:
+            raise InvalidArgument(f"{answer.sender} answered with {len(answer.bodies)} bodies, not with one.")
+        return answer.bodies[0]
+
+    def _unreachable(self, shard: int, timeout_s: float, reason: OhmeshError) -> MeshUnreachable:
+        return MeshUnreachable(
+            f"The dispatcher of shard {shard} of mesh {self._subjects.mesh!r} did not answer within "
+            f"{timeout_s:g} s ({reason.message.rstrip('.')}).",
+            hint=f"Is the mesh up? `ohmesh doctor` looks; `ohmesh up` starts one. "
+            f"This client expects {self._shards} shard(s).",
+        )
+
+
+def _reason(reply: Reply) -> OhmeshError:
+    if isinstance(reply, Problem):
+        return error_of_code(reply.code, reply.message, retry_after_ms=reply.retry_after_ms)
+    return InvalidArgument(f"A dispatcher answered with a {type(reply).__name__}, which was not asked for.")
+
+
+# A cursor over several shards: where each of them goes on, "-" where it is at its end.
+
+_EXHAUSTED = "-"
+
+
+def _parse_cursor(after: str, shards: int) -> list[str]:
+    if not after:
+        return [""] * shards
+    cursors = after.split(".")
+    if len(cursors) != shards or not all(
+        cursor.isdecimal() or cursor in ("", _EXHAUSTED) for cursor in cursors
+    ):
+        raise InvalidArgument(
+            f"{after!r} is not a cursor.", hint="Pass `after` of the page before, unchanged."
+        )
+    return cursors
+
+
+def _merge(pages: dict[int, TaskPage], cursors: list[str], limit: int) -> TaskPage:
+    """The newest `limit` of all pages; each shard goes on after the last task of its own that is shown."""
+    found = [(view, shard) for shard, page in pages.items() for view in page.tasks]
+    found.sort(key=lambda pair: (-pair[0].submitted_ms, pair[1], -pair[0].order))
+    shown = found[: max(1, limit)]
+    rest: dict[int, int] = {shard: len(page.tasks) for shard, page in pages.items()}
+    for view, shard in shown:
+        cursors[shard] = str(view.order)
+        rest[shard] -= 1
+    for shard, page in pages.items():
+        if not rest[shard] and not page.after:
+            cursors[shard] = _EXHAUSTED
+    is_last = all(cursor == _EXHAUSTED for cursor in cursors)
+    after = "" if is_last else ".".join(cursors)
+    return TaskPage([view for view, _ in shown], after, sum(page.total for page in pages.values()))
+
+
+def _merge_hosts(one: HostView, other: HostView) -> HostView:
+    """Load is split among shards; what is known of the host itself comes from the one that heard it last."""
+    latest, earlier = (one, other) if one.last_seen_ms >= other.last_seen_ms else (other, one)
+    return HostView(
+        host=latest.host,
+        liveness=min(latest.liveness, earlier.liveness, key=_LIVELIEST.index),
+        duty=latest.duty,
+        last_seen_ms=latest.last_seen_ms,
+        running=one.running + other.running,
+        slots=one.slots + other.slots,
+        completed=one.completed + other.completed,
+        failed=one.failed + other.failed,
+        kinds=latest.kinds or earlier.kinds,
+        agents=latest.agents or earlier.agents,
+        pid=latest.pid or earlier.pid,
+        version=latest.version or earlier.version,
+    )
