@@ -1,0 +1,92 @@
+"""A process for sync handlers: one task at a time, in the order of sending, in the main thread.
+
+Nothing else runs here: no thread, no timer. While user code blocks, the parent learns what it needs from the page.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Mapping
+
+from ohmesh.model.task import Grant, Outcome, OutcomeStatus
+from ohmesh.ports.handler import Handler
+from ohmesh.runners.outbox import Outbox
+from ohmesh.runners.page import CURRENT, HOLD, SINCE, STARTED, Page
+from ohmesh.runners.verdict import check_size, failed
+from ohmesh.runners.wire import Load, Splitter, Work, decode_to_process
+
+_READ_BYTES = 256 * 1024
+
+
+class SerialLoop:
+    def __init__(
+        self, connection: socket.socket, page: Page, handlers: Mapping[str, Handler], settings: Load
+    ) -> None:
+        self._connection = connection
+        self._words = page.words
+        self._invoke = {name: handler.invoke for name, handler in handlers.items() if not handler.is_async}
+        self._settings = settings
+        self._outbox = Outbox(page, connection, flush_us=settings.flush_us)
+        self._pid = os.getpid()
+
+    def serve(self) -> None:
+        """Work until the parent closes the connection."""
+        splitter = Splitter()
+        while data := self._receive():
+            for body in splitter.feed(data):
+                message = decode_to_process(body)
+                if isinstance(message, Work):
+                    self._run_all(message)
+
+    def _receive(self) -> bytes:
+        if not self._outbox.is_empty:
+            try:
+                return self._connection.recv(_READ_BYTES, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                self._outbox.flush()  # nobody waits for more: what is done leaves now
+        return self._connection.recv(_READ_BYTES)
+
+    def _run_all(self, work: Work) -> None:
+        wall_offset_ns = time.time_ns() - time.monotonic_ns()
+        number = work.first
+        for grant in work.grants:
+            self._words[STARTED] = number
+            if self._words[HOLD] or grant.agent not in self._invoke:
+                self._outbox.hand_back(number, grant)
+            else:
+                self._run(number, grant, wall_offset_ns)
+            number += 1
+
+    def _run(self, number: int, grant: Grant, wall_offset_ns: int) -> None:
+        words = self._words
+        settings = self._settings
+        started_ns = time.monotonic_ns()
+        words[SINCE] = started_ns
+        words[CURRENT] = number
+        try:
+            value = check_size(self._invoke[grant.agent](grant.payload), settings.value_max_bytes)
+            ended_ns = time.monotonic_ns()
+            outcome = Outcome(
+                grant.lease,
+                grant.task_id,
+                OutcomeStatus.SUCCEEDED,
+                value,
+                None,
+                (started_ns + wall_offset_ns) // 1_000_000,
+                (ended_ns + wall_offset_ns) // 1_000_000,
+            )
+        except BaseException as error:  # noqa: BLE001 - whatever user code raises is its outcome, SystemExit too
+            ended_ns = time.monotonic_ns()
+            outcome = failed(
+                grant,
+                error,
+                (started_ns + wall_offset_ns) // 1_000_000,
+                (ended_ns + wall_offset_ns) // 1_000_000,
+                max_chars=settings.traceback_max_chars,
+            )
+        if os.getpid() != self._pid:
+            os._exit(0)  # a fork of user code came back here: one process answers for the task, not two
+        self._outbox.add(number, started_ns, ended_ns, outcome)
+        words[CURRENT] = 0

@@ -1,0 +1,75 @@
+"""What an exception of user code means for its task, in words that can be stored whatever was raised."""
+
+from __future__ import annotations
+
+import traceback
+from types import TracebackType
+
+from ohmesh.errors import Permanent, ResultRefused, RetryLater
+from ohmesh.model.task import Grant, Outcome, OutcomeStatus, TaskFailure
+
+_OWN_MODULES = "ohmesh."
+_MESSAGE_MAX_CHARS = 2000
+
+
+def failed(grant: Grant, error: BaseException, started_ms: int, ended_ms: int, *, max_chars: int) -> Outcome:
+    """The outcome of a task whose code raised `error`; the traceback holds at most `max_chars` of its own frames."""
+    permanent = isinstance(error, Permanent)
+    return Outcome(
+        grant.lease,
+        grant.task_id,
+        OutcomeStatus.FAILED_PERMANENTLY if permanent else OutcomeStatus.FAILED,
+        failure=TaskFailure(type(error).__name__, _message(error), _trace(error, max_chars)),
+        started_ms=started_ms,
+        ended_ms=ended_ms,
+        retry_after_ms=_delay_ms(error),
+    )
+
+
+def check_size(value: bytes, max_bytes: int) -> bytes:
+    """`value`, or ResultRefused when it is larger than one task may return."""
+    if len(value) <= max_bytes:
+        return value
+    raise ResultRefused(
+        f"The result takes {len(value)} bytes; at most {max_bytes} are stored.",
+        hint="Write it to a file or object store and return where it is.",
+    )
+
+
+def _delay_ms(error: BaseException) -> int:
+    if not isinstance(error, RetryLater):
+        return -1
+    try:
+        return max(0, int(error.delay_ms))
+    except (TypeError, ValueError, OverflowError):
+        return -1
+
+
+def _message(error: BaseException) -> str:
+    try:
+        message = str(error)
+    except BaseException as inner:  # noqa: BLE001 - __str__ is user code too
+        message = f"(its message cannot be shown: __str__ raised {type(inner).__name__})"
+    return _storable(message[:_MESSAGE_MAX_CHARS])
+
+
+def _trace(error: BaseException, max_chars: int) -> str:
+    try:
+        lines = traceback.format_exception(type(error), error, _without_own_frames(error.__traceback__))
+    except BaseException as inner:  # noqa: BLE001 - formatting calls user code: __str__, __cause__, __notes__
+        return f"(its traceback cannot be shown: {type(inner).__name__})"
+    text = "".join(lines)
+    if len(text) > max_chars:
+        text = "... (shortened)\n" + text[-max_chars:]
+    return _storable(text)
+
+
+def _without_own_frames(frames: TracebackType | None) -> TracebackType | None:
+    while frames is not None and str(frames.tb_frame.f_globals.get("__name__", "")).startswith(_OWN_MODULES):
+        frames = frames.tb_next
+    return frames
+
+
+def _storable(text: str) -> str:
+    """Lone surrogates cannot be encoded; they are written as escapes."""
+    return text.encode("utf-8", "backslashreplace").decode()

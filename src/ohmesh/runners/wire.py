@@ -1,0 +1,141 @@
+"""Frames between a pool and its processes: four bytes of length (little-endian), then MessagePack.
+
+    pool -> process    Load, Begin, Work, Stop
+    process -> pool    Loaded, LoadFailed, Rows, Overdue
+
+Tasks are numbered from 1 per process, in the order of sending. Every number that was sent is answered by exactly one
+row, unless the process dies before. A row may be seen twice (in the outbox, then flushed): the second is ignored.
+"""
+
+from __future__ import annotations
+
+import struct
+
+import msgspec
+from msgspec import Struct
+
+from ohmesh.model.agent import AgentSpec
+from ohmesh.model.task import Grant, Outcome
+
+LENGTH = struct.Struct("<I")
+ROWS_TAG = 3
+# A Rows frame is written by hand around rows that are encoded already: length, [tag, [row * count]].
+ROWS_HEADER = struct.Struct("<IBB")
+ROWS_COUNT = struct.Struct(">BI")
+ROWS_HEADER_BYTES = ROWS_HEADER.size + ROWS_COUNT.size
+
+
+class Load(Struct, array_like=True, frozen=True, tag=11):
+    """First frame: what to import, and the settings that a process needs."""
+
+    loader: str
+    targets: tuple[str, ...]
+    options: dict[str, tuple[str, ...]]
+    import_paths: tuple[str, ...]
+    flush_us: int
+    value_max_bytes: int
+    traceback_max_chars: int
+    tick_ms: int
+
+
+class Begin(Struct, array_like=True, frozen=True, tag=12):
+    """After Loaded: be a process for sync or for async agents."""
+
+    is_async: bool
+
+
+class Work(Struct, array_like=True, frozen=True, tag=13):
+    """Grants numbered from `first`."""
+
+    first: int
+    grants: list[Grant]
+
+
+class Stop(Struct, array_like=True, frozen=True, tag=14):
+    """Cancel these (async only)."""
+
+    numbers: list[int]
+
+
+class LoadedAgent(Struct, array_like=True, frozen=True):
+    spec: AgentSpec
+    is_async: bool
+
+
+class Loaded(Struct, array_like=True, frozen=True, tag=1):
+    agents: list[LoadedAgent]
+
+
+class LoadFailed(Struct, array_like=True, frozen=True, tag=2):
+    message: str
+    hint: str
+
+
+class Row(Struct, array_like=True, frozen=True):
+    """How the task of this number ended; its own code ran for `duration_ns`, 0 when it never started."""
+
+    number: int
+    duration_ns: int
+    outcome: Outcome
+
+
+class Rows(Struct, array_like=True, frozen=True, tag=ROWS_TAG):
+    rows: list[Row]
+
+
+class Overdue(Struct, array_like=True, frozen=True, tag=4):
+    """These were cancelled for their timeout just now (async only)."""
+
+    numbers: list[int]
+
+
+ToProcess = Load | Begin | Work | Stop
+ToPool = Loaded | LoadFailed | Rows | Overdue
+
+encode = msgspec.msgpack.Encoder().encode
+decode_to_process = msgspec.msgpack.Decoder(ToProcess).decode
+decode_to_pool = msgspec.msgpack.Decoder(ToPool).decode
+decode_rows = msgspec.msgpack.Decoder(list[Row]).decode
+
+
+def frame(message: ToProcess | ToPool) -> bytes:
+    body = encode(message)
+    return LENGTH.pack(len(body)) + body
+
+
+def rows_list(count: int, rows: bytes) -> bytes:
+    """Encoded rows, one after the other, as one MessagePack list of them."""
+    return ROWS_COUNT.pack(0xDD, count) + rows
+
+
+def pack_rows_header(target: bytearray | memoryview, count: int, rows_bytes: int) -> None:
+    """Write the head of a Rows frame into the first ROWS_HEADER_BYTES of `target`."""
+    ROWS_HEADER.pack_into(target, 0, rows_bytes + ROWS_HEADER_BYTES - LENGTH.size, 0x92, ROWS_TAG)
+    ROWS_COUNT.pack_into(target, ROWS_HEADER.size, 0xDD, count)
+
+
+class Splitter:
+    """Cuts a stream of bytes into the bodies of frames."""
+
+    def __init__(self) -> None:
+        self._rest = bytearray()
+
+    def feed(self, data: bytes) -> list[memoryview]:
+        """The bodies that are complete with `data`; they are valid until the next call."""
+        if self._rest:
+            self._rest += data
+            data = bytes(self._rest)
+            self._rest.clear()
+        view = memoryview(data)
+        bodies = []
+        position, end = 0, len(data)
+        while end - position >= LENGTH.size:
+            start = position + LENGTH.size
+            stop = start + LENGTH.unpack_from(view, position)[0]
+            if stop > end:
+                break
+            bodies.append(view[start:stop])
+            position = stop
+        if position < end:
+            self._rest += view[position:]
+        return bodies
