@@ -1,0 +1,53 @@
+"""The embedded server's configuration file: loopback only, one NKey user, nobody else.
+
+`durability`: "interval" syncs the store to disk every second, so a power cut can take the last second (nothing is lost
+when only processes die); "fsync" syncs before each acknowledgement and loses nothing that was acknowledged.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+_SYNC_INTERVAL = "1s"
+
+
+class Durability(StrEnum):
+    INTERVAL = "interval"
+    FSYNC = "fsync"
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    name: str
+    port: int
+    store: Path
+    log_file: Path
+    public_key: str
+    durability: Durability
+    max_payload_bytes: int
+    log_bytes: int
+    log_files: int
+
+
+def render_server_config(settings: ServerSettings) -> str:
+    """The text of the file. Values are quoted as JSON, which the server's syntax takes for strings."""
+    sync = "always" if settings.durability is Durability.FSYNC else json.dumps(_SYNC_INTERVAL)
+    return f"""\
+# Written by ohmesh at each start; changes made here are lost.
+server_name: {json.dumps(settings.name)}
+listen: "127.0.0.1:{settings.port}"
+max_payload: {settings.max_payload_bytes}
+log_file: {json.dumps(str(settings.log_file))}
+logfile_size_limit: {settings.log_bytes}
+logfile_max_num: {settings.log_files}
+jetstream {{
+  store_dir: {json.dumps(str(settings.store))}
+  sync_interval: {sync}
+}}
+authorization {{
+  users: [ {{ nkey: {settings.public_key} }} ]
+}}
+"""
