@@ -56,6 +56,8 @@ class PostgresqlDatabase:
             },
         )
         event.listen(engine, "connect", self._bound_waits)
+        if not write:
+            event.listen(engine, "connect", _seek)
         return engine
 
     def lock(self, connection: Connection) -> None:
@@ -119,6 +121,16 @@ class PostgresqlDatabase:
                 f"The database of {self.shown} stores text as {encoding}, which cannot hold every text.",
                 hint="Create it with ENCODING 'UTF8'.",
             )
+
+
+def _seek(driver: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+    """Every query of ours is a seek in an index; a planner that has no statistics yet would read whole kinds."""
+    cursor = driver.cursor()
+    cursor.execute(
+        "SET enable_bitmapscan = off; SET enable_seqscan = off; SET default_transaction_read_only = on"
+    )
+    cursor.close()
+    driver.commit()
 
 
 @cache

@@ -54,6 +54,7 @@ def task_row(entry: int, view: TaskView, config: LedgerConfig) -> Row:
         _failures_text(view.failures, config) if view.failures else "",
         value,
         omitted_bytes,
+        view.order,
     )
 
 
@@ -72,7 +73,7 @@ def task_view(row: Sequence[object]) -> TaskView:
         finished_ms,
         due_ms,
     ) = row[:11]
-    (host, agent, failures, value, value_omitted_bytes) = row[11:]
+    (host, agent, failures, value, value_omitted_bytes, order) = row[11:]
     return msgspec.convert(
         {
             "task_id": task_id,
@@ -90,6 +91,7 @@ def task_view(row: Sequence[object]) -> TaskView:
             "failures": _failures_decoder.decode(str(failures)) if failures else (),
             "value": value,
             "value_omitted_bytes": value_omitted_bytes,
+            "order": order,
         },
         TaskView,
         builtin_types=(bytes,),

@@ -6,6 +6,7 @@ the same ledger is safe, whether it reads or records.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from functools import partial
 
@@ -59,7 +60,7 @@ class SqlLedger:
 
     async def prepare(self) -> None:
         """Create what is missing; safe when several processes do so at once."""
-        self._database.prepare()
+        await asyncio.to_thread(self._database.prepare)
         await self._writer.run("open the ledger", self._create_schema)
 
     async def position(self, source: str) -> int:

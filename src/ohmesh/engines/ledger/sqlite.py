@@ -8,6 +8,7 @@ Source: sqlite.org, "Write-Ahead Logging", "How To Corrupt An SQLite Database Fi
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import time
@@ -27,6 +28,7 @@ from ohmesh.engines.ledger.rows import Row
 from ohmesh.errors import EngineFailed, EngineUnavailable, InvalidArgument, NotAuthorised, OhmeshError
 
 _BUSY_PAUSE_S = 0.01
+_REFUSED_ERRNOS = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 _LOCKED = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 _REFUSED = frozenset({sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH})
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
@@ -43,16 +45,17 @@ class SqliteDatabase:
         self.shown = f"sqlite:///{self._path}"
 
     def prepare(self) -> None:
-        """Create the file, never open one that is there: closing it would drop the locks that SQLite holds on it."""
-        if self._path.is_dir():
-            raise InvalidArgument(
-                f"{self._path} is a directory.", hint="Name a file in it, such as ledger.db."
-            )
-        if not self._path.parent.is_dir():
-            raise InvalidArgument(
-                f"The directory {self._path.parent} does not exist.", hint="Create it, or name another path."
-            )
+        """Create the file, never open one that is there: closing it would drop the locks SQLite holds on it."""
         try:
+            if self._path.is_dir():
+                raise InvalidArgument(
+                    f"{self._path} is a directory.", hint="Name a file in it, such as ledger.db."
+                )
+            if not self._path.parent.is_dir():
+                raise InvalidArgument(
+                    f"The directory {self._path.parent} does not exist.",
+                    hint="Create it, or name another path.",
+                )
             os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
         except FileExistsError:
             return
@@ -124,7 +127,7 @@ class SqliteDatabase:
 
     def _creation_error(self, error: OSError) -> OhmeshError:
         what = f"Could not create {self._path}: {error.strerror}."
-        if isinstance(error, PermissionError) or not os.access(self._path.parent, os.W_OK):
+        if error.errno in _REFUSED_ERRNOS:
             return NotAuthorised(
                 what, hint="Give this user write access to the directory, or name another path."
             )
