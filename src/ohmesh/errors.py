@@ -166,14 +166,26 @@ class LogCorrupt(MeshError):
 
 
 class TaskError(OhmeshError):
-    """Carries the id of the task, so that one handler can treat many."""
+    """Carries the id of the task, so that one handler can treat many.
+
+    `traceback` is that of the agent's process, whole; printed are its last lines.
+    """
 
     code = "task"
+    printed_traceback_lines: ClassVar[int] = 12
 
     def __init__(self, message: str, *, task_id: str = "", traceback: str = "", hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.task_id = task_id
         self.traceback = traceback
+
+    def __str__(self) -> str:
+        if not self.traceback:
+            return super().__str__()
+        lines = self.traceback.rstrip().splitlines()
+        left_out = len(lines) - self.printed_traceback_lines
+        shown = lines if left_out <= 0 else [f"... {left_out} lines above", *lines[left_out:]]
+        return "\n    ".join([super().__str__(), *(line[:200] for line in shown)])
 
 
 class TaskFailed(TaskError):

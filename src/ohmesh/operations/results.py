@@ -6,6 +6,7 @@ task has succeeded, so read `state` first.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated
 
 from msgspec import Meta, Struct
@@ -86,8 +87,14 @@ class TaskList(Struct, frozen=True):
     total: int = 0
     unknown: list[str] = []
 
+    def __iter__(self) -> Iterator[TaskDescription]:
+        return iter(self.tasks)
+
+    def __len__(self) -> int:
+        return len(self.tasks)
+
     def __str__(self) -> str:
-        return f"{len(self.tasks)} of {self.total} tasks"
+        return "\n".join([f"{len(self.tasks)} of {self.total} tasks", *map(str, self.tasks)])
 
 
 class Cancellation(Struct, frozen=True):
@@ -103,6 +110,12 @@ class Cancellation(Struct, frozen=True):
 
 class WorkerList(Struct, frozen=True):
     workers: list[HostView]
+
+    def __iter__(self) -> Iterator[HostView]:
+        return iter(self.workers)
+
+    def __len__(self) -> int:
+        return len(self.workers)
 
     def __str__(self) -> str:
         return "\n".join(

@@ -145,38 +145,50 @@ class Client:
         Raises Backpressure when there was none until the timeout (nothing is stored), MeshUnreachable when nobody
         answered (it may be stored: submit again with the same key to be sure), the refusal otherwise.
         """
-        timeout_s = self.config.accept_timeout_ms / 1000 if timeout_s is None else timeout_s
-        deadline_s = asyncio.get_running_loop().time() + timeout_s
+        loop = asyncio.get_running_loop()
+        limit_s = self.config.accept_timeout_ms / 1000 if timeout_s is None else timeout_s
+        deadline_s = loop.time() + limit_s
         submission = self._submission(request)
+        lane = self._lanes[shard_of(submission.kind, self._shards)]
+        size_bytes = _size_of(submission)
         while True:
             try:
-                return await self._submit_once(submission, deadline_s, timeout_s)
+                if not lane.has_room(size_bytes):
+                    await self._wait_for_room(lane, size_bytes, deadline_s)
+                handle = self._handle_for(submission)
+                handle.holders += 1
+                await self._wait_for_acceptance(handle, None if timeout_s is None else deadline_s)
+                return handle
             except Backpressure as refusal:
                 pause_s = refusal.retry_after_ms / 1000
-                if asyncio.get_running_loop().time() + pause_s >= deadline_s:
+                if loop.time() + pause_s >= deadline_s:
                     raise
                 await asyncio.sleep(pause_s)
 
-    async def _submit_once(self, submission: Submission, deadline_s: float, timeout_s: float) -> TaskHandle:
-        lane = self._lanes[shard_of(submission.kind, self._shards)]
+    async def _wait_for_room(self, lane: Lane, size_bytes: int, deadline_s: float) -> None:
         try:
             async with asyncio.timeout_at(deadline_s):
-                await lane.wait_for_room(_size_of(submission))
+                await lane.wait_for_room(size_bytes)
         except TimeoutError:
             raise lane.backpressure() from None
-        handle = self._handle_for(submission)
-        handle.holders += 1
+
+    async def _wait_for_acceptance(self, handle: TaskHandle, deadline_s: float | None) -> None:
+        """Without a deadline of the caller's own the tracker's sweep gives up, which spares a timer for each task."""
         try:
+            if deadline_s is None:
+                await handle.accepted()
+                return
             async with asyncio.timeout_at(deadline_s):
                 await handle.accepted()
         except TimeoutError:
-            error = unreachable(handle, handle.shard, timeout_s)
+            if handle.standing is Standing.ACCEPTED:
+                return
+            error = unreachable(handle, handle.shard)
             self._release(handle, error)
             raise error from None
         except asyncio.CancelledError:
             self._release(handle, MeshUnreachable(f"Task {handle.id} was withdrawn by its caller."))
             raise
-        return handle
 
     def _submission(self, request: TaskRequest) -> Submission:
         kind, payload = request.kind, request.payload

@@ -174,8 +174,11 @@ class TaskHandle:
             self._lookout.await_end(self)
             waiters = self._end_waiters = []
         try:
-            async with asyncio.timeout(timeout):
+            if timeout is None:
                 await _wait(waiters)
+            else:
+                async with asyncio.timeout(timeout):
+                    await _wait(waiters)
         except TimeoutError:
             raise ResultTimeout(
                 f"Task {self.id} has not ended after {timeout:g} s; the last that was heard is {self.state}.",

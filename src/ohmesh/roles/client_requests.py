@@ -63,8 +63,6 @@ class Requests:
 
     async def locate(self, task_ids: Sequence[str], *, timeout_s: float | None = None) -> dict[str, int]:
         """Which shard holds each of these; an id that is missing in the answer is held by none."""
-        if self._shards == 1:
-            return dict.fromkeys(task_ids, 0)
         found: dict[str, int] = {}
         shards = list(range(self._shards))
         for start in range(0, len(task_ids), self._config.locate_ids):

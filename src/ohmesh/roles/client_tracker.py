@@ -212,7 +212,7 @@ class Tracker:
         now_ms = self._clock.monotonic_ms()
         for shard, lane in enumerate(self._lanes):
             for handle in lane.resend_due(now_ms):
-                self.give_up(handle, self._unreachable(handle, shard))
+                self.give_up(handle, unreachable(handle, shard))
         due = [
             handle
             for handle in self.awaited.values()
@@ -242,13 +242,10 @@ class Tracker:
         for shard, task_ids in by_shard.items():
             self._lanes[shard].watch(task_ids)
 
-    def _unreachable(self, handle: TaskHandle, shard: int) -> MeshUnreachable:
-        return unreachable(handle, shard, self._config.accept_timeout_ms / 1000)
 
-
-def unreachable(handle: TaskHandle, shard: int, timeout_s: float) -> MeshUnreachable:
+def unreachable(handle: TaskHandle, shard: int) -> MeshUnreachable:
     return MeshUnreachable(
-        f"No dispatcher of shard {shard} took task {handle.id} within {timeout_s:g} s; "
+        f"No dispatcher of shard {shard} answered for task {handle.id} in time; "
         + (f"it was sent {handle.tries} times." if handle.tries else "it could not even be sent."),
         hint="It may have been stored: submit with a key, and submitting again is safe. `ohmesh doctor` says what is "
         "wrong with the mesh; `ohmesh up` starts one.",

@@ -1,0 +1,47 @@
+"""The verbs about the mesh as a whole: its workers, its dispatchers, its queues."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+
+from ohmesh.model.agent import Liveness
+from ohmesh.model.message import ShardDescription
+from ohmesh.operations import arguments as a
+from ohmesh.operations.results import DispatcherStatus, MeshStatus, QueueDepth, WorkerList
+from ohmesh.roles.client import Client
+
+_ALIVE = (Liveness.ACTIVE, Liveness.JOINING)
+
+
+async def list_workers(client: Client, _arguments: a.ListWorkers) -> WorkerList:
+    """Those that are offline too, by name."""
+    return WorkerList(await client.requests.list_hosts())
+
+
+async def status(client: Client, _arguments: a.Status) -> MeshStatus:
+    shards, workers = await asyncio.gather(client.requests.describe(), client.requests.list_hosts())
+    states: Counter[str] = Counter()
+    for shard in shards:
+        states.update(shard.states)
+    return MeshStatus(
+        mesh=client.mesh,
+        dispatchers=[_dispatcher(shard) for shard in shards],
+        queues=_queues(shards),
+        states=dict(states),
+        workers_alive=sum(worker.liveness in _ALIVE for worker in workers),
+        workers_known=len(workers),
+    )
+
+
+def _dispatcher(shard: ShardDescription) -> DispatcherStatus:
+    return DispatcherStatus(
+        shard.shard, shard.epoch, shard.owner, shard.last_sequence, shard.hosts, shard.lost_tail
+    )
+
+
+def _queues(shards: Sequence[ShardDescription]) -> list[QueueDepth]:
+    """By kind; a kind lives in one shard."""
+    depths = [(kind, depth) for shard in shards for kind, depth in shard.depth.items()]
+    return [QueueDepth(kind, *depth) for kind, depth in sorted(depths)]

@@ -1,0 +1,129 @@
+"""The verbs about tasks. Each is one function over a Client; every door calls these and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from ohmesh.errors import InvalidArgument, ResultTimeout, UnknownTask
+from ohmesh.model.message import ListTasks as TaskQuery
+from ohmesh.model.priority import Priority, parse_priority
+from ohmesh.model.task import TaskFailure, TaskResult, TaskState, TaskView
+from ohmesh.operations import arguments as a
+from ohmesh.operations.results import (
+    Cancellation,
+    Failure,
+    TaskDescription,
+    TaskList,
+    TaskOutcome,
+    TaskOutcomes,
+)
+from ohmesh.roles.client import Client, TaskRequest
+from ohmesh.roles.client_handle import TaskHandle
+from ohmesh.roles.client_payload import decode_value, encode_arguments
+
+
+async def submit(client: Client, arguments: a.Submit) -> TaskOutcome:
+    """Durable when it returns. With `wait_s` it also waits for the end; ResultTimeout carries the id."""
+    handle = await client.submit(request_of(client, arguments))
+    if not arguments.wait_s:
+        return TaskOutcome(handle.id, handle.state)
+    return outcome_of(await handle.end(arguments.wait_s))
+
+
+async def result(client: Client, arguments: a.Result) -> TaskOutcome:
+    """How a task ended. ResultTimeout when it has not within `wait_s`, UnknownTask when there is none."""
+    handle = await client.watch(arguments.task_id)
+    return outcome_of(await handle.end(arguments.wait_s))
+
+
+async def list_tasks(client: Client, arguments: a.ListTasks) -> TaskList:
+    query = TaskQuery([], arguments.kind, _state(arguments.state), arguments.limit, arguments.after)
+    page = await client.requests.list_tasks(query)
+    return TaskList([describe(view) for view in page.tasks], page.after, page.total)
+
+
+async def get_tasks(client: Client, arguments: a.GetTasks) -> TaskList:
+    """In the order asked for; those that the mesh does not know are named under `unknown`."""
+    wanted = list(dict.fromkeys(arguments.task_ids))
+    views: dict[str, TaskView] = {}
+    step = client.config.locate_ids
+    for start in range(0, len(wanted), step):
+        page = await client.requests.list_tasks(TaskQuery(wanted[start : start + step]))
+        views.update((view.task_id, view) for view in page.tasks)
+    found = [describe(views[task_id]) for task_id in wanted if task_id in views]
+    return TaskList(found, "", len(found), [task_id for task_id in wanted if task_id not in views])
+
+
+async def wait_tasks(client: Client, arguments: a.WaitTasks) -> TaskOutcomes:
+    """Wait for all of them together; every id is accounted for once."""
+    wanted = list(dict.fromkeys(arguments.task_ids))
+    handles = await client.watch_many(wanted)
+    ends = await asyncio.gather(
+        *(_end(handles[task_id], arguments.wait_s) for task_id in wanted if task_id in handles)
+    )
+    outcomes = [outcome_of(end) for end in ends if isinstance(end, TaskResult)]
+    unfinished = [end.task_id for end in ends if isinstance(end, ResultTimeout)]
+    accounted = {outcome.task_id for outcome in outcomes} | set(unfinished)
+    return TaskOutcomes(outcomes, unfinished, [task_id for task_id in wanted if task_id not in accounted])
+
+
+async def cancel_tasks(client: Client, arguments: a.CancelTasks) -> Cancellation:
+    answer = await client.cancel(arguments.task_ids)
+    return Cancellation(answer.cancelled, answer.too_late, answer.unknown)
+
+
+def request_of(client: Client, arguments: a.Submit) -> TaskRequest:
+    """The verb's arguments as the client takes them."""
+    return TaskRequest(
+        kind=arguments.kind,
+        payload=encode_arguments(arguments.arguments, arguments.named, client.config.payload_bytes),
+        priority=parse_priority(arguments.priority),
+        timeout_ms=round(arguments.timeout_s * 1000),
+        max_attempts=arguments.retries + 1,
+        delay_ms=round(arguments.delay_s * 1000),
+        key=arguments.key,
+        requires=tuple(arguments.requires),
+    )
+
+
+def outcome_of(end: TaskResult) -> TaskOutcome:
+    failure = _failure(end.failure) if end.failure else None
+    return TaskOutcome(end.task_id, end.state, decode_value(end.value), failure, end.attempts)
+
+
+def describe(view: TaskView) -> TaskDescription:
+    return TaskDescription(
+        task_id=view.task_id,
+        kind=view.kind,
+        state=view.state,
+        priority=Priority(view.priority).name,
+        attempts=view.attempts,
+        max_attempts=view.max_attempts,
+        submitted_ms=view.submitted_ms,
+        started_ms=view.started_ms,
+        finished_ms=view.finished_ms,
+        due_ms=view.due_ms,
+        host=view.host,
+        agent=view.agent,
+        failures=[_failure(failure) for failure in view.failures],
+        value=decode_value(view.value),
+    )
+
+
+def _failure(failure: TaskFailure) -> Failure:
+    return Failure(failure.kind, failure.message, failure.traceback)
+
+
+async def _end(handle: TaskHandle, wait_s: float) -> TaskResult | ResultTimeout | UnknownTask:
+    try:
+        return await handle.end(wait_s)
+    except (ResultTimeout, UnknownTask) as error:
+        return error
+
+
+def _state(name: str) -> str:
+    names: Sequence[str] = [state.value for state in TaskState]
+    if name and name.lower() not in names:
+        raise InvalidArgument(f"{name!r} is not a state.", hint=f"Use one of: {', '.join(names)}.")
+    return name.lower()
