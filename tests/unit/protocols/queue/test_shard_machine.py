@@ -1,0 +1,228 @@
+"""Whatever happens to a shard in whatever order, its books are right, and everything ends once hosts are willing."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import msgspec
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from ohmesh.model.agent import AgentSpec
+from ohmesh.model.message import Outcomes
+from ohmesh.model.task import FINAL_STATES, Grant, Outcome, OutcomeStatus, TaskFailure, TaskState
+from ohmesh.protocols.queue.rows import Row, Succeeded
+from ohmesh.protocols.queue.shard import ShardConfig
+from ohmesh.protocols.queue.snapshot import decode_snapshot, encode_snapshot
+from ohmesh.protocols.queue.task_table import TaskTable
+from tests.unit.protocols.queue.shard_driver import ShardDriver, submission
+
+HOSTS = ("h1", "h2", "h3")
+CONFIG = ShardConfig(
+    step_bytes=600, retention_ms=60_000, retained_tasks=30, horizon_ms=120_000, horizon_tasks=50, losses=50
+)
+
+
+def frozen(table: TaskTable) -> bytes:
+    return encode_snapshot(table, 0, b"")
+
+
+class ShardMachine(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.driver = ShardDriver(CONFIG)
+        self.held: dict[str, dict[int, Grant]] = {host: {} for host in HOSTS}
+        self.taken: dict[str, int] = dict.fromkeys(HOSTS, 0)
+        self.incarnations: dict[str, int] = dict.fromkeys(HOSTS, 1)
+        self.numbers: dict[str, int] = dict.fromkeys(HOSTS, 0)
+        self.epochs: dict[str, int] = dict.fromkeys(HOSTS, 0)
+        self.counter = 0
+
+    @initialize()
+    def begin(self) -> None:
+        self.heartbeat("h1", 3)
+
+    def _deliver(self, host: str, *, lose: bool = False) -> None:
+        """The host receives (or misses) what was sent to it since the last time."""
+        grants = self.driver.granted(host)[self.taken[host] :]
+        self.taken[host] += len(grants)
+        if grants and not lose:
+            self.held[host].update({grant.lease: grant for grant in grants})
+        self.numbers[host] = self.driver.heard.numbers.get(host, 0)
+        self.epochs[host] = self.driver.epoch
+        for lease in self.driver.heard.settled.pop(host, []) + self.driver.heard.revoked.pop(host, []):
+            self.held[host].pop(lease, None)
+
+    @rule(count=st.integers(1, 8), priority=st.integers(0, 3), delay=st.sampled_from([0, 0, 500]))
+    def submit(self, count: int, priority: int, delay: int) -> None:
+        names = [f"t{self.counter + n}" for n in range(count)]
+        self.counter += count
+        due_ms = self.driver.now_ms + delay if delay else 0
+        self.driver.submit(*names, priority=priority, due_ms=due_ms)
+
+    @rule(data=st.data())
+    def submit_again(self, data: st.DataObject) -> None:
+        if self.driver.heard.accepted:
+            self.driver.submit(data.draw(st.sampled_from(self.driver.heard.accepted)))
+
+    @rule(host=st.sampled_from(HOSTS), slots=st.integers(0, 5))
+    def heartbeat(self, host: str, slots: int) -> None:
+        self._report(host, slots)
+
+    def _report(self, host: str, slots: int, **fields: object) -> None:
+        known = self.epochs[host] == self.driver.epoch
+        self.driver.report(
+            host,
+            specs=[AgentSpec(f"{host}/agent", "kind", (), slots)],
+            incarnation=self.incarnations[host],
+            epoch=self.driver.epoch,
+            number=self.numbers[host] if known else 0,
+            held=list(self.held[host]),
+            **fields,
+        )
+        self.epochs[host] = self.driver.epoch
+
+    @rule(host=st.sampled_from(HOSTS), lose=st.booleans())
+    def deliver(self, host: str, lose: bool) -> None:
+        self._deliver(host, lose=lose)
+
+    @rule(
+        host=st.sampled_from(HOSTS),
+        data=st.data(),
+        statuses=st.lists(st.sampled_from(list(OutcomeStatus)), min_size=1, max_size=4),
+        forget=st.booleans(),
+    )
+    def outcomes(self, host: str, data: st.DataObject, statuses: list[OutcomeStatus], forget: bool) -> None:
+        """Some leases of the host end; perhaps it reports them again later, perhaps twice in one message."""
+        if not self.held[host]:
+            return
+        leases = data.draw(st.lists(st.sampled_from(sorted(self.held[host])), min_size=1, max_size=4))
+        outcomes = [
+            Outcome(
+                lease,
+                self.held[host][lease].task_id,
+                status,
+                b"v%d" % lease,
+                None if status is OutcomeStatus.SUCCEEDED else TaskFailure("E", "e" * 50),
+            )
+            for lease, status in zip(leases, statuses, strict=False)
+        ]
+        self.driver.shard.outcomes(Outcomes(host, self.incarnations[host], outcomes), self.driver.now_ms)
+        self.driver.settle()
+        if forget:
+            self._deliver(host)
+
+    @rule(lease=st.integers(1, 200), host=st.sampled_from(HOSTS))
+    def a_stranger_claims_success(self, lease: int, host: str) -> None:
+        task = self.driver.shard.table.leases.get(lease)
+        before = (task.state, task.lease) if task else None
+        if task is not None and task.agent.startswith(host):
+            return
+        outcome = Outcome(lease, "whatever", OutcomeStatus.SUCCEEDED, b"forged")
+        self.driver.shard.outcomes(Outcomes(host, 1, [outcome]), self.driver.now_ms)
+        self.driver.settle()
+        assert task is None or (task.state, task.lease) == before
+
+    @rule(data=st.data())
+    def cancel(self, data: st.DataObject) -> None:
+        if self.driver.heard.accepted:
+            task_id = data.draw(st.sampled_from(self.driver.heard.accepted))
+            self.driver.shard.cancel("client", [task_id], self.driver.now_ms)
+            self.driver.settle()
+
+    @rule(host=st.sampled_from(HOSTS))
+    def restart_host(self, host: str) -> None:
+        self.incarnations[host] += 1
+        self.held[host] = {}
+        self.taken[host] = len(self.driver.granted(host))
+        self.numbers[host] = 0
+        self._report(host, 2)
+
+    @rule(host=st.sampled_from(HOSTS))
+    def host_leaves(self, host: str) -> None:
+        self._report(host, 2, leaving=True)
+        self.held[host] = {}
+
+    @rule(duration_ms=st.sampled_from([10, 400, 3_000, 11_000, 70_000]))
+    def time_passes(self, duration_ms: int) -> None:
+        self.driver.wait(duration_ms)
+
+    @rule()
+    def a_successor_replays(self) -> None:
+        self.driver.take_over()
+
+    @rule()
+    def a_successor_loads_a_snapshot(self) -> None:
+        data = encode_snapshot(self.driver.shard.table, 7, b"digest")
+        table, sequence, previous = decode_snapshot(data)
+        assert (sequence, previous) == (7, b"digest")
+        assert frozen(table) == frozen(self.driver.shard.table)
+        self.driver.take_over(table)
+
+    @invariant()
+    def replay_gives_the_same_table(self) -> None:
+        assert frozen(self.driver.replayed()) == frozen(self.driver.shard.table)
+
+    @invariant()
+    def slots_are_taken_by_live_leases_only(self) -> None:
+        shard = self.driver.shard
+        accounted = [lease for host in shard.fleet.hosts.values() for lease, _ in host.leases()]
+        assert sorted(accounted) == sorted(shard.table.leases)
+        tasks = [task.task_id for task in shard.table.leases.values()]
+        assert len(set(tasks)) == len(tasks)
+
+    @invariant()
+    def depth_is_a_count(self) -> None:
+        table = self.driver.shard.table
+        states = Counter(task.state for task in table.tasks.values())
+        depth = table.depth.get("kind")
+        counted = (depth.queued, depth.running, depth.retrying) if depth else (0, 0, 0)
+        assert counted == tuple(
+            states[state] for state in (TaskState.QUEUED, TaskState.RUNNING, TaskState.RETRYING)
+        )
+
+    @invariant()
+    def nothing_is_undecided_when_all_is_appended(self) -> None:
+        assert self.driver.shard.undecided_bytes == 0
+
+    @invariant()
+    def steps_are_bounded(self) -> None:
+        assert all(len(frame) < CONFIG.step_bytes + 1_000 for frame in self.driver.frames)
+
+    def teardown(self) -> None:
+        """Heal, and demand liveness: with one willing host every task that was accepted ends, once."""
+        driver = self.driver
+        for _ in range(600):
+            for host in HOSTS:
+                self._deliver(host)
+                self._report(host, 5)
+                self._deliver(host)
+                outcomes = [
+                    Outcome(lease, grant.task_id, OutcomeStatus.SUCCEEDED, b"done")
+                    for lease, grant in self.held[host].items()
+                ]
+                driver.shard.outcomes(Outcomes(host, self.incarnations[host], outcomes), driver.now_ms)
+                driver.settle()
+            driver.wait(1_000)
+            if all(task.state in FINAL_STATES and not task.lease for task in driver.shard.table.tasks.values()):
+                break
+        stuck = [task for task in driver.shard.table.tasks.values() if task.state not in FINAL_STATES]
+        assert not stuck, msgspec.to_builtins(stuck[:3])
+        assert_each_success_is_committed_once(driver.rows())
+
+
+def assert_each_success_is_committed_once(rows: list[Row]) -> None:
+    leases = [lease for row in rows if isinstance(row, Succeeded) for lease in row.leases]
+    assert len(set(leases)) == len(leases)
+
+
+TestShardMachine = ShardMachine.TestCase
+TestShardMachine.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+
+
+def test_submissions_in_one_message_that_repeat_an_id_are_one_task() -> None:
+    driver = ShardDriver()
+    driver.submit("a", "a")
+    assert list(driver.shard.table.tasks) == ["a"]
+    assert submission("a").kind == "kind"
