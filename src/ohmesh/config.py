@@ -9,13 +9,15 @@ so is a key that nobody knows, because a misspelt setting that is silently ignor
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import json
 import os
 import tomllib
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar, get_args, get_origin
 
@@ -24,6 +26,10 @@ from msgspec import Meta
 
 from ohmesh.errors import InvalidArgument, OhmeshError
 from ohmesh.model.subject import checked_name
+from ohmesh.roles.client_config import ClientConfig
+from ohmesh.roles.dispatcher import DispatcherConfig
+from ohmesh.roles.executor import ExecutorConfig
+from ohmesh.roles.process_config import ProcessConfig
 
 DEFAULT_FILE = Path("ohmesh.toml")
 ENVIRONMENT_PREFIX = "OHMESH_"
@@ -88,9 +94,12 @@ class Origin:
 
 
 class Config:
-    """All settings: `of` gives a component its own config, whole and typed."""
+    """All settings: `of` gives a component its own config, whole and typed. `given` is what was said by somebody."""
 
-    def __init__(self, sections: Mapping[type, object], origins: Mapping[str, str]) -> None:
+    def __init__(
+        self, sections: Mapping[type, object], given: Mapping[str, object], origins: Mapping[str, str]
+    ) -> None:
+        self.given = given
         self._sections = sections
         self._origins = origins
 
@@ -120,21 +129,50 @@ SECTIONS: dict[str, type] = {
     "mesh": MeshConfig,
     "engine": EngineConfig,
     "supervisor": SupervisorConfig,
+    "client": ClientConfig,
+    "dispatcher": DispatcherConfig,
+    "executor": ExecutorConfig,
+    "process": ProcessConfig,
 }
 
+# What can be written in a file; other fields (callbacks, paths that follow from `mesh.data`) are the composition's.
+_PLAIN = frozenset({int, float, bool, str, Annotated, Literal, tuple})
+
 # Short names for what people set most.
-_SHORT = {
-    "OHMESH_URL": "engine.url",
-    "OHMESH_DATA": "mesh.data",
-    "OHMESH_MESH": "mesh.name",
-    "OHMESH_PROFILE": "mesh.profile",
+_SHORT_NAMES = {
+    "engine.url": "OHMESH_URL",
+    "mesh.data": "OHMESH_DATA",
+    "mesh.name": "OHMESH_MESH",
+    "mesh.profile": "OHMESH_PROFILE",
 }
 _NOT_SETTINGS = frozenset({"OHMESH_DEBUG"})
 
+# What each kind of network changes. Lists that a component wants from its caller have their default here too.
+_EVERYWHERE: dict[str, object] = {"runner.targets": ("text", "function")}
 PROFILES: dict[str, dict[str, object]] = {
-    "local": {},
-    "lan": {},
-    "wan": {},
+    "local": {
+        **_EVERYWHERE,
+        "executor.heartbeat_ms": 500,
+        "executor.lease_ms": 3_000,
+        "executor.resend_ms": 1_000,
+        "dispatcher.retry.base_ms": 200,
+        "dispatcher.retry.cap_ms": 10_000,
+    },
+    "lan": {
+        **_EVERYWHERE,
+        "executor.heartbeat_ms": 1_000,
+        "executor.lease_ms": 5_000,
+    },
+    "wan": {
+        **_EVERYWHERE,
+        "executor.heartbeat_ms": 5_000,
+        "executor.lease_ms": 10_000,
+        "executor.resend_ms": 5_000,
+        "process.lease_ttl_ms": 6_000,
+        "process.lease_margin_ms": 1_000,
+        "process.renew_every_ms": 2_000,
+        "process.call_timeout_ms": 2_000,
+    },
 }
 
 
@@ -143,27 +181,63 @@ def load_config(
     *,
     file: Path | None = None,
     environ: Mapping[str, str] | None = None,
-    adapters: Mapping[str, type] | None = None,
+    adapters: Schema | None = None,
 ) -> Config:
     """Read all sources and validate the outcome. `flags`: "section.key" -> value; `file` must exist when given.
 
     adapters: sections of the engines and runners, which only the composition root may know.
     """
     schema = {**SECTIONS, **(adapters or {})}
-    given = _from_file(file, schema)
-    given |= _from_environment(os.environ if environ is None else environ)
+    kinds = {
+        key: kind for name, section in schema.items() for key, kind in settings_of(section, name).items()
+    }
+    given = _from_file(file, schema, kinds)
+    given |= _from_environment(os.environ if environ is None else environ, kinds)
     given |= {key: Origin(value, "the command line") for key, value in (flags or {}).items()}
     for key, origin in given.items():
-        _check_known(key, origin.source, schema)
-    profile = "local"
-    if "mesh.profile" in given:
-        profile = str(_converted("mesh.profile", given["mesh.profile"], schema))
-    values = {key: Origin(value, f"profile {profile}") for key, value in PROFILES[profile].items()} | given
-    sections = {kind: _section(name, values, schema) for name, kind in schema.items()}
-    return Config(sections, {key: origin.source for key, origin in values.items()})
+        if key not in kinds:
+            raise _unknown(key, origin.source, kinds)
+    said = {key: _converted(key, origin, kinds[key]) for key, origin in given.items()}
+    profile = str(said.get("mesh.profile", MeshConfig().profile))
+    preset = {key: value for key, value in PROFILES[profile].items() if key in kinds}
+    origins = dict.fromkeys(preset, f"profile {profile}")
+    origins |= {key: origin.source for key, origin in given.items()}
+    sections = {
+        section: _built(section, name, {**preset, **said}, origins) for name, section in schema.items()
+    }
+    return Config(sections, said, origins)
 
 
-def _from_file(file: Path | None, schema: Schema) -> dict[str, Origin]:
+def installed_version() -> str:
+    """Of this package; "0+source" where it runs from a checkout that was not installed."""
+    try:
+        return metadata.version("ohmesh")
+    except metadata.PackageNotFoundError:
+        return "0+source"
+
+
+def settings_of(section: type, prefix: str) -> dict[str, object]:
+    """Every key below a section (a dataclass or a Struct, with others inside) and its type, bounds included."""
+    found: dict[str, object] = {}
+    for name, kind in typing.get_type_hints(section, include_extras=True).items():
+        key = f"{prefix}.{name}"
+        if isinstance(kind, type) and is_section(kind):
+            found |= settings_of(kind, key)
+        elif get_origin(kind) in _PLAIN or kind in _PLAIN:
+            found[key] = kind
+    return found
+
+
+def is_section(kind: type) -> bool:
+    return dataclasses.is_dataclass(kind) or issubclass(kind, msgspec.Struct)
+
+
+def environment_name(key: str) -> str:
+    """OHMESH_URL for what people set most, else OHMESH_<SECTION>_<KEY>."""
+    return _SHORT_NAMES.get(key) or ENVIRONMENT_PREFIX + key.upper().replace(".", "_")
+
+
+def _from_file(file: Path | None, schema: Schema, kinds: Mapping[str, object]) -> dict[str, Origin]:
     path = file or DEFAULT_FILE
     if file is None and not path.exists():
         return {}
@@ -178,70 +252,70 @@ def _from_file(file: Path | None, schema: Schema) -> dict[str, Origin]:
         raise InvalidArgument(
             f"{path} is not valid TOML: {error}.", hint="Mend it, or give another --config."
         ) from error
-    found: dict[str, Origin] = {}
     for section, content in document.items():
         if not isinstance(content, dict):
             raise InvalidArgument(
                 f"{path} sets {section!r} outside a section.", hint=f"Sections are: {', '.join(schema)}."
             )
-        found |= {f"{section}.{key}": Origin(value, str(path)) for key, value in content.items()}
+    return {key: Origin(value, str(path)) for key, value in _flattened(document, "", kinds).items()}
+
+
+def _flattened(table: Mapping[str, object], prefix: str, kinds: Mapping[str, object]) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for name, value in table.items():
+        key = f"{prefix}{name}"
+        if isinstance(value, dict) and key not in kinds:
+            found |= _flattened(value, f"{key}.", kinds)
+        else:
+            found[key] = value
     return found
 
 
-def _from_environment(environ: Mapping[str, str]) -> dict[str, Origin]:
+def _from_environment(environ: Mapping[str, str], kinds: Mapping[str, object]) -> dict[str, Origin]:
+    keys = {environment_name(key): key for key in kinds}
     found: dict[str, Origin] = {}
     for name, value in sorted(environ.items()):
         if not name.startswith(ENVIRONMENT_PREFIX) or name in _NOT_SETTINGS or value == "":
             continue
-        key = _SHORT.get(name) or name.removeprefix(ENVIRONMENT_PREFIX).lower().replace("_", ".", 1)
-        found[key] = Origin(value, f"environment variable {name}", is_text=True)
+        if name not in keys:
+            raise _unknown(name, "the environment", keys)
+        found[keys[name]] = Origin(value, f"environment variable {name}", is_text=True)
     return found
 
 
-def _check_known(key: str, source: str, schema: Schema) -> None:
-    known = [f"{section}.{name}" for section, kind in schema.items() for name in types_of(kind)]
-    if key in known:
-        return
-    near = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
-    raise InvalidArgument(
-        f"There is no setting {key!r} (from {source}).",
-        hint=f"Did you mean {near[0]!r}?" if near else f"Sections are: {', '.join(schema)}.",
-    )
+def _unknown(name: str, source: str, known: Iterable[str]) -> InvalidArgument:
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    hint = f"Did you mean {near[0]!r}?" if near else "Settings are listed in docs/configuration.md."
+    return InvalidArgument(f"There is no setting {name!r} (from {source}).", hint=hint)
 
 
-def _section(name: str, values: Mapping[str, Origin], schema: Schema) -> object:
-    arguments = {
-        key: _converted(f"{name}.{key}", values[f"{name}.{key}"], schema)
-        for key in types_of(schema[name])
-        if f"{name}.{key}" in values
-    }
+def _built(section: type, name: str, values: Mapping[str, object], origins: Mapping[str, str]) -> object:
+    arguments: dict[str, object] = {}
+    for field, kind in typing.get_type_hints(section, include_extras=True).items():
+        key = f"{name}.{field}"
+        if isinstance(kind, type) and is_section(kind):
+            arguments[field] = _built(kind, key, values, origins)
+        elif key in values:
+            arguments[field] = values[key]
     try:
-        return schema[name](**arguments)
+        return section(**arguments)
     except OhmeshError as error:
-        given = ", ".join(
-            f"{name}.{key} = {value!r} from {values[f'{name}.{key}'].source}"
-            for key, value in arguments.items()
-        )
-        raise InvalidArgument(f"Settings ({given}): {error.message}", hint=error.hint) from error
+        given = [f"{key} from {origins[key]}" for key in origins if key.startswith(f"{name}.")]
+        raise InvalidArgument(f"Settings ({', '.join(given)}): {error.message}", hint=error.hint) from error
 
 
-def _converted(key: str, origin: Origin, schema: Schema) -> object:
-    section, _, name = key.partition(".")
-    kind = types_of(schema[section])[name]
+def _converted(key: str, origin: Origin, kind: object) -> object:
     try:
+        if origin.is_text and get_origin(kind) is tuple:
+            return tuple(part.strip() for part in str(origin.value).split(",") if part.strip())
         # Text of the environment becomes numbers and truth values; a file or a caller must give the type itself.
         return msgspec.convert(origin.value, kind, strict=not origin.is_text)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, TypeError) as error:
         shown = json.dumps(origin.value, default=str, ensure_ascii=False)
         raise InvalidArgument(
             f"{key} = {shown} (from {origin.source}) is not allowed.",
             hint=f"Allowed: {describe_allowed(kind)}.",
         ) from error
-
-
-def types_of(section: type) -> dict[str, object]:
-    """The keys of a section (a dataclass or a Struct) and their types, bounds included."""
-    return typing.get_type_hints(section, include_extras=True)
 
 
 def describe_allowed(kind: object) -> str:
@@ -254,5 +328,7 @@ def describe_allowed(kind: object) -> str:
         return f"{describe_allowed(base)}{low}{high}"
     if get_origin(kind) is Literal:
         return ", ".join(str(choice) for choice in get_args(kind))
+    if get_origin(kind) is tuple:
+        return f"a list of {describe_allowed(get_args(kind)[0])}"
     names: dict[object, str] = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
     return names.get(kind, str(kind))

@@ -73,8 +73,23 @@ def _summaries() -> dict[str, str]:
     return {name: verb.summary for name, verb in LOCAL_VERBS.items()} | registered
 
 
+def _print_version(context: click.Context, _parameter: click.Parameter, is_asked: bool) -> None:
+    if is_asked:
+        from ohmesh.config import installed_version
+
+        click.echo(f"ohmesh {installed_version()}")
+        context.exit()
+
+
 @click.group(cls=LazyGroup, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="ohmesh", message="ohmesh %(version)s")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Show the version and exit.",
+)
 def application() -> None:
     """One mesh for a fleet of agents: hand in tasks, they are done once and never lost."""
 

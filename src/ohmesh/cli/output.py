@@ -42,6 +42,10 @@ class Output:
         if text:
             print(text, file=self._out, flush=True)
 
+    def event(self, event: str, **fields: object) -> None:
+        """One line of JSON on stdout, for the programs that started us."""
+        print(msgspec.json.encode({"event": event, **fields}).decode(), file=self._out, flush=True)
+
     def say(self, line: str) -> None:
         """Talk: progress, hints, what to do next."""
         if not self.quiet:

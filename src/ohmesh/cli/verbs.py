@@ -23,7 +23,10 @@ from ohmesh.operations.command import Command
 from ohmesh.operations.commands import COMMANDS, GROUPS
 from ohmesh.operations.parameter import Form, Parameter
 
-_TYPES: dict[Form, click.ParamType] = {Form.INTEGER: click.INT, Form.NUMBER: click.FLOAT}
+_TYPES: dict[Form, click.ParamType[int] | click.ParamType[float]] = {
+    Form.INTEGER: click.INT,
+    Form.NUMBER: click.FLOAT,
+}
 _DEFAULT_VERB = "list"
 
 

@@ -1,0 +1,109 @@
+"""Reaching a mesh: its engine, its shape, and a client of it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+
+from ohmesh.assembly.data_directory import Shape
+from ohmesh.assembly.settings import data_directory
+from ohmesh.assembly.system import SystemClock, SystemEntropy
+from ohmesh.config import Config, EngineConfig
+from ohmesh.engines.nats.config import NatsConfig, Notice, log_notice
+from ohmesh.engines.nats.engine import NatsEngine
+from ohmesh.engines.nats.runtime_file import read_runtime_file
+from ohmesh.errors import EngineFailed, InvalidArgument, MeshUnreachable, RevisionConflict
+from ohmesh.model.subject import Subjects
+from ohmesh.ports.state import State
+from ohmesh.roles.client import Client
+from ohmesh.roles.client_config import ClientConfig, ClientPorts
+
+SHAPE_KEY = "shape"
+_SHAPE_POLL_S = 0.1
+
+
+@contextlib.asynccontextmanager
+async def connect_engine(config: Config, *, notice: Notice = log_notice) -> AsyncIterator[NatsEngine]:
+    """The engine at `engine.url`, or the one of the mesh that runs in the data directory."""
+    settings = config.engine
+    data = data_directory(config)
+    if not settings.url and read_runtime_file(data.runtime_file) is None:
+        raise MeshUnreachable(
+            f"No mesh runs in {data.root}.",
+            hint="Start one with `ohmesh up`, or say which one with --data DIR or --url URL.",
+        )
+    engine = await NatsEngine.connect(
+        settings.url,
+        mesh=config.mesh.name,
+        seed_file=_seed_file(settings),
+        runtime_file=None if settings.url else data.runtime_file,
+        config=replace(config.of(NatsConfig), notice=notice),
+    )
+    try:
+        yield engine
+    finally:
+        await engine.close()
+
+
+@contextlib.asynccontextmanager
+async def connect_client(config: Config, *, notice: Notice = log_notice) -> AsyncIterator[Client]:
+    """A started client of the mesh. Leaving waits a little for what is not answered yet."""
+    async with connect_engine(config, notice=notice) as engine:
+        shape = await read_shape(engine.state, config.mesh.name)
+        client = Client(
+            ClientPorts(engine.bus, SystemClock(), SystemEntropy()),
+            subjects=Subjects(config.mesh.name),
+            shards=shape.shards,
+            config=config.of(ClientConfig),
+            notice=notice,
+        )
+        await client.start()
+        try:
+            yield client
+        finally:
+            await client.close()
+
+
+async def read_shape(state: State, mesh: str, *, patience_s: float = 0.0) -> Shape:
+    """The shape of the mesh as it stands in `state`; waits for it so long, while a mesh is being started."""
+    deadline_s = asyncio.get_running_loop().time() + patience_s
+    while True:
+        entry = await state.get(SHAPE_KEY)
+        if entry is not None and entry.value is not None:
+            return _decoded(entry.value)
+        if asyncio.get_running_loop().time() >= deadline_s:
+            raise MeshUnreachable(
+                f"The engine is reached, but no mesh {mesh!r} was ever started on it.",
+                hint="Check --mesh, or start it with `ohmesh up --url URL --mesh NAME`.",
+            )
+        await asyncio.sleep(_SHAPE_POLL_S)
+
+
+async def publish_shape(state: State, shape: Shape) -> None:
+    """Say once for all how this mesh is cut; refuses to differ from what was said before."""
+    with contextlib.suppress(RevisionConflict):
+        await state.put(SHAPE_KEY, msgspec.json.encode(shape), expected=0)
+        return
+    present = await read_shape(state, shape.mesh)
+    if present != shape:
+        raise InvalidArgument(
+            f"The mesh {shape.mesh!r} on this engine has {present.shards} shard(s), this data directory says "
+            f"{shape.shards}.",
+            hint="Use the data directory that belongs to it, or a new one with the same number of shards.",
+        )
+
+
+def _seed_file(settings: EngineConfig) -> Path | None:
+    return Path(settings.seed_file).expanduser() if settings.seed_file else None
+
+
+def _decoded(value: bytes) -> Shape:
+    try:
+        return msgspec.json.decode(value, type=Shape)
+    except msgspec.MsgspecError as error:
+        raise EngineFailed(f"The shape of the mesh cannot be read: {error}.") from error

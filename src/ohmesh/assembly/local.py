@@ -1,0 +1,47 @@
+"""A whole mesh in the background of a program, a notebook or a test: the supervisor without a terminal.
+
+The same processes as `ohmesh up`, in a temporary data directory unless one is named; they end with the program, even
+when it is killed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Mapping, Sequence
+
+from ohmesh.assembly.settings import BUILT_IN_KINDS, load_settings
+from ohmesh.assembly.supervisor import Notice, Supervisor
+
+_logger = logging.getLogger("ohmesh.local")
+
+
+@contextlib.asynccontextmanager
+async def start_local(
+    targets: Sequence[str] = BUILT_IN_KINDS,
+    *,
+    workers: int = 1,
+    data: str = "",
+    settings: Mapping[str, object] | None = None,
+    notice: Notice = _logger.info,
+) -> AsyncIterator[Supervisor]:
+    """Yield a running mesh; `connect_client(supervisor.config)` speaks to it. Leaving ends it in order.
+
+    settings: any others, "section.key" -> value. A temporary data directory is removed at the end.
+    """
+    temporary = "" if data else tempfile.mkdtemp(prefix="ohmesh-")
+    flags = {
+        **(settings or {}),
+        "mesh.data": data or temporary,
+        "mesh.workers": workers,
+    }
+    supervisor = Supervisor(load_settings(flags), targets=targets, notice=notice)
+    try:
+        await supervisor.start()
+        yield supervisor
+    finally:
+        await supervisor.stop()
+        if temporary:
+            shutil.rmtree(temporary, ignore_errors=True)

@@ -1,0 +1,95 @@
+"""A node: one process that runs dispatchers and the projector, as many of them as the assignment record gives it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from functools import partial
+
+from ohmesh.assembly.connection import connect_engine, read_shape
+from ohmesh.assembly.data_directory import Shape
+from ohmesh.assembly.settings import data_directory
+from ohmesh.assembly.system import SystemClock, SystemEntropy
+from ohmesh.assembly.termination import on_termination
+from ohmesh.config import Config
+from ohmesh.engines.ledger import LedgerConfig, open_ledger
+from ohmesh.engines.nats.engine import NatsEngine
+from ohmesh.model.subject import Subjects
+from ohmesh.roles.dispatcher import Dispatcher, DispatcherConfig, DispatcherPorts
+from ohmesh.roles.process import Process
+from ohmesh.roles.process_config import ProcessConfig
+from ohmesh.roles.role_tasks import RoleFactory
+
+Notice = Callable[[str], None]
+
+SHAPE_PATIENCE_S = 30.0
+
+
+async def run_node(config: Config, *, name: str, ready: Callable[[str], None], notice: Notice) -> None:
+    """Serve until SIGINT or SIGTERM; then give the roles back and return. `ready` hears the node's full name."""
+    stopped = asyncio.Event()
+    on_termination(stopped.set)
+    async with connect_engine(config, notice=notice) as engine:
+        shape = await read_shape(engine.state, config.mesh.name, patience_s=SHAPE_PATIENCE_S)
+        process = Process(
+            engine.state,
+            SystemClock(),
+            SystemEntropy(),
+            name=f"{name}-{os.getpid()}",
+            config=config.of(ProcessConfig),
+        )
+        serving = asyncio.ensure_future(
+            process.serve(_roles(config, engine, process.name, shape), notice=notice)
+        )
+        stopping = asyncio.ensure_future(stopped.wait())
+        ready(process.name)
+        await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if not stopped.is_set():
+            await serving
+        serving.cancel()
+        await asyncio.gather(serving, return_exceptions=True)
+
+
+def _roles(config: Config, engine: NatsEngine, owner: str, shape: Shape) -> dict[str, RoleFactory]:
+    roles: dict[str, RoleFactory] = {
+        f"dispatcher-{shard}": partial(_dispatch, config, engine, owner, shard)
+        for shard in range(shape.shards)
+    }
+    roles["projector"] = partial(_project, config, engine, shape)
+    return roles
+
+
+async def _dispatch(config: Config, engine: NatsEngine, owner: str, shard: int, term: int) -> None:
+    ports = DispatcherPorts(
+        engine.bus, engine.log, engine.state, engine.blobs, SystemClock(), SystemEntropy()
+    )
+    dispatcher = Dispatcher(
+        ports,
+        subjects=Subjects(config.mesh.name),
+        shard=shard,
+        owner=owner,
+        config=config.of(DispatcherConfig),
+    )
+    await dispatcher.run(term)
+
+
+async def _project(config: Config, engine: NatsEngine, shape: Shape, term: int) -> None:
+    """Opened anew in each term: a ledger that is away must not keep dispatchers from running."""
+    from ohmesh.roles.projector import Projector, ProjectorConfig, ProjectorPorts
+
+    ledger = await open_ledger(
+        config.mesh.ledger or data_directory(config).ledger_url, config.of(LedgerConfig)
+    )
+    try:
+        ports = ProjectorPorts(engine.log, engine.blobs, engine.state, ledger, SystemClock())
+        projector = Projector(
+            ports,
+            subjects=Subjects(config.mesh.name),
+            shards=shape.shards,
+            config=config.of(ProjectorConfig),
+        )
+        await projector.run(term)
+    finally:
+        await ledger.close()

@@ -1,0 +1,202 @@
+"""`ohmesh up`: one process that owns the embedded engine and the runtime file, and keeps nodes and workers alive.
+
+    supervisor ---- nats-server            restarted by engines/nats/embedded.py, always with what it acknowledged
+               |--- node-1, node-2         each takes over the other's roles
+               `--- worker-1 ...           the built-in kinds
+
+Nothing durable lives here: when the supervisor is killed all its children end too, and `up` on the same data goes on
+where they were. Workers started elsewhere wait for it: they read the runtime file at each reconnect.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Sequence
+
+from ohmesh.assembly.children import Child
+from ohmesh.assembly.connection import connect_client, connect_engine, publish_shape
+from ohmesh.assembly.settings import child_environment, data_directory
+from ohmesh.assembly.system import SystemClock
+from ohmesh.assembly.termination import on_termination
+from ohmesh.assembly.worker import machine_name
+from ohmesh.config import Config
+from ohmesh.engines.nats.embedded import EmbeddedConfig, EmbeddedServer
+from ohmesh.engines.nats.ownership import Lock, acquire_owner_lock
+from ohmesh.engines.nats.runtime_file import RuntimeFile, remove_runtime_file, write_runtime_file
+from ohmesh.engines.nats.server_config import Durability
+from ohmesh.errors import EngineFailed
+
+Notice = Callable[[str], None]
+
+
+class Supervisor:
+    """`start`, then `wait`, then `stop`. `workers` and `nodes` are its children, `url` the address of the engine."""
+
+    def __init__(self, config: Config, *, targets: Sequence[str], notice: Notice) -> None:
+        self.config = config
+        self.data = data_directory(config)
+        self.server: EmbeddedServer | None = None
+        self.nodes: list[Child] = []
+        self.workers: list[Child] = []
+        self._targets = tuple(targets)
+        self._notice = notice
+        self._owner: Lock | None = None
+        self._guard: asyncio.Task[None] | None = None
+        self._started_ms = SystemClock().now_ms()
+
+    @property
+    def url(self) -> str:
+        return self.server.url if self.server is not None else self.config.engine.url
+
+    async def start(self) -> None:
+        """Return once every shard has its dispatcher and every worker has joined. Undone when it fails."""
+        try:
+            await self._start()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def wait(self) -> None:
+        """Return never; raise EngineFailed when the engine cannot be kept alive."""
+        if self._guard is not None:
+            await self._guard
+        await asyncio.Event().wait()
+
+    async def stop(self) -> None:
+        """Workers hand back and leave, nodes give their roles back, then the engine ends; idempotent."""
+        await asyncio.gather(*(worker.stop() for worker in self.workers))
+        await asyncio.gather(*(node.stop() for node in self.nodes))
+        if self._guard is not None:
+            self._guard.cancel()
+            await asyncio.gather(self._guard, return_exceptions=True)
+        if self.server is not None:
+            remove_runtime_file(self.data.runtime_file, pid=os.getpid())
+            await self.server.stop()
+        if self._owner is not None:
+            self._owner.close()
+            self._owner = None
+
+    def kill(self) -> None:
+        """End the children at once; what they did is in the log or was never acknowledged."""
+        for child in [*self.workers, *self.nodes]:
+            child.kill()
+
+    async def _start(self) -> None:
+        is_chosen = "mesh.shards" in self.config.given
+        shape = self.data.prepare(self.config.mesh.shards, is_chosen=is_chosen)
+        if self.config.engine.url:
+            self._owner = acquire_owner_lock(self.data.root)
+        else:
+            await self._start_engine()
+        async with connect_engine(self.config) as engine:
+            await publish_shape(engine.state, shape)
+        self._start_children()
+        patience_ms = self.config.supervisor.ready_timeout_ms
+        try:
+            async with asyncio.timeout(patience_ms / 1000):
+                await self._until_ready()
+        except TimeoutError:
+            silent = [child.name for child in [*self.nodes, *self.workers] if not child.is_ready]
+            names = ", ".join(silent or ["a dispatcher"])
+            raise EngineFailed(
+                f"The mesh was not ready within {patience_ms} ms; not heard from: {names}.",
+                hint="The lines above say why; OHMESH_SUPERVISOR_READY_TIMEOUT_MS allows more time.",
+            ) from None
+
+    def _start_children(self) -> None:
+        environment = child_environment(self.config)
+        settings = self.config.supervisor
+        self.nodes = [
+            Child(
+                f"node-{number}",
+                ["node", "--name", f"node-{number}"],
+                environment=environment,
+                config=settings,
+                notice=self._notice,
+            )
+            for number in range(1, self.config.mesh.nodes + 1)
+        ]
+        self.workers = [
+            Child(
+                f"worker-{number}",
+                ["worker", *self._targets, "--name", self._worker_name(number), "--json"],
+                environment=environment,
+                config=settings,
+                notice=self._notice,
+            )
+            for number in range(1, self.config.mesh.workers + 1)
+        ]
+        for child in [*self.nodes, *self.workers]:
+            child.start()
+
+    def _worker_name(self, number: int) -> str:
+        """The same after a restart, so that what the predecessor held is void at once; unique on a shared engine."""
+        return f"worker-{number}" if self.server is not None else f"{machine_name()}-worker-{number}"
+
+    async def _until_ready(self) -> None:
+        await asyncio.gather(*(child.ready() for child in [*self.nodes, *self.workers]))
+        async with connect_client(self.config) as client:
+            await client.requests.describe(timeout_s=self.config.supervisor.ready_timeout_ms / 1000)
+
+    async def _start_engine(self) -> None:
+        settings = self.config.engine
+        self.server = EmbeddedServer(
+            EmbeddedConfig(
+                data=self.data.root,
+                durability=Durability(settings.durability),
+                port=settings.port,
+                notice=self._notice,
+            )
+        )
+        await self.server.start()
+        self._write_runtime_file()
+        self._guard = asyncio.create_task(
+            self.server.supervise(self._write_runtime_file), name="engine-guard"
+        )
+
+    def _write_runtime_file(self) -> None:
+        assert self.server is not None
+        write_runtime_file(
+            self.data.runtime_file,
+            RuntimeFile(
+                self.config.mesh.name,
+                self.server.url,
+                os.getpid(),
+                str(self.server.seed_file.absolute()),
+                self._started_ms,
+            ),
+        )
+
+
+async def run_supervisor(
+    config: Config, *, targets: Sequence[str], ready: Callable[[Supervisor], None], notice: Notice
+) -> None:
+    """Keep a mesh running until SIGINT or SIGTERM, then end it in order. A second signal ends it at once.
+
+    Raises EngineInUse (somebody runs it already), InvalidArgument or EngineFailed (it cannot run).
+    """
+    supervisor = Supervisor(config, targets=targets, notice=notice)
+    stopped = asyncio.Event()
+
+    def stop() -> None:
+        notice("ending: workers hand back what they have not started (again Ctrl-C: end at once)")
+        stopped.set()
+
+    on_termination(stop, force=supervisor.kill)
+    tasks = [asyncio.ensure_future(stopped.wait()), asyncio.ensure_future(_run(supervisor, ready))]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        if not stopped.is_set():
+            await tasks[1]
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await supervisor.stop()
+
+
+async def _run(supervisor: Supervisor, ready: Callable[[Supervisor], None]) -> None:
+    await supervisor.start()
+    ready(supervisor)
+    await supervisor.wait()

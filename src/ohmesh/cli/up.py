@@ -1,0 +1,89 @@
+"""`ohmesh up`: a mesh on this machine, in the foreground."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ohmesh.cli.options import as_flags, json_option, which_mesh_options
+from ohmesh.cli.output import Output
+
+if TYPE_CHECKING:
+    from ohmesh.assembly.supervisor import Supervisor
+
+_SETTINGS = {
+    "durability": "engine.durability",
+    "workers": "mesh.workers",
+    "port": "engine.port",
+    "profile": "mesh.profile",
+}
+_PROMISES = {
+    "interval": "what is acknowledged survives every crash of a process; a power cut can take the last second",
+    "fsync": "what is acknowledged survives a power cut",
+}
+
+
+@click.command("up")
+@click.option("--durability", type=click.Choice(["interval", "fsync"]), help="What a power cut may take.")
+@click.option(
+    "--workers", type=click.IntRange(0, 64), metavar="N", help="Workers for the built-in kinds. [default: 1]"
+)
+@click.option(
+    "--port", type=click.IntRange(0, 65535), metavar="N", help="Port of the engine; default: a free one."
+)
+@click.option("--profile", type=click.Choice(["local", "lan", "wan"]), help="Timings. [default: local]")
+@which_mesh_options
+@json_option
+def command(config_file: Path | None, as_json: bool, **given: object) -> None:
+    """Start a mesh on this machine and keep it running until Ctrl-C.
+
+    Everything it keeps is in one directory; `up` again goes on where it was, whatever happened in between.
+    """
+    from ohmesh.assembly.settings import BUILT_IN_KINDS, load_settings
+    from ohmesh.assembly.supervisor import run_supervisor
+    from ohmesh.assembly.system import run_in_loop
+
+    output = Output(as_json=as_json)
+    config = load_settings(as_flags(given, _SETTINGS), file=config_file)
+    begun_s = time.monotonic()
+
+    def ready(supervisor: Supervisor) -> None:
+        if as_json:
+            output.event("ready", mesh=config.mesh.name, data=str(supervisor.data.root), url=supervisor.url)
+        for line in _greeting(supervisor, time.monotonic() - begun_s, is_default_data=not config.mesh.data):
+            output.say(line)
+
+    run_in_loop(
+        run_supervisor(
+            config,
+            targets=BUILT_IN_KINDS,
+            ready=ready,
+            notice=lambda line: output.say(f"{time.strftime('%H:%M:%S')}  {line}"),
+        )
+    )
+    output.say("ended; `ohmesh up` with the same data goes on from here")
+
+
+def _greeting(supervisor: Supervisor, took_s: float, *, is_default_data: bool) -> list[str]:
+    config = supervisor.config
+    which = "" if config.mesh.name == "default" else f" --mesh {config.mesh.name}"
+    if config.engine.url:
+        which += f" --url {config.engine.url}"
+    elif not is_default_data:
+        which += f" --data {supervisor.data.root}"
+    durability = config.engine.durability
+    workers = f"{len(supervisor.workers)} worker{'' if len(supervisor.workers) == 1 else 's'}"
+    nodes = f"{len(supervisor.nodes)} node{'' if len(supervisor.nodes) == 1 else 's'}"
+    return [
+        f"mesh {config.mesh.name!r} is up after {took_s:.1f} s: {nodes}, {workers} (kinds: text, function)",
+        f"  data    {supervisor.data.root}   (durability {durability}: {_PROMISES[durability]})",
+        f"  engine  {supervisor.url}",
+        "  next, in another terminal:",
+        f"    ohmesh submit text 'What a lovely day!' --wait 10{which}",
+        f"    ohmesh worker MODULE:FUNCTION{which}",
+        f"    ohmesh status{which}",
+        "  Ctrl-C ends it.",
+    ]

@@ -1,0 +1,60 @@
+"""`ohmesh worker module:object ...`: the newcomer's own code joins the mesh."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ohmesh.cli.options import as_flags, json_option, which_mesh_options
+from ohmesh.cli.output import Output
+
+EPILOG = """\b
+Examples:
+  ohmesh worker my_agents               every @agent function of my_agents.py
+  ohmesh worker my_agents:summarise     one of them
+  ohmesh worker text function           the built-in kinds"""
+
+_SETTINGS = {"concurrency": "runner.sync_processes"}
+
+
+@click.command("worker", epilog=EPILOG)
+@click.argument("targets", nargs=-1, required=True, metavar="TARGET...")
+@click.option("--name", help="Name of this worker; default: this machine's name and the pid.")
+@click.option(
+    "--concurrency",
+    type=click.IntRange(1, 1024),
+    metavar="N",
+    help="Processes for plain functions; default: cores.",
+)
+@click.option("--parent", type=click.INT, default=0, hidden=True)
+@which_mesh_options
+@json_option
+def command(
+    targets: tuple[str, ...],
+    name: str | None,
+    parent: int,
+    config_file: Path | None,
+    as_json: bool,
+    **given: object,
+) -> None:
+    """Run your @agent functions as a worker of a mesh, until Ctrl-C.
+
+    TARGET is module:object, a module, or a built-in kind (text, function). It runs in processes of its own; when the
+    mesh goes away, the worker waits and comes back by itself.
+    """
+    from ohmesh.assembly.settings import load_settings
+    from ohmesh.assembly.system import run_in_loop
+    from ohmesh.assembly.termination import tie_to_parent
+    from ohmesh.assembly.worker import run_worker
+
+    tie_to_parent(parent)
+    output = Output(as_json=as_json)
+
+    def joined(host: str) -> None:
+        if as_json:
+            output.event("ready", name=host)
+        output.say(f"{host} joined the mesh with {', '.join(targets)}; Ctrl-C ends it")
+
+    config = load_settings(as_flags(given, _SETTINGS), file=config_file)
+    run_in_loop(run_worker(config, targets, name=name or "", joined=joined, notice=output.say))
