@@ -137,7 +137,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
     ) -> asyncio.Handle:
         if self.is_closed():
             raise RuntimeError("Event loop is closed")
-        handle = SimulatedHandle(callback, args, self, context or copy_context())
+        handle = SimulatedHandle(callback, args, self, copy_context() if context is None else context)
         self._queue.append(handle)
         return handle
 
@@ -159,7 +159,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
     ) -> asyncio.TimerHandle:
         if self.is_closed():
             raise RuntimeError("Event loop is closed")
-        timer = SimulatedTimer(when, callback, args, self, context or copy_context())
+        timer = SimulatedTimer(when, callback, args, self, copy_context() if context is None else context)
         heapq.heappush(self._timers, (when, self._next_number(), timer))
         return timer
 
@@ -180,7 +180,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
     ) -> asyncio.Task[Result]:
         number = self._next_number()
         label = f"task-{number}" if name is None else str(name)
-        context = context or copy_context()
+        context = copy_context() if context is None else context
         task: SimulatedTask[Result] = SimulatedTask(number, coro, loop=self, name=label, context=context)
         self._unfinished[task] = None
         if len(self._unfinished) > self._unfinished_bound:
