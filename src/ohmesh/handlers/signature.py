@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 import typing
 from collections.abc import Callable
-from types import SimpleNamespace
+from types import NoneType, SimpleNamespace, UnionType
 
 import msgspec
 
@@ -20,6 +20,7 @@ Positional = list[typing.Any]
 Keyword = dict[str, typing.Any]
 
 _decode_payload = msgspec.msgpack.Decoder(tuple[Positional, Keyword]).decode
+_SCALARS = {str, bytes, int, float, bool, NoneType}
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
@@ -78,6 +79,8 @@ class Arguments:
 
     def _convert(self, name: str, value: object, hint: typing.Any) -> object:
         try:
+            if isinstance(hint, tuple):
+                return _one_of(value, hint)
             return msgspec.convert(value, hint)
         except msgspec.ValidationError as error:
             raise ArgumentsRefused(
@@ -100,7 +103,25 @@ def _usable_hints(
             f"A type hint of agent {kind!r} cannot be resolved: {error}.",
             hint="Import the name at run time (not under TYPE_CHECKING only), or drop the hint.",
         ) from error
-    return {name: hint for name, hint in hints.items() if _is_checkable(hint)}
+    return {
+        name: _scalars_of(hint) or hint
+        for name, hint in hints.items()
+        if _scalars_of(hint) or _is_checkable(hint)
+    }
+
+
+def _scalars_of(hint: typing.Any) -> tuple[type, ...]:
+    """The members of a union of plain types such as `str | bytes`, which msgspec does not take; else nothing."""
+    members = typing.get_args(hint)
+    is_union = isinstance(hint, UnionType) or typing.get_origin(hint) is typing.Union
+    return members if is_union and not _is_checkable(hint) and set(members) <= _SCALARS else ()
+
+
+def _one_of(value: object, types: tuple[type, ...]) -> object:
+    if isinstance(value, types):
+        return value
+    names = " | ".join(one.__name__ for one in types)
+    raise msgspec.ValidationError(f"Expected `{names}`, got `{type(value).__name__}`")
 
 
 def _is_checkable(hint: typing.Any) -> bool:

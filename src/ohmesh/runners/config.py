@@ -43,7 +43,9 @@ class RunnerConfig:
     start_timeout_ms: int = 60_000  # imports can be heavy
     restart_delay_ms: int = 100  # doubled with each failed start in a row
     restart_delay_max_ms: int = 10_000
-    unexplained_deaths_max: int = 3  # then all that ran in a process that died count an attempt
+    # So many deaths that no task can be blamed for, within the window: all that ran in the last one count an attempt.
+    unexplained_deaths_max: int = 3
+    unexplained_window_ms: int = 60_000
     exit_grace_ms: int = 1000  # for an idle process to end by itself when the pool stops
     reap_timeout_ms: int = 5_000  # a killed process that is not gone by then is given up
 

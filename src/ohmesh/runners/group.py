@@ -32,7 +32,7 @@ class Group:
         self.agents: list[AgentLoad] = []
         self.is_stopping = False
         self.handed_back = 0
-        self.unexplained_deaths = 0
+        self._unexplained: deque[int] = deque(maxlen=config.unexplained_deaths_max)  # when
         self._config = config
         self._resize = resize
         self._queue: deque[HeldTask] = deque()
@@ -85,8 +85,6 @@ class Group:
                 continue
             agent.observe(row.duration_ns)
             outcomes.append(row.outcome)
-        if touched:
-            self.unexplained_deaths = 0
         self._unpark(touched)
         outcomes += self._take_back(returned)
         process.custody.release()
@@ -103,9 +101,8 @@ class Group:
         custody = process.custody
         guilty = process.page.words[CURRENT]
         since_ns = process.page.words[SINCE]
-        explained = bool(custody.condemned) or guilty in custody.sent or not custody.sent
-        self.unexplained_deaths = 0 if explained else self.unexplained_deaths + 1
-        blame_all = self.unexplained_deaths >= self._config.unexplained_deaths_max
+        is_explained = bool(custody.condemned) or guilty in custody.sent or not custody.sent
+        blame_all = not is_explained and self._is_one_too_many()
         innocent: list[HeldTask] = []
         touched: set[AgentLoad] = set()
         for number in list(custody.sent):
@@ -283,6 +280,18 @@ class Group:
             agent.is_closed = True
             agent.announce(self._resize)
         return outcomes
+
+    def _is_one_too_many(self) -> bool:
+        """A process died and no task's code was running (a thread, a callback): count it. Somebody here kills, and
+        would do so for ever if nobody's attempt were counted."""
+        now_ns = time.monotonic_ns()
+        self._unexplained.append(now_ns)
+        window_ns = self._config.unexplained_window_ms * _NS_PER_MS
+        is_full = len(self._unexplained) == self._config.unexplained_deaths_max
+        if not is_full or now_ns - self._unexplained[0] > window_ns:
+            return False
+        self._unexplained.clear()
+        return True
 
     def _reopen(self, ready: Sequence[RunnerProcess]) -> None:
         """An agent that handed tasks back announces its width again once a process could take one at once."""
