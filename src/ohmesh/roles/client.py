@@ -139,6 +139,17 @@ class Client:
         handle.holders += 1
         return handle
 
+    async def enqueue(self, request: TaskRequest, *, task_id: str = "") -> TaskHandle:
+        """As submit_nowait, but waits for room in the window; `task_id` where the caller has made one already."""
+        submission = self._submission(request, task_id)
+        lane, size_bytes = self._lanes[shard_of(request.kind, self._shards)], _size_of(submission)
+        if not lane.has_room(size_bytes):
+            deadline_s = asyncio.get_running_loop().time() + self.config.accept_timeout_ms / 1000
+            await self._wait_for_room(lane, size_bytes, deadline_s)
+        handle = self._handle_for(submission)
+        handle.holders += 1
+        return handle
+
     async def submit(self, request: TaskRequest, *, timeout_s: float | None = None) -> TaskHandle:
         """Return once the task is durable. Waits for room, and tries again after a refusal for lack of room.
 
@@ -190,7 +201,7 @@ class Client:
             self._release(handle, MeshUnreachable(f"Task {handle.id} was withdrawn by its caller."))
             raise
 
-    def _submission(self, request: TaskRequest) -> Submission:
+    def _submission(self, request: TaskRequest, task_id: str = "") -> Submission:
         kind, payload = request.kind, request.payload
         if not kind:
             raise InvalidArgument(
@@ -200,9 +211,11 @@ class Client:
             raise PayloadTooLarge(
                 f"A payload of {len(payload)} bytes; the limit is {self.config.payload_bytes}."
             )
+        if not task_id:
+            task_id = id_of_key(self.mesh, kind, request.key) if request.key else self._ids.next()
         now_ms = self._ports.clock.now_ms()
         return Submission(
-            self._id_of_key(kind, request.key) if request.key else self._ids.next(),
+            task_id,
             kind,
             payload,
             request.priority,
@@ -232,12 +245,6 @@ class Client:
         handle.holders -= 1
         if not handle.holders and handle.standing is Standing.UNANSWERED:
             self._tracker.give_up(handle, error)
-
-    def _id_of_key(self, kind: str, key: str) -> str:
-        """The same for the same key, kind and mesh; with length first, so that no two pairs run together."""
-        text = f"{len(kind)}:{kind}:{key}".encode()
-        digest = hashlib.blake2b(text, digest_size=17, key=self.mesh.encode()[:64]).digest()
-        return encode_base32(int.from_bytes(digest), ID_LENGTH)
 
     # Ends, cancellation
 
@@ -312,6 +319,13 @@ class Client:
                 for handle in self._unanswered():
                     with suppress(OhmeshError):  # a refusal is an answer, and its handle tells it
                         await handle.accepted()
+
+
+def id_of_key(mesh: str, kind: str, key: str) -> str:
+    """The same for the same key, kind and mesh; the length stands first, so that no two pairs run together."""
+    text = f"{len(kind)}:{kind}:{key}".encode()
+    digest = hashlib.blake2b(text, digest_size=17, key=mesh.encode()[:64]).digest()
+    return encode_base32(int.from_bytes(digest), ID_LENGTH)
 
 
 def _size_of(submission: Submission) -> int:

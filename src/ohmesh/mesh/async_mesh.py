@@ -1,0 +1,224 @@
+"""AsyncMesh: every verb of the task plane as a method, over one client."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Awaitable, Callable, Generator, Iterable
+from contextlib import AbstractAsyncContextManager
+from types import TracebackType
+from typing import Concatenate, ParamSpec, Self, TypeVar
+
+from ohmesh.errors import InvalidArgument, OhmeshError
+from ohmesh.handlers.declaration import declaration_of
+from ohmesh.mesh.opening import Agent, connected, embedded, hold
+from ohmesh.model.priority import Priority, parse_priority
+from ohmesh.operations import arguments as a
+from ohmesh.operations import mesh as mesh_operations
+from ohmesh.operations import tasks as task_operations
+from ohmesh.operations.results import Cancellation, MeshStatus, TaskDescription, TaskList, WorkerList
+from ohmesh.roles.client import Client, TaskRequest
+from ohmesh.roles.client_handle import TaskHandle
+from ohmesh.roles.client_payload import encode_arguments
+from ohmesh.roles.client_tracker import unknown_task
+
+MAX_MS = 10_000_000_000  # a bit over 115 days
+
+M = TypeVar("M")
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Opening:
+    """A mesh about to be opened: `mesh = await AsyncMesh.connect()`, or `async with AsyncMesh.connect() as mesh`."""
+
+    def __init__(self, enter: Callable[[], AbstractAsyncContextManager[Client]]) -> None:
+        self._enter = enter
+        self._mesh: AsyncMesh | None = None
+
+    def __await__(self) -> Generator[object, None, AsyncMesh]:
+        return self.open().__await__()
+
+    async def open(self) -> AsyncMesh:
+        client, leave = await hold(self._enter())
+        return AsyncMesh(client, leave=leave)
+
+    async def __aenter__(self) -> AsyncMesh:
+        self._mesh = await self
+        return self._mesh
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._mesh is not None:
+            await self._mesh.__aexit__(kind, error, trace)
+
+
+def takes_task(
+    prepare: Callable[Concatenate[M, P], TaskRequest],
+) -> Callable[[Callable[[M, TaskRequest], R]], Callable[Concatenate[M, P], R]]:
+    """The verb is called with the parameters of `prepare` and acts on what that returns."""
+
+    def decorate(act: Callable[[M, TaskRequest], R]) -> Callable[Concatenate[M, P], R]:
+        @functools.wraps(act)
+        def verb(self: M, /, *args: P.args, **kwargs: P.kwargs) -> R:
+            return act(self, prepare(self, *args, **kwargs))
+
+        returned = inspect.signature(act).return_annotation
+        signature = inspect.signature(prepare).replace(return_annotation=returned)
+        verb.__signature__ = signature  # type: ignore[attr-defined]  # what help() and editors show
+        return verb
+
+    return decorate
+
+
+class AsyncMesh:
+    """A mesh, as one event loop uses it. Durations are seconds. Every task has an id that any program may ask for.
+
+    `client` is the role underneath: statistics, and what has no verb.
+
+    Errors are those of ohmesh.errors: UsageError where the call is wrong, MeshUnreachable and Backpressure where the
+    mesh cannot take it now, TaskError where a task ended without a value.
+    """
+
+    def __init__(self, client: Client, *, leave: Callable[[], Awaitable[None]] | None = None) -> None:
+        self.client = client
+        self._leave = leave or client.close
+
+    @classmethod
+    def connect(cls, url: str = "", *, mesh: str = "", seed_file: str = "", data: str = "") -> Opening:
+        """Join a mesh that runs: the one at `url`, else the one that `ohmesh up` started here (in `data`)."""
+        return Opening(lambda: connected(url=url, mesh=mesh, seed_file=seed_file, data=data))
+
+    @classmethod
+    def local(cls, agents: Iterable[Agent] = (), *, data: str = "", workers: int = 1) -> Opening:
+        """Start a mesh for this program, with worker processes that run `agents`; it ends when it is closed.
+
+        Without `data` it leaves nothing behind. A script that calls this needs `if __name__ == "__main__":`.
+        """
+        listed = list(agents)
+        return Opening(lambda: embedded(listed, data=data, workers=workers))
+
+    async def close(self) -> None:
+        """Wait a little for what is unanswered, then leave. MeshUnreachable names what nobody acknowledged."""
+        await self._leave()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            await self.close()
+        except OhmeshError:
+            if error is None:  # else the first error is the one to hear of; the client has logged this one
+                raise
+
+    def prepare(
+        self,
+        /,
+        kind: Agent,
+        *arguments: object,
+        priority: Priority | str | int = Priority.NORMAL,
+        timeout: float | None = None,
+        retries: int | None = None,
+        delay: float = 0.0,
+        key: str = "",
+        requires: Iterable[str] = (),
+        **named: object,
+    ) -> TaskRequest:
+        """Check and encode a task, without sending it.
+
+        kind: its name, or the @agent function. priority: CRITICAL, HIGH, NORMAL, LOW. timeout: of one attempt;
+        retries: attempts after the first; both default to what the kind's agent declares. delay: do not start before.
+        key: the same key is the same task, submitted however often. requires: capabilities that the agent must have.
+        Raises InvalidArgument, PayloadTooLarge.
+        """
+        return TaskRequest(
+            kind=kind if isinstance(kind, str) else _kind_of(kind),
+            payload=encode_arguments(arguments, named, self.client.config.payload_bytes),
+            priority=parse_priority(priority),
+            timeout_ms=0 if timeout is None else max(1, _milliseconds("timeout", timeout)),
+            max_attempts=0 if retries is None else _attempts(retries),
+            delay_ms=_milliseconds("delay", delay) if delay else 0,
+            key=key,
+            requires=_capabilities(requires),
+        )
+
+    @takes_task(prepare)
+    async def submit(self, request: TaskRequest) -> TaskHandle:
+        """Submit one task; returns once it is durable. Waits while the mesh is full or its dispatcher is replaced."""
+        return await self.client.submit(request)
+
+    @takes_task(prepare)
+    def submit_nowait(self, request: TaskRequest) -> TaskHandle:
+        """Submit one task without waiting: `handle.accepted()` says when it is durable. Raises Backpressure."""
+        return self.client.submit_nowait(request)
+
+    @takes_task(prepare)
+    async def call(self, request: TaskRequest) -> object:
+        """Submit one task and return its value."""
+        handle = await self.client.submit(request)
+        return await handle.result()
+
+    async def result(self, task_id: str, timeout: float | None = None) -> object:
+        """The value of any task by its id, once it has ended. Raises UnknownTask, ResultTimeout, TaskError."""
+        handle = await self.client.watch(task_id)
+        return await handle.result(timeout)
+
+    async def get(self, task_id: str) -> TaskDescription:
+        """Where one task stands. Raises UnknownTask."""
+        listed = await task_operations.get_tasks(self.client, a.GetTasks(task_ids=[task_id]))
+        if not listed.tasks:
+            raise unknown_task(task_id)
+        return listed.tasks[0]
+
+    async def cancel(self, *task_ids: str) -> Cancellation:
+        """Cancel tasks, queued or running; the answer names each id once."""
+        return await task_operations.cancel_tasks(self.client, a.CancelTasks(task_ids=list(task_ids)))
+
+    async def tasks(self, *, kind: str = "", state: str = "", limit: int = 100, after: str = "") -> TaskList:
+        """A page of tasks, newest first; `after` of one page asks for the next."""
+        query = a.ListTasks(kind=kind, state=state, limit=limit, after=after)
+        return await task_operations.list_tasks(self.client, query)
+
+    async def workers(self) -> WorkerList:
+        """All workers, those that are offline too."""
+        return await mesh_operations.list_workers(self.client, a.ListWorkers())
+
+    async def status(self) -> MeshStatus:
+        """Queues, dispatchers and workers in numbers."""
+        return await mesh_operations.status(self.client, a.Status())
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.client.mesh!r}>"
+
+
+def _kind_of(function: Callable[..., object]) -> str:
+    declaration = declaration_of(function)
+    if declaration is None:
+        raise InvalidArgument(
+            f"{function!r} is not an agent.", hint="Pass a kind by name, or a function with @agent on it."
+        )
+    return declaration.kind
+
+
+def _milliseconds(name: str, seconds: object) -> int:
+    if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not 0 <= seconds <= MAX_MS / 1000:
+        raise InvalidArgument(f"{name}={seconds!r} is not a duration.", hint="Give seconds, such as 2.5.")
+    return round(seconds * 1000)
+
+
+def _attempts(retries: object) -> int:
+    if not isinstance(retries, int) or isinstance(retries, bool) or retries < 0:
+        raise InvalidArgument(f"retries={retries!r} is not a number of retries.", hint="Give 0 or more.")
+    return retries + 1
+
+
+def _capabilities(requires: Iterable[str]) -> tuple[str, ...]:
+    if isinstance(requires, str):
+        raise InvalidArgument(
+            f"requires={requires!r} is a text.", hint=f"Give a list of names: requires=[{requires!r}]."
+        )
+    return tuple(requires)

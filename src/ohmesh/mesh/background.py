@@ -1,0 +1,64 @@
+"""An event loop in a thread of its own, for programs that have none."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from ohmesh.errors import MeshUnreachable, UsageError
+
+Result = TypeVar("Result")
+
+
+class BackgroundLoop:
+    """Started when it is made; uvloop where it is installed."""
+
+    def __init__(self) -> None:
+        self._loop = new_event_loop()
+        self._thread = threading.Thread(target=self._run, name="ohmesh", daemon=True)
+        self._thread.start()
+
+    def run(self, work: Coroutine[Any, Any, Result]) -> Result:
+        """Do `work` in the loop and return its result. An interrupt (Ctrl-C) cancels it."""
+        try:
+            self._check()
+            future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        except BaseException:
+            work.close()
+            raise
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()
+            raise
+
+    def call_soon(self, action: Callable[[], object]) -> None:
+        self._check()
+        self._loop.call_soon_threadsafe(action)
+
+    def stop(self) -> None:
+        """End the loop and its thread; what still runs in it is cancelled."""
+        if self._loop.is_closed():
+            return
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+
+    def _check(self) -> None:
+        if self._loop.is_closed() or not self._thread.is_alive():
+            raise MeshUnreachable("This Mesh is closed.", hint="Open another with Mesh.connect().")
+        if threading.current_thread() is self._thread:
+            raise UsageError("A Mesh was used in its own event loop.", hint="Use AsyncMesh in async code.")
+
+    def _run(self) -> None:
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.get_loop().run_forever()
+
+
+def new_event_loop() -> asyncio.AbstractEventLoop:
+    try:
+        import uvloop
+    except ImportError:  # not on every platform
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
