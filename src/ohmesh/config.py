@@ -30,6 +30,7 @@ from ohmesh.roles.client_config import ClientConfig
 from ohmesh.roles.dispatcher import DispatcherConfig
 from ohmesh.roles.executor import ExecutorConfig
 from ohmesh.roles.process_config import ProcessConfig
+from ohmesh.roles.projector_config import ProjectorConfig
 
 DEFAULT_FILE = Path("ohmesh.toml")
 ENVIRONMENT_PREFIX = "OHMESH_"
@@ -133,6 +134,7 @@ SECTIONS: dict[str, type] = {
     "dispatcher": DispatcherConfig,
     "executor": ExecutorConfig,
     "process": ProcessConfig,
+    "projector": ProjectorConfig,
 }
 
 # What can be written in a file; other fields (callbacks, paths that follow from `mesh.data`) are the composition's.

@@ -19,6 +19,8 @@ from ohmesh.model.subject import Subjects
 from ohmesh.roles.dispatcher import Dispatcher, DispatcherConfig, DispatcherPorts
 from ohmesh.roles.process import Process
 from ohmesh.roles.process_config import ProcessConfig
+from ohmesh.roles.projector import Projector, ProjectorPorts
+from ohmesh.roles.projector_config import ProjectorConfig
 from ohmesh.roles.role_tasks import RoleFactory
 
 Notice = Callable[[str], None]
@@ -77,8 +79,6 @@ async def _dispatch(config: Config, engine: NatsEngine, owner: str, shard: int, 
 
 async def _project(config: Config, engine: NatsEngine, shape: Shape, term: int) -> None:
     """Opened anew in each term: a ledger that is away must not keep dispatchers from running."""
-    from ohmesh.roles.projector import Projector, ProjectorConfig, ProjectorPorts
-
     ledger = await open_ledger(
         config.mesh.ledger or data_directory(config).ledger_url, config.of(LedgerConfig)
     )

@@ -1,0 +1,208 @@
+"""`ohmesh demo`: a mesh does real work, loses a worker in the middle of it, and the raw log is asked what was lost.
+
+Nothing is played: the processes are those of `ohmesh up`, the worker is killed with SIGKILL while it holds tasks (which
+ones, the log tells; if it held none, another try is made), and the figures at the end are counted in the entries on disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from dataclasses import dataclass, field
+from importlib import resources
+from itertools import cycle, islice
+from typing import TYPE_CHECKING
+
+import click
+import msgspec
+
+from ohmesh.cli.exit_codes import ExitCode
+from ohmesh.cli.options import json_option
+from ohmesh.cli.output import Output
+from ohmesh.errors import MeshError
+
+if TYPE_CHECKING:
+    from ohmesh.assembly.audit import Audit
+    from ohmesh.assembly.children import Child
+    from ohmesh.assembly.supervisor import Supervisor
+    from ohmesh.cli.demo_report import DemoReport, DemoResult
+    from ohmesh.roles.client import Client
+    from ohmesh.roles.client_handle import TaskHandle
+
+KIND = "text"
+WORKERS = 2
+UNDER_WAY = 8
+WORK_DEADLINE_S = 60.0
+KILLS_MAX = 3  # a worker may have finished what it held in the instant before it was killed
+SHOWN_RESULTS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    worker: str
+    pid: int
+    at_ms: int
+
+
+@dataclass(slots=True)
+class Flow:
+    """A tenth of a burst has come back: the rest is with the workers now."""
+
+    full_at: int = 0
+    is_full: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+@dataclass(slots=True)
+class Run:
+    """What happened, as far as the submitting side can know it; the log says the rest."""
+
+    tasks: list[tuple[TaskHandle, str]] = field(default_factory=list)
+    latencies_ms: list[float] = field(default_factory=list)
+    quiet_ms: list[float] = field(default_factory=list)
+    kills: list[Kill] = field(default_factory=list)
+    flow: Flow = field(default_factory=Flow)
+
+
+@click.command("demo")
+@click.option(
+    "--tasks", type=click.IntRange(100, 100_000), default=400, show_default=True, help="How many sentences."
+)
+@json_option
+def command(tasks: int, as_json: bool) -> int:
+    """Watch a mesh do real work, lose a worker and lose nothing.
+
+    Starts a mesh in a temporary directory with two workers, hands in sentences of two novels for sentiment, kills a
+    worker half-way with SIGKILL, and counts in the raw log what was lost and what was done twice.
+    """
+    from ohmesh.assembly.system import run_in_loop
+
+    output = Output(as_json=as_json)
+    report = run_in_loop(_demo(list(islice(cycle(read_sentences()), tasks)), output))
+    output.data(report if as_json else "\n".join(report.lines()))
+    return ExitCode.OK if report.is_whole else ExitCode.FAILED
+
+
+def read_sentences() -> list[str]:
+    """Real sentences; their source stands at the head of the file."""
+    text = resources.files("ohmesh.cli").joinpath("sentences.txt").read_text(encoding="utf-8")
+    return [line for line in text.splitlines() if line and not line.startswith("#")]
+
+
+async def _demo(sentences: list[str], output: Output) -> DemoReport:
+    from ohmesh.assembly.connection import connect_client
+    from ohmesh.assembly.local import start_local
+
+    begun_s = time.monotonic()
+    output.say(f"1  starting a mesh: engine, dispatchers, {WORKERS} workers of kind {KIND!r}")
+    async with start_local(
+        [KIND], workers=WORKERS, notice=lambda line: output.say(f"   | {line}")
+    ) as supervisor:
+        output.say(f"   up after {time.monotonic() - begun_s:.1f} s at {supervisor.url}")
+        run = Run()
+        try:
+            async with asyncio.timeout(WORK_DEADLINE_S), connect_client(supervisor.config) as client:
+                audit = await _work(client, supervisor, run, sentences, output)
+        except TimeoutError:
+            raise MeshError(f"The tasks did not end within {WORK_DEADLINE_S:g} s.") from None
+        return await _report(run, audit, time.monotonic() - begun_s)
+
+
+async def _work(
+    client: Client, supervisor: Supervisor, run: Run, sentences: list[str], output: Output
+) -> Audit:
+    half = len(sentences) // 2
+    output.say(f"2  handing in {half} sentences, {UNDER_WAY} under way at a time")
+    turns = asyncio.Semaphore(UNDER_WAY)
+    await asyncio.gather(*(_hand_in(client, run, sentence, turns) for sentence in sentences[:half]))
+    run.quiet_ms = list(run.latencies_ms)
+    while True:
+        output.say(
+            f"3  handing in {len(sentences) - half} at once, and killing a worker that holds some of them"
+        )
+        turns = asyncio.Semaphore(len(sentences))
+        run.flow = Flow(len(run.latencies_ms) + (len(sentences) - half) // 10)
+        burst = asyncio.gather(*(_hand_in(client, run, sentence, turns) for sentence in sentences[half:]))
+        kill = await _kill_in_full_flow(supervisor.workers[0], run.flow)
+        run.kills.append(kill)
+        output.say(f"   kill -9 {kill.pid}: {kill.worker} is gone, with what it held")
+        await burst
+        output.say(f"4  all {len(run.tasks)} tasks have ended; counting in the raw log, entry by entry")
+        audit = await _audit(supervisor)
+        if _killed(audit, kill) or len(run.kills) == KILLS_MAX:
+            return audit
+        output.say("   it had just finished all that it held; once more")
+
+
+async def _hand_in(client: Client, run: Run, sentence: str, turns: asyncio.Semaphore) -> None:
+    from ohmesh.roles.client import TaskRequest
+    from ohmesh.roles.client_payload import encode_arguments
+
+    async with turns:
+        payload = encode_arguments([sentence], {}, client.config.payload_bytes)
+        begun_s = time.perf_counter()
+        handle = await client.submit(TaskRequest(kind=KIND, payload=payload))
+        run.tasks.append((handle, sentence))
+        await handle.end()
+        run.latencies_ms.append((time.perf_counter() - begun_s) * 1000)
+        if len(run.latencies_ms) >= run.flow.full_at:
+            run.flow.is_full.set()
+
+
+async def _kill_in_full_flow(victim: Child, flow: Flow) -> Kill:
+    """Kill -9 a worker while results come back from it; the log shows what it held."""
+    await flow.is_full.wait()
+    pid = victim.pid
+    if not pid:
+        raise MeshError(f"{victim.name} was not there to be killed.", hint="See why in the lines above.")
+    os.kill(pid, signal.SIGKILL)
+    return Kill(victim.name, pid, time.time_ns() // 1_000_000)
+
+
+async def _audit(supervisor: Supervisor) -> Audit:
+    from ohmesh.assembly.audit import audit_log
+    from ohmesh.assembly.connection import connect_engine, read_shape
+    from ohmesh.model.subject import Subjects
+
+    mesh = supervisor.config.mesh.name
+    async with connect_engine(supervisor.config) as engine:
+        shape = await read_shape(engine.state, mesh)
+        return await audit_log(engine.log, Subjects(mesh), shape.shards)
+
+
+def _killed(audit: Audit, kill: Kill) -> int:
+    from ohmesh.cli.demo_report import killed_as_logged
+
+    return killed_as_logged(audit, kill.worker, kill.pid, killed_ms=kill.at_ms).held
+
+
+async def _report(run: Run, audit: Audit, seconds: float) -> DemoReport:
+    from ohmesh.cli.demo_report import DemoReport, killed_as_logged, percentiles
+    from ohmesh.model.task import TaskState
+
+    acknowledged = [handle.id for handle, _ in run.tasks]
+    return DemoReport(
+        submitted=len(acknowledged),
+        succeeded=sum(handle.state is TaskState.SUCCEEDED for handle, _ in run.tasks),
+        lost=len(audit.lost(acknowledged)),
+        committed_twice=len(audit.committed_twice()),
+        killed_workers=len(run.kills),
+        kinds=[KIND],
+        killed=[killed_as_logged(audit, kill.worker, kill.pid, killed_ms=kill.at_ms) for kill in run.kills],
+        latency_ms=percentiles(run.quiet_ms),
+        latency_kill_ms=percentiles(run.latencies_ms),
+        log_entries=audit.entries,
+        log_rows=audit.rows,
+        epochs=audit.epochs,
+        seconds=round(seconds, 1),
+        results=[await _result(handle, sentence) for handle, sentence in run.tasks[-SHOWN_RESULTS:]],
+    )
+
+
+async def _result(handle: TaskHandle, sentence: str) -> DemoResult:
+    from ohmesh.cli.demo_report import DemoResult
+
+    value = await handle.result()
+    assert isinstance(value, dict)
+    return msgspec.convert({"sentence": sentence, **value}, DemoResult)
