@@ -55,11 +55,16 @@ class TaskHistoryPage(Struct, frozen=True):
 
 
 class ChainVerdict(Struct, frozen=True):
-    """`broken_at` is the number of the first batch whose hash does not follow, 0 when the chain is whole."""
+    """`broken_at` is the number of the first batch whose hash does not follow, 0 when the chain is whole.
+
+    batches, entries: what was found whole. head: the last hash of that, in hexadecimal; kept elsewhere, it shows later
+    whether the newest batches were cut off, which a chain cannot show by itself.
+    """
 
     batches: int
     entries: int
     broken_at: int = 0
+    head: str = ""
 
 
 class Ledger(Protocol):

@@ -78,7 +78,10 @@ def test_an_untouched_chain_is_whole_however_it_is_read(run: Run, place: Place, 
     async def scenario() -> None:
         await fill(place)
         verdict = await verdict_of(place, page_rows=page_rows)
-        assert verdict == ChainVerdict(batches=BATCHES, entries=BATCHES * (ROWS + 1))
+        assert verdict == ChainVerdict(BATCHES, BATCHES * (ROWS + 1), head=verdict.head)
+        assert place.sql(f"SELECT hash FROM chain WHERE number = {BATCHES}") == [
+            (bytes.fromhex(verdict.head),)
+        ]
 
     run(scenario())
 

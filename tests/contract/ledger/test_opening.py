@@ -8,8 +8,7 @@ import stat
 import subprocess
 import sys
 import traceback
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -32,15 +31,16 @@ async def opening_error(url: str) -> OhmeshError:
     return caught.value
 
 
-@contextmanager
-def as_nobody() -> Iterator[None]:
-    """Permissions do not stop root, so root's tests step down for a moment."""
+async def opening_error_of_nobody(path: Path) -> OhmeshError:
+    """Permissions do not stop root, so root's tests step down for a moment; what they need is loaded before, since
+    the interpreter's own files may be out of the reach of others."""
+    await (await open_ledger(f"sqlite:///{path.parents[1]}/loads-everything.db")).close()
+    await opening_error(f"sqlite:///{path}/no/where.db")
     if os.geteuid() != 0:
-        yield
-        return
+        return await opening_error(f"sqlite:///{path}")
     os.seteuid(65_534)
     try:
-        yield
+        return await opening_error(f"sqlite:///{path}")
     finally:
         os.seteuid(0)
 
@@ -101,7 +101,8 @@ def test_a_path_that_cannot_hold_a_ledger_is_refused(run: Run, tmp_path: Path) -
 
 @pytest.mark.parametrize("mode", [0o000, 0o444])
 def test_a_file_that_may_not_be_used_is_refused_by_name(run: Run, public_folder: Path, mode: int) -> None:
-    path = public_folder / "ledger.db"
+    path = public_folder / "closed" / "ledger.db"
+    path.parent.mkdir()
 
     async def fill() -> None:
         ledger = await open_ledger(f"sqlite:///{path}")
@@ -109,8 +110,7 @@ def test_a_file_that_may_not_be_used_is_refused_by_name(run: Run, public_folder:
         await ledger.close()
 
     async def scenario() -> None:
-        with as_nobody():
-            error = await opening_error(f"sqlite:///{path}")
+        error = await opening_error_of_nobody(path)
         assert isinstance(error, NotAuthorised), error
         assert str(path) in str(error)
 
@@ -124,8 +124,7 @@ def test_a_directory_that_may_not_be_written_is_refused_by_name(run: Run, public
     closed.mkdir(mode=0o555)
 
     async def scenario() -> None:
-        with as_nobody():
-            error = await opening_error(f"sqlite:///{closed}/ledger.db")
+        error = await opening_error_of_nobody(closed / "ledger.db")
         assert isinstance(error, NotAuthorised), error
         assert "ledger.db" in str(error)
 
@@ -152,7 +151,9 @@ def test_what_postgresql_refuses_is_named_and_the_password_is_not(
 ) -> None:
     database = postgresql.new_database()
     postgresql.execute(f"CREATE ROLE reader_{database} LOGIN PASSWORD '{PASSWORD}'")
-    cases = {
+    latin = postgresql.new_database("ENCODING 'LATIN1' TEMPLATE template0")
+    cases: dict[str, type[OhmeshError]] = {
+        postgresql.url(latin): EngineFailed,
         postgresql.url(database, password=SECRET): NotAuthorised,
         postgresql.url(database, user="stranger", password=SECRET): NotAuthorised,
         postgresql.url(database, user=f"reader_{database}"): NotAuthorised,

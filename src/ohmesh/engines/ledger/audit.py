@@ -7,8 +7,10 @@ steps see one history all the same. The check ends at the batch that was the las
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import deque
 from collections.abc import Iterator, Sequence
 
+from msgspec import structs
 from sqlalchemy import Table, func, select
 from sqlalchemy.engine import Connection
 
@@ -26,28 +28,27 @@ class ChainCheck:
     def __init__(self, *, page_rows: int) -> None:
         self._page_rows = page_rows
         self._rows = [_TableReader(table, page_rows) for table in schema.HISTORY]
-        self._end: tuple[int, int] | None = None
+        self._links: deque[Link] = deque()
+        self._ends: tuple[int, int] | None = None
         self._previous = GENESIS
         self.verdict = ChainVerdict(batches=0, entries=0)
 
     def step(self, connection: Connection) -> bool:
-        if self._end is None:
-            self._end = _ends(connection)
-        last, last_with_rows = self._end
-        links = self._links(connection, last)
-        checked = 0
-        for link in links:
-            if not self._follows(connection, link):
-                return self._break(self.verdict.batches + 1)
-            checked += link.entries
-            if checked > self._page_rows:
+        """Check about a page of rows (one batch at least). True when the end, or a break, is reached."""
+        if self._ends is None:
+            self._ends = _ends(connection)
+        last, last_with_rows = self._ends
+        goal = self.verdict.entries + self._page_rows
+        while self.verdict.batches < last:
+            if not self._links:
+                self._links = self._next_links(connection, last)
+            if not self._links or not self._follows(connection, self._links.popleft()):
+                return self._break()
+            if self.verdict.entries >= goal:
                 return False
-        if self.verdict.batches < last and links:
-            return False
-        whole = self.verdict.batches == last and last_with_rows <= last
-        return True if whole else self._break(self.verdict.batches + 1)
+        return True if last_with_rows <= last else self._break()
 
-    def _links(self, connection: Connection, last: int) -> list[Link]:
+    def _next_links(self, connection: Connection, last: int) -> deque[Link]:
         chain = schema.chain
         wanted = (
             select(chain.c.number, chain.c.source, chain.c.position, chain.c.entries, chain.c.hash)
@@ -55,7 +56,7 @@ class ChainCheck:
             .order_by(chain.c.number)
             .limit(self._page_rows)
         )
-        return [Link(*row) for row in connection.execute(wanted)]
+        return deque(Link(*row) for row in connection.execute(wanted))
 
     def _follows(self, connection: Connection, link: Link) -> bool:
         number = self.verdict.batches + 1
@@ -67,11 +68,12 @@ class ChainCheck:
         if (link.number, link.entries, link.hash) != (number, computed.entries, hashed):
             return False
         self._previous = hashed
-        self.verdict = ChainVerdict(batches=number, entries=self.verdict.entries + computed.entries)
+        entries = self.verdict.entries + computed.entries
+        self.verdict = ChainVerdict(batches=number, entries=entries, head=hashed.hex())
         return True
 
-    def _break(self, number: int) -> bool:
-        self.verdict = ChainVerdict(self.verdict.batches, self.verdict.entries, broken_at=number)
+    def _break(self) -> bool:
+        self.verdict = structs.replace(self.verdict, broken_at=self.verdict.batches + 1)
         return True
 
 

@@ -6,6 +6,9 @@ from msgspec import Struct
 
 from ohmesh.errors import InvalidArgument
 
+LINE_BITS = 20
+"""An entry's key is the number of its batch, shifted by this, plus its line in the batch."""
+
 
 class LedgerConfig(Struct, frozen=True, kw_only=True):
     """The defaults suit one machine and a team's database alike.
@@ -22,9 +25,9 @@ class LedgerConfig(Struct, frozen=True, kw_only=True):
     page_rows_max: int = 1_000
     task_ids_max: int = 1_000
 
-    # Rows are made, hashed and inserted this many at a time: about a millisecond of interpreter, so that the thread
-    # that records does not hold up the event loop beside it.
-    chunk_rows: int = 250
+    # Rows are made, hashed and inserted this many at a time: less than a millisecond of interpreter, so that the
+    # thread that records does not hold up the event loop beside it.
+    chunk_rows: int = 100
 
     readers: int = 4
     waiting_reads_max: int = 64
@@ -53,7 +56,3 @@ class LedgerConfig(Struct, frozen=True, kw_only=True):
                 f"batch_rows_max = {self.batch_rows_max} is more than one batch can number.",
                 hint=f"Stay below {1 << LINE_BITS}.",
             )
-
-
-LINE_BITS = 20
-"""An entry's key is the number of its batch, shifted by this, plus its line in the batch."""
