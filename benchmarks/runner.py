@@ -59,6 +59,7 @@ class Driver:
         if name == self.agent:
             self.slots = slots
             self.widths.append(slots)
+            asyncio.get_running_loop().call_soon(self.fill)
 
     def report(self, outcomes: Sequence[Outcome]) -> None:
         now = time.perf_counter()

@@ -8,6 +8,8 @@ import signal
 import time
 from pathlib import Path
 
+import msgspec
+
 from ohmesh.model.task import OutcomeStatus
 from tests.unit.runners.runner_harness import Host, config, running
 
@@ -206,5 +208,41 @@ def test_cancelling_reaches_waiting_running_and_blocking_tasks(tmp_path: Path) -
             assert host.outcomes[stubborn].status is CANCELLED
             assert host.outcomes[innocent].status is RETURNED
         assert not trace.exists()
+
+    asyncio.run(scenario())
+
+
+def test_processes_killed_again_and_again_leave_one_outcome_and_at_most_one_run_for_each_task(
+    tmp_path: Path,
+) -> None:
+    async def scenario() -> None:
+        trace = tmp_path / "trace"
+        async with running(config("note", "add_async")) as host:
+            descriptors = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - not paths, numbers
+            killed: set[int] = set()
+
+            def is_whole() -> bool:
+                process_ids = host.pool.statistics().process_ids
+                return len(process_ids) == 3 and killed.isdisjoint(process_ids)
+
+            for round_number in range(6):
+                await host.until(is_whole)
+                words = host.grant_many("note", [(str(trace), f"{round_number}-{one}") for one in range(200)])
+                sums = host.grant_many("add_async", [(one, 1) for one in range(200)])
+                await host.ended(words[0])
+                for pid in host.pool.statistics().process_ids:
+                    os.kill(pid, signal.SIGKILL)
+                    killed.add(pid)
+                await host.ended(*words, *sums)
+            await host.until(is_whole)
+            assert len(os.listdir("/proc/self/fd")) == descriptors  # noqa: PTH208 - not paths, numbers
+            assert host.pool.statistics().deaths == 18
+            ran = trace.read_text().split()
+            assert len(ran) == len(set(ran))
+            values = [msgspec.msgpack.decode(one.value) for one in host.outcomes.values() if one.value]
+            assert {value for value in values if isinstance(value, str)} <= set(ran)
+            assert {one.status for one in host.outcomes.values()} <= {SUCCEEDED, CRASHED, RETURNED}
+            # One task at most was running in each process that was killed.
+            assert sum(one.status is CRASHED for one in host.outcomes.values()) <= 18
 
     asyncio.run(scenario())

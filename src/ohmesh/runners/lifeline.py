@@ -1,7 +1,8 @@
 """A runner process does not outlive its parent, even one that was killed, even while user code blocks it.
 
-Linux sends SIGKILL by itself (prctl PR_SET_PDEATHSIG, see prctl(2)). Elsewhere a thread waits for the connection to
-hang up; it sleeps in the kernel and costs nothing.
+Linux sends SIGKILL by itself (PR_SET_PDEATHSIG, see prctl(2)) when the thread that started the process ends, which
+is that of the pool's event loop. Elsewhere a thread waits for the connection to hang up; it sleeps in the kernel and
+costs nothing.
 """
 
 from __future__ import annotations
