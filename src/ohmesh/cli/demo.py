@@ -1,7 +1,7 @@
 """`ohmesh demo`: a mesh does real work, loses a worker in the middle of it, and the raw log is asked what was lost.
 
-Nothing is played: the processes are those of `ohmesh up`, the worker is killed with SIGKILL while it holds tasks (which
-ones, the log tells; if it held none, another try is made), and the figures at the end are counted in the entries on disk.
+Nothing is played: the processes are those of `ohmesh up`, the worker is killed with SIGKILL while it holds tasks (the
+log tells which; where it held none, another try is made), and the figures at the end are counted in the log.
 """
 
 from __future__ import annotations

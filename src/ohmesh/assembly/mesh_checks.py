@@ -1,0 +1,79 @@
+"""What `ohmesh doctor` asks the mesh itself: is it reached, who decides, was anything lost, is history up to date."""
+
+from __future__ import annotations
+
+import time
+
+from ohmesh.assembly.connection import connect_client, connect_engine
+from ohmesh.assembly.data_directory import DataDirectory
+from ohmesh.assembly.findings import Finding, fine, note, problem, warning
+from ohmesh.assembly.standing import running_pid
+from ohmesh.config import Config
+from ohmesh.engines.nats.engine import NatsEngine
+from ohmesh.errors import MeshUnreachable, OhmeshError
+from ohmesh.model.agent import Liveness
+from ohmesh.model.message import ShardDescription
+from ohmesh.roles.client import Client
+
+ANSWER_S = 5.0
+ENTRIES_BEHIND_WISHED = 5_000
+
+
+async def check_mesh(config: Config, data: DataDirectory) -> list[Finding]:
+    """One finding after the other, as far as the mesh is reached."""
+    if not config.engine.url and not running_pid(data):
+        return [note("mesh", f"none runs in {data.root}", "`ohmesh up` starts it.")]
+    begun_s = time.perf_counter()
+    try:
+        async with connect_engine(config) as engine, connect_client(config) as client:
+            took_ms = (time.perf_counter() - begun_s) * 1000
+            found = [fine("engine", f"reached and let in after {took_ms:.0f} ms")]
+            return found + await _ask(engine, client)
+    except OhmeshError as error:
+        return [problem("engine", error.message, error.hint)]
+
+
+async def _ask(engine: NatsEngine, client: Client) -> list[Finding]:
+    try:
+        shards = await client.requests.describe(timeout_s=ANSWER_S)
+        hosts = await client.requests.list_hosts(timeout_s=ANSWER_S)
+    except MeshUnreachable as error:
+        return [
+            problem("mesh", error.message, "Look at the output of `ohmesh up`; it restarts what has died.")
+        ]
+    active = sum(host.liveness is Liveness.ACTIVE for host in hosts)
+    found = [fine("mesh", f"{len(shards)} shard(s), each with its dispatcher")]
+    if active:
+        found.append(fine("workers", f"{active} of {len(hosts)} known are active"))
+    else:
+        found.append(warning("workers", "none is active", "Start one: ohmesh worker module:object"))
+    return found + _tails(shards) + await _history(engine, shards)
+
+
+def _tails(shards: list[ShardDescription]) -> list[Finding]:
+    lost = [
+        problem(
+            "tail",
+            f"shard {shard.shard} lost the end of its log: {shard.lost_tail}",
+            "Submit those tasks again; `ohmesh up --durability fsync` prevents it.",
+        )
+        for shard in shards
+        if shard.lost_tail
+    ]
+    return lost or [fine("tail", "no log has lost its end")]
+
+
+async def _history(engine: NatsEngine, shards: list[ShardDescription]) -> list[Finding]:
+    behind = 0
+    for shard in shards:
+        entry = await engine.state.get(f"projector.{shard.shard}")
+        behind += shard.last_sequence - (int(entry.value) if entry is not None and entry.value else 0)
+    if behind > ENTRIES_BEHIND_WISHED:
+        return [
+            warning(
+                "history",
+                f"the ledger is {behind} log entries behind",
+                "Is its database reached, is its disk full?",
+            )
+        ]
+    return [fine("history", f"the ledger is {max(0, behind)} log entries behind")]

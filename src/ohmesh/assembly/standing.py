@@ -1,0 +1,54 @@
+"""Who runs the mesh of a data directory, and how to end it from another process.
+
+The owner's lock says it: the kernel releases it with its holder, so a pid in a file that was left behind, or that
+belongs to somebody else by now, is never signalled.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+from ohmesh.assembly.data_directory import DataDirectory
+from ohmesh.engines.nats.ownership import Lock
+from ohmesh.errors import EngineFailed
+
+POLL_S = 0.02
+OWNER_LOCK = "owner.lock"
+
+
+def running_pid(data: DataDirectory) -> int:
+    """The process that runs a mesh here, 0 when none does."""
+    path = data.root / OWNER_LOCK
+    if not path.exists():
+        return 0
+    lock = Lock(path)
+    if lock.try_acquire():
+        lock.close()
+        return 0
+    return lock.holder()
+
+
+def end_running(data: DataDirectory, *, patience_s: float) -> int:
+    """Ask the process that runs a mesh here to end, and wait until it has; its pid, or 0 when there was none."""
+    pid = running_pid(data)
+    if not pid:
+        return 0
+    try:
+        os.kill(pid, signal.SIGTERM)
+    except ProcessLookupError:
+        return pid
+    except PermissionError as error:
+        raise EngineFailed(
+            f"The mesh in {data.root} belongs to another user (process {pid}).", hint="End it as that user."
+        ) from error
+    deadline_s = time.monotonic() + patience_s
+    while running_pid(data) == pid:
+        if time.monotonic() > deadline_s:
+            raise EngineFailed(
+                f"Process {pid} did not end the mesh in {data.root} within {patience_s:g} s.",
+                hint=f"Look at its output; `kill -9 {pid}` is safe: what was acknowledged is on disk.",
+            )
+        time.sleep(POLL_S)
+    return pid
