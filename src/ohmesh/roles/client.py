@@ -115,7 +115,7 @@ class Client:
             error = _unanswered_at_close(unanswered)
             for handle in unanswered:
                 tracker.give_up(handle, error)
-            for handle in list(tracker.awaited.values()):
+            for handle in list(tracker.awaited):
                 handle.fail(
                     MeshUnreachable(f"The client was closed while task {handle.id} was awaited; it goes on.")
                 )

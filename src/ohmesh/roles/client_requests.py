@@ -53,13 +53,11 @@ class Requests:
                 tasks, pages[0].after if len(pages) == 1 else "", sum(page.total for page in pages)
             )
         cursors = _parse_cursor(query.after, len(shards))
-        open_shards = [shard for shard in shards if cursors[shard] != _EXHAUSTED]
         questions = [
-            ListTasks(query.task_ids, query.kind, query.state, query.limit, cursors[shard])
-            for shard in open_shards
+            ListTasks(query.task_ids, query.kind, query.state, query.limit, cursor) for cursor in cursors
         ]
-        pages = await self._ask_all(open_shards, questions, TaskPage, timeout_s)
-        return _merge(dict(zip(open_shards, pages, strict=True)), cursors, query.limit)
+        pages = await self._ask_all(shards, questions, TaskPage, timeout_s)
+        return _merge(pages, cursors, query.limit)
 
     async def locate(self, task_ids: Sequence[str], *, timeout_s: float | None = None) -> dict[str, int]:
         """Which shard holds each of these; an id that is missing in the answer is held by none."""
@@ -152,39 +150,34 @@ def _reason(reply: Reply) -> OhmeshError:
     return InvalidArgument(f"A dispatcher answered with a {type(reply).__name__}, which was not asked for.")
 
 
-# A cursor over several shards: where each of them goes on, "-" where it is at its end.
+# A cursor over several shards: after which order each of them goes on. No task comes after order 0.
 
-_EXHAUSTED = "-"
+_EXHAUSTED = "0"
 
 
 def _parse_cursor(after: str, shards: int) -> list[str]:
-    if not after:
-        return [""] * shards
-    cursors = after.split(".")
-    if len(cursors) != shards or not all(
-        cursor.isdecimal() or cursor in ("", _EXHAUSTED) for cursor in cursors
-    ):
+    cursors = after.split(".") if after else [""] * shards
+    if len(cursors) != shards or not all(cursor.isdecimal() or not cursor for cursor in cursors):
         raise InvalidArgument(
             f"{after!r} is not a cursor.", hint="Pass `after` of the page before, unchanged."
         )
     return cursors
 
 
-def _merge(pages: dict[int, TaskPage], cursors: list[str], limit: int) -> TaskPage:
+def _merge(pages: Sequence[TaskPage], cursors: list[str], limit: int) -> TaskPage:
     """The newest `limit` of all pages; each shard goes on after the last task of its own that is shown."""
-    found = [(view, shard) for shard, page in pages.items() for view in page.tasks]
+    found = [(view, shard) for shard, page in enumerate(pages) for view in page.tasks]
     found.sort(key=lambda pair: (-pair[0].submitted_ms, pair[1], -pair[0].order))
     shown = found[: max(1, limit)]
-    rest: dict[int, int] = {shard: len(page.tasks) for shard, page in pages.items()}
+    left = [len(page.tasks) for page in pages]
     for view, shard in shown:
         cursors[shard] = str(view.order)
-        rest[shard] -= 1
-    for shard, page in pages.items():
-        if not rest[shard] and not page.after:
+        left[shard] -= 1
+    for shard, page in enumerate(pages):
+        if not left[shard] and not page.after:
             cursors[shard] = _EXHAUSTED
-    is_last = all(cursor == _EXHAUSTED for cursor in cursors)
-    after = "" if is_last else ".".join(cursors)
-    return TaskPage([view for view, _ in shown], after, sum(page.total for page in pages.values()))
+    after = "" if set(cursors) == {_EXHAUSTED} else ".".join(cursors)
+    return TaskPage([view for view, _ in shown], after, sum(page.total for page in pages))
 
 
 def _merge_hosts(one: HostView, other: HostView) -> HostView:

@@ -62,7 +62,7 @@ class Tracker:
         notice: Notice,
     ) -> None:
         self.handles: dict[str, TaskHandle] = {}
-        self.awaited: dict[str, TaskHandle] = {}
+        self.awaited: dict[TaskHandle, None] = {}
         self.counts = ClientStatistics()
         self.is_closed = False
         self._lanes = lanes
@@ -97,15 +97,17 @@ class Tracker:
     def await_end(self, handle: TaskHandle) -> None:
         if self.is_closed:
             raise MeshUnreachable(f"The client is closed; it cannot hear how task {handle.id} ends.")
-        self.awaited[handle.id] = handle
+        self.awaited[handle] = None
+        if self.find(handle.id) is None:  # it was beyond the bound
+            self.handles[handle.id] = handle
         if handle.standing is Standing.ACCEPTED:
             now_ms = self._clock.monotonic_ms()
             if handle.watch_ms <= now_ms:
                 self._watch([handle], now_ms)
 
     def leave(self, handle: TaskHandle) -> None:
-        if self.awaited.get(handle.id) is handle:
-            del self.awaited[handle.id]
+        self.awaited.pop(handle, None)
+        self._keep_bound(handle)
 
     def give_up(self, handle: TaskHandle, error: MeshUnreachable) -> None:
         """Nobody answered for this submission, or nobody waits for the answer any more."""
@@ -145,8 +147,7 @@ class Tracker:
                 continue
             lanes[handle.shard].settle(handle)
             counts.accepted += 1
-            if len(handles) > self._config.tracked_tasks and task_id not in self.awaited:
-                del handles[task_id]
+            self._keep_bound(handle)
         for refusal in answer.refused:
             refused = handles.get(refusal.task_id)
             if refused is None or refused.standing is not Standing.UNANSWERED:
@@ -183,6 +184,13 @@ class Tracker:
         if handle is not None:
             self._heard_of(handle.shard, dispatcher)
 
+    def _keep_bound(self, handle: TaskHandle) -> None:
+        """Beyond the bound an accepted task that nobody awaits is let go; its end is asked for when it is awaited."""
+        if len(self.handles) <= self._config.tracked_tasks or handle in self.awaited:
+            return
+        if handle.standing is Standing.ACCEPTED and self.handles.get(handle.id) is handle:
+            del self.handles[handle.id]
+
     def _end(self, handle: TaskHandle, result: TaskResult) -> None:
         if handle.standing is Standing.UNANSWERED:  # its Accepted was lost, or comes later
             handle.accept(0)
@@ -215,7 +223,7 @@ class Tracker:
                 self.give_up(handle, unreachable(handle, shard))
         due = [
             handle
-            for handle in self.awaited.values()
+            for handle in self.awaited
             if handle.watch_ms <= now_ms and handle.standing is Standing.ACCEPTED
         ]
         self._watch(due[: self._config.watch_burst_ids], now_ms)
