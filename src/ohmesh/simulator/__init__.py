@@ -1,9 +1,9 @@
 """The simulator: the roles, unchanged, in virtual time under faults that follow from a seed.
 
-    report = run(main, seed=7, options=WorldOptions(faults=...))       world.py
+report = run(main, seed=7, options=WorldOptions(faults=...))       world.py
 
-    loop      virtual time, gates           process, world    what lives and dies in it
-    run       one run, cleanly ended        faults            scripts of what befalls it
-    clock, entropy, runner                  the ports of a simulated process (its engine is engines/memory)
-    trace     what happened, as a digest    checkers          what must never happen
+loop      virtual time, gates           process, world    what lives and dies in it
+run       one run, cleanly ended        faults            scripts of what befalls it
+clock, entropy, runner                  the ports of a simulated process (its engine is engines/memory)
+trace     what happened, as a digest    checkers          what must never happen
 """

@@ -37,4 +37,4 @@ class SimulatedClock:
         self._offset_ms += by_ms
 
     def _elapsed_ms(self) -> float:
-        return self._loop.time() * 1000.0 * self._rate
+        return round(self._loop.time() * 1000.0 * self._rate, 3)

@@ -35,14 +35,13 @@ class Process:
         gate: Gate,
         clock: SimulatedClock,
         entropy: SimulatedEntropy,
-        ended: asyncio.Future[None],
     ) -> None:
         self.name = name
         self.incarnation = incarnation
         self.gate = gate
         self.clock = clock
         self.entropy = entropy
-        self.ended = ended
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.condition = Condition.RUNNING
         self.failure: BaseException | None = None
         self.engine: MemoryEngine

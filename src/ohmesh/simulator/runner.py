@@ -11,6 +11,7 @@ import random
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from msgspec import Struct
 
@@ -22,6 +23,17 @@ from ohmesh.ports.entropy import Entropy
 from ohmesh.ports.runner import Report, Resize
 
 _ENDLESS_MS = float("inf")
+
+
+class Host(Protocol):
+    """Where a runner runs: a simulated process is one."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def clock(self) -> Clock: ...
+    @property
+    def entropy(self) -> Entropy: ...
 
 
 class Conduct(Struct, frozen=True, kw_only=True):
@@ -89,19 +101,17 @@ class SimulatedRunner:
 
     def __init__(
         self,
+        host: Host,
         agents: Sequence[AgentSpec],
         *,
-        host: str,
-        clock: Clock,
-        entropy: Entropy,
         options: RunnerOptions | None = None,
         conduct: Conductor | None = None,
         executions: list[Execution] | None = None,
     ) -> None:
         self.executions = executions if executions is not None else []
-        self._host = host
-        self._clock = clock
-        self._rng = entropy.rng()
+        self._host = host.name
+        self._clock = host.clock
+        self._rng = host.entropy.rng()
         self._options = options or RunnerOptions()
         self._conductor = conduct or (lambda _grant, _rng: None)
         self._lanes = {spec.agent: _Lane(spec) for spec in agents}

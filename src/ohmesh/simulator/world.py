@@ -129,7 +129,6 @@ class World:
             gate=self.loop.create_gate(f"{name}/{incarnation}"),
             clock=self._clock(name, incarnation),
             entropy=SimulatedEntropy(self.seed, f"process/{name}/{incarnation}"),
-            ended=self.loop.create_future(),
         )
         process.engine = self.cluster.connect(name)
         self.processes[name] = process

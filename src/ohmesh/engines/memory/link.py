@@ -181,7 +181,7 @@ class Link:
             result = call.operation()
         except OhmeshError as error:
             failure = error
-        self.server.record(call.what, self.process, call.fate.value.encode())
+        self.server.record(call.what, f"{self.process} ({call.fate.value})")
         if call.fate is not CallFate.LOSE_ACK:
             self.server.schedule(call.return_s, partial(self._answer, call, result, failure))
 

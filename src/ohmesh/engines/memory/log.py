@@ -52,8 +52,9 @@ class LogStore:
             self.entries.popleft()
 
     def _undo_append(self) -> None:
-        """Sequences are used again; a log that loses everything begins again at 1."""
-        self.entries.pop()
+        """Sequences are used again; a log that loses all it still has begins again at 1."""
+        if self.entries:
+            self.entries.pop()
         self._last = self._last - 1 if self.entries else 0
         if self._keeps_history:
             self.history.pop()

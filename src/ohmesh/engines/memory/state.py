@@ -39,6 +39,10 @@ class StateStore:
         self._revision = 0
         self._watchers: dict[Watcher, None] = {}
 
+    @property
+    def watchers(self) -> int:
+        return len(self._watchers)
+
     def get(self, key: str) -> StateEntry | None:
         stored = self._entries.get(key)
         return None if stored is None else StateEntry(key, stored.value, stored.revision)
