@@ -217,7 +217,7 @@ def test_processes_killed_again_and_again_leave_one_outcome_and_at_most_one_run_
 ) -> None:
     async def scenario() -> None:
         trace = tmp_path / "trace"
-        async with running(config("note", "add_async")) as host:
+        async with running(config("note", "add_async", unexplained_deaths_max=1000)) as host:
             descriptors = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - not paths, numbers
             killed: set[int] = set()
 
