@@ -163,8 +163,8 @@ class Connection:
                 if self.is_connected:
                     raise translated(error, f"unsubscribing from {interest.subject}") from error
 
-    async def close(self) -> None:
-        """Send what is gathered, bounded in time, then stop for good; idempotent."""
+    async def close(self, *, flush: bool = True) -> None:
+        """Send what is gathered (`flush`), bounded in time, then stop for good; idempotent."""
         if self._closed:
             return
         self._closed = True
@@ -173,7 +173,7 @@ class Connection:
         wire, self._wire = self._wire, None
         if wire is not None:
             try:
-                if not wire.lost.done():
+                if flush and not wire.lost.done():
                     await wire.flush(self._config.close_timeout_ms / 1000)
             except LIBRARY_ERRORS as error:
                 self._notice(f"{self._name}: perhaps closed with unsent messages: {error!r}")

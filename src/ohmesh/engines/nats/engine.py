@@ -71,4 +71,5 @@ class NatsEngine:
     async def close(self) -> None:
         """Send what the bus holds, then release everything; idempotent."""
         await self.blobs.close()
-        await asyncio.gather(*(connection.close() for connection in self._connections))
+        bus, *others = self._connections
+        await asyncio.gather(bus.close(), *(connection.close(flush=False) for connection in others))
