@@ -42,7 +42,7 @@ async def connect_engine(config: Config, *, notice: Notice = log_notice) -> Asyn
         mesh=config.mesh.name,
         seed_file=_seed_file(settings),
         runtime_file=None if settings.url else data.runtime_file,
-        config=replace(config.of(NatsConfig), notice=notice),
+        config=replace(config.of(NatsConfig), notice=_one_voice(config.mesh.name, notice)),
     )
     try:
         yield engine
@@ -100,6 +100,21 @@ async def publish_shape(state: State, shape: Shape) -> None:
 
 def _seed_file(settings: EngineConfig) -> Path | None:
     return Path(settings.seed_file).expanduser() if settings.seed_file else None
+
+
+def _one_voice(mesh: str, notice: Notice) -> Notice:
+    """An engine's three connections are lost and found together: a person hears it from one, the log from all."""
+    spokesman = f"ohmesh-{mesh}-bus: "
+
+    def tell(sentence: str) -> None:
+        if sentence.startswith(spokesman):
+            notice(f"engine: {sentence.removeprefix(spokesman)}")
+        elif sentence.startswith(f"ohmesh-{mesh}-"):
+            log_notice(sentence)
+        else:
+            notice(sentence)
+
+    return tell
 
 
 def _decoded(value: bytes) -> Shape:

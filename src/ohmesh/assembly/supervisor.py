@@ -20,6 +20,7 @@ from ohmesh.assembly.settings import child_environment, data_directory
 from ohmesh.assembly.system import SystemClock
 from ohmesh.assembly.termination import on_termination
 from ohmesh.assembly.worker import machine_name
+from ohmesh.assembly.worker_watch import watch_workers
 from ohmesh.config import Config
 from ohmesh.engines.nats.embedded import EmbeddedConfig, EmbeddedServer
 from ohmesh.engines.nats.ownership import Lock, acquire_owner_lock
@@ -184,11 +185,13 @@ async def run_supervisor(
         stopped.set()
 
     on_termination(stop, force=supervisor.kill)
-    tasks = [asyncio.ensure_future(stopped.wait()), asyncio.ensure_future(_run(supervisor, ready))]
+    tasks = [asyncio.ensure_future(stopped.wait()), asyncio.ensure_future(_run(supervisor, ready, notice))]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         if not stopped.is_set():
             await tasks[1]
+    except BaseExceptionGroup as group:
+        raise group.exceptions[0] from None
     finally:
         for task in tasks:
             task.cancel()
@@ -196,7 +199,9 @@ async def run_supervisor(
         await supervisor.stop()
 
 
-async def _run(supervisor: Supervisor, ready: Callable[[Supervisor], None]) -> None:
+async def _run(supervisor: Supervisor, ready: Callable[[Supervisor], None], notice: Notice) -> None:
     await supervisor.start()
     ready(supervisor)
-    await supervisor.wait()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(supervisor.wait())
+        group.create_task(watch_workers(supervisor.config, notice))

@@ -41,11 +41,11 @@ def _show_outcome(outcome: r.TaskOutcome, output: Output) -> None:
     if outcome.state is TaskState.SUCCEEDED:
         output.data("null" if outcome.value is None else outcome.value)
     elif outcome.is_final:
-        reason = f": {outcome.failure}" if outcome.failure else ""
+        reason = f": {str(outcome.failure).rstrip('.')}" if outcome.failure else ""
         attempts = f"{outcome.attempts} attempt{'' if outcome.attempts == 1 else 's'}"
         output.error(f"Task {outcome.task_id} ended {outcome.state} after {attempts}{reason}.")
         if outcome.failure and outcome.failure.traceback:
-            output.say(outcome.failure.traceback.rstrip())
+            output.say(f"where in its code: ohmesh tasks get {outcome.task_id} --json")
     else:
         output.data(outcome.task_id)
         output.say(f"{outcome.state}; its result: ohmesh result {outcome.task_id}")

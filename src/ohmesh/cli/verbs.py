@@ -19,6 +19,7 @@ from ohmesh.cli.options import as_flags, json_option, which_mesh_options
 from ohmesh.cli.output import Output
 from ohmesh.cli.presentation import present
 from ohmesh.errors import InvalidArgument
+from ohmesh.operations.arguments import DEFAULT_WAIT_S
 from ohmesh.operations.command import Command
 from ohmesh.operations.commands import COMMANDS, GROUPS
 from ohmesh.operations.parameter import Form, Parameter
@@ -28,6 +29,7 @@ _TYPES: dict[Form, click.ParamType[int] | click.ParamType[float]] = {
     Form.NUMBER: click.FLOAT,
 }
 _DEFAULT_VERB = "list"
+WAIT = "wait_s"  # `--wait` alone waits as long as the verbs that always wait
 
 
 class VerbGroup(click.Group):
@@ -87,6 +89,15 @@ def _parameter(one: Parameter) -> click.Parameter:
         )
     if one.form is Form.FLAG:
         return click.Option([one.option, one.name], is_flag=True, default=None, help=one.help)
+    if one.name == WAIT:
+        return click.Option(
+            [one.option, one.name],
+            is_flag=False,
+            flag_value=DEFAULT_WAIT_S,
+            type=click.FLOAT,
+            metavar=f"[{one.metavar}]",
+            help=f"{one.help} Without a number: {DEFAULT_WAIT_S:g}.",
+        )
     return click.Option(
         [one.option, one.name],
         type=_TYPES.get(one.form, click.STRING),

@@ -54,6 +54,7 @@ def command(
     def joined(host: str) -> None:
         if as_json:
             output.event("ready", name=host)
+            return
         output.say(f"{host} joined the mesh with {', '.join(targets)}; Ctrl-C ends it")
 
     config = load_settings(as_flags(given, _SETTINGS), file=config_file)
