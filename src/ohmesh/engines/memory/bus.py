@@ -164,6 +164,7 @@ class MemoryBus:
         self._outgoing_bytes = 0
         self._requests = 0
         link.on_restored.append(self._flush)
+        link.on_lost.append(self._fail_requests)
         link.on_closed.append(self._end)
 
     async def publish(self, subject: str, data: bytes) -> None:
@@ -247,10 +248,12 @@ class MemoryBus:
     def _end(self) -> None:
         for subscription in self._subscriptions:
             subscription.end()
-        for inbox, future in self._ear.requests.items():
-            self._exchange.close_inbox(inbox)
+        self._fail_requests()
+
+    def _fail_requests(self) -> None:
+        for future in self._ear.requests.values():
             if not future.done():
-                future.set_exception(EngineUnavailable("The connection was closed."))
+                future.set_exception(EngineUnavailable("The connection was lost while a reply was awaited."))
 
 
 def matches(pattern: list[str], words: list[str]) -> bool:

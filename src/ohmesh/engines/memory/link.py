@@ -2,7 +2,7 @@
 
 Reachable is a fact of the network, online a belief of the client: a partition swallows packets at once and is noticed
 after `notice_ms`; a killed server is noticed at once. A generation ends when the client notices: what was on its way
-belongs to the old one and is lost, so every call in flight fails by its timeout although some have landed.
+belongs to the old one and is lost, so every call in flight fails although some have landed.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ class Call:
 
 
 class Link:
-    """See the module. `on_restored` are told when messages may have been missed and flow again."""
+    """See the module. `on_restored` are told when messages may have been missed and flow again, `on_lost` when the
+    connection is given up, `on_closed` when it is closed by this side."""
 
     def __init__(self, server: Server, process: str, number: int, name: str) -> None:
         self.server = server
@@ -50,6 +51,7 @@ class Link:
         self.is_partitioned = False
         self.is_closed = False
         self.on_restored: list[Callable[[], None]] = []
+        self.on_lost: list[Callable[[], None]] = []
         self.on_closed: list[Callable[[], None]] = []
         self._notices: list[tuple[Callable[[bool], None], Context]] = []
         self._unanswered: dict[Call, None] = {}
@@ -110,6 +112,9 @@ class Link:
             self.generation += 1
             self._travelling.clear()
             self.server.record("link-lost", self.process)
+            self._fail_calls("was lost")
+            for lost in self.on_lost:
+                lost()
             self._tell(False)
 
     def restored(self) -> None:
@@ -134,16 +139,18 @@ class Link:
                 self.server.handle(partial(self._execute, call))
 
     def close(self) -> None:
-        """Nothing that this client does has any effect from now on; whatever it awaits fails."""
+        """What was sent arrives; nothing done from now on has effect, nothing is heard, what is awaited fails."""
         if self.is_closed:
             return
         self.is_closed = True
         self.is_online = False
-        self.generation += 1
-        for call in self._unanswered:
-            _expire(call.answer, f"{call.what}: the connection of {self.process!r} was closed.")
+        self._fail_calls("was closed")
         for closed in self.on_closed:
             closed()
+
+    def _fail_calls(self, how: str) -> None:
+        for call in self._unanswered:
+            _expire(call.answer, f"{call.what}: the connection of {self.process!r} {how}.")
 
     def _send(self, call: Call) -> None:
         rng, faults, fate = self.rng, call.faults, call.fate

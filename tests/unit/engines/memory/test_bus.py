@@ -253,3 +253,18 @@ def test_a_message_above_the_limit_of_a_real_server_is_refused() -> None:
             await MemoryCluster().connect("a").bus.publish("s", bytes(1024 * 1024 + 1))
 
     in_virtual_time(main())
+
+
+def test_what_was_published_before_a_close_or_a_crash_arrives() -> None:
+    async def main() -> list[bytes]:
+        cluster = MemoryCluster(faults=EngineFaults(bus=BusFaults(delay_ms=(10, 50))))
+        heard = await listen(cluster.connect("ear"), "s")
+        closing, crashing = cluster.connect("closing"), cluster.connect("crashing")
+        for sender in (closing, crashing):
+            await sender.bus.publish("s", sender.process.encode())
+        await closing.close()
+        cluster.crash("crashing")
+        await pass_time(1.0)
+        return sorted(message.data for message in heard)
+
+    assert in_virtual_time(main()) == [b"closing", b"crashing"]
