@@ -128,7 +128,7 @@ class Process:
     async def _look_and_act(self) -> int:
         record, gone = await self._claims.read()
         decision = decide(record, self._standing(gone))
-        for role in decision.stop:
+        for role in sorted(decision.stop):
             self._notice(f"{role} ends here: the record names another term ({record.holdings.get(role)}).")
             self._tasks.stop(role)
         settled_ms = self._lease.held_since_ms + self._config.settle_ms

@@ -96,7 +96,8 @@ class RoleClaims:
         now_ms = self._clock.monotonic_ms()
         self._turns = {role: self._turns.get(role) or self._new_turn(now_ms) for role in orphans}
         waits = {
-            role: max(settled_ms, turn.since_ms + orphans[role] * self._config.claim_step_ms)
+            role: max(settled_ms, turn.since_ms)
+            + orphans[role] * self._config.claim_step_ms
             + turn.jitter_ms
             - now_ms
             for role, turn in self._turns.items()

@@ -89,7 +89,7 @@ def encode_change(
     for role in release:
         if role in after and after[role].process == process:
             del after[role]
-    for role in claim:
+    for role in sorted(claim):
         after[role] = Holding(process)
     return _encoder.encode(after)
 
