@@ -18,6 +18,7 @@ from sqlalchemy.engine import make_url
 from tests.contract.ledger.postgresql_server import PostgresqlServer
 
 ROOT = Path(__file__).resolve().parents[3]
+CHILD_ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join([f"{ROOT}/src", str(ROOT), *sys.path])}
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ def start_recorder() -> Iterator[Callable[[Place, int, int], Recorder]]:
             stdout=subprocess.PIPE,
             text=True,
             cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": f"{ROOT}/src{os.pathsep}{ROOT}"},
+            env=CHILD_ENVIRONMENT,
         )
         started.append(recorder)
         return recorder

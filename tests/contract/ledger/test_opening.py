@@ -16,7 +16,7 @@ import pytest
 
 from ohmesh.engines.ledger import LedgerConfig, open_ledger
 from ohmesh.errors import EngineFailed, EngineUnavailable, InvalidArgument, NotAuthorised, OhmeshError
-from tests.contract.ledger.conftest import ROOT, Place
+from tests.contract.ledger.conftest import CHILD_ENVIRONMENT, Place
 from tests.contract.ledger.postgresql_server import PASSWORD, PostgresqlServer, free_port
 from tests.contract.ledger.samples import batch
 
@@ -209,7 +209,7 @@ def script(text: str) -> subprocess.CompletedProcess[str]:
         [sys.executable, "-c", text],
         capture_output=True,
         text=True,
-        env={**os.environ, "PYTHONPATH": f"{ROOT}/src"},
+        env=CHILD_ENVIRONMENT,
     )
 
 

@@ -58,7 +58,7 @@ class SqliteDatabase:
                 )
             os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
         except FileExistsError:
-            return
+            self._refuse_read_only()
         except OSError as error:
             raise self._creation_error(error) from error
 
@@ -117,6 +117,14 @@ class SqliteDatabase:
                 what, hint="Look at free space and the state of the disk; then it goes on by itself."
             )
         return EngineFailed(what, hint="If a table is in the way, give the ledger a file of its own.")
+
+    def _refuse_read_only(self) -> None:
+        """SQLite itself would open such a file, and refuse only the first batch."""
+        if not self._is_permitted():
+            raise NotAuthorised(
+                f"Could not open {self._path}: this user may not write to it, or not to its directory.",
+                hint="Give this user read and write access to the file and its directory.",
+            )
 
     def _is_permitted(self) -> bool:
         effective = os.access in os.supports_effective_ids
