@@ -8,6 +8,7 @@ to enforce.
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -70,7 +71,7 @@ class RoleWatch:
     def check_one_at_a_time(self) -> None:
         """Nobody acts in a role once a later term has, and no two starts of a role have one term."""
         for role, acts in self.acts.items():
-            for before, after in zip(acts, acts[1:], strict=False):
+            for before, after in itertools.pairwise(acts):
                 assert after.term >= before.term, f"{role}: {after} came after {before} of a later term"
                 assert after.term > before.term or after.process == before.process, (
                     f"{role}: {before}, {after}"

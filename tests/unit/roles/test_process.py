@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 
 import msgspec
 import pytest
@@ -277,7 +278,7 @@ def test_a_role_that_always_fails_is_tried_ever_more_rarely_and_takes_nothing_el
         return tries
 
     tries = run(main, seed=1).result
-    pauses = [after - before for before, after in zip(tries, tries[1:], strict=False)]
+    pauses = [after - before for before, after in itertools.pairwise(tries)]
     assert pauses[0] < 1.0
     assert all(pause < CONFIG.backoff_max_ms / 1000 + 1.0 for pause in pauses)
     assert all(pause > CONFIG.backoff_max_ms / 2000 for pause in pauses[-3:])

@@ -22,7 +22,7 @@ from ohmesh.protocols.membership.assignment import (
 ROLES = ("dispatcher-0", "dispatcher-1", "dispatcher-2", "projector")
 
 
-def record(revision: int = 9, **owners: tuple[str, int]) -> Assignment:
+def record(revision: int = 9, /, **owners: tuple[str, int]) -> Assignment:
     return Assignment(revision, {role.replace("_", "-"): Holding(*each) for role, each in owners.items()})
 
 
@@ -146,7 +146,7 @@ def test_processes_that_see_the_same_agree_on_who_comes_first(
     firsts: dict[str, list[str]] = {}
     for process in sorted(living):
         running = {role: 3 for role, owner in owners.items() if owner == process}
-        peers = {name: ROLES for name in living - {process}}
+        peers = dict.fromkeys(living - {process}, ROLES)
         decision = decide(seen, standing(process=process, running=running, peers=peers, gone=gone))
         assert not decision.stop
         assert not decision.reclaim
