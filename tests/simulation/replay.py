@@ -1,0 +1,26 @@
+"""Run one seed of the task plane and print what came of it, the digest of the run last.
+
+    python -m tests.simulation.replay SEED
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from pathlib import Path
+
+sys.path[:0] = [str(Path(__file__).resolve().parents[2] / "src")]
+
+from tests.simulation.task_plane import simulate  # noqa: E402  # needs the path above when run from a checkout
+
+
+def main(seed: int) -> None:
+    report = simulate(seed)
+    story = report.result
+    print(f"seed {seed}: {story.submitted} submitted, {dict(Counter(story.ended.values()))}")
+    print(f"{len(story.executions)} attempts, {report.steps} steps, {report.virtual_s:.1f} s of virtual time")
+    print(f"digest {report.digest}")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

@@ -1,0 +1,200 @@
+"""The task plane of one mesh in a simulated world: two nodes that take over from each other, hosts, clients, disasters.
+
+Nothing here is a double of a role: dispatcher, process, executor and client are those that production runs. What was
+promised is judged from the raw log and from what clients were told, never from the word of a dispatcher.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from dataclasses import dataclass, field
+
+from ohmesh.engines.memory.faults import EngineLimits
+from ohmesh.errors import Fenced, OhmeshError
+from ohmesh.model.agent import AgentSpec
+from ohmesh.model.subject import Subjects
+from ohmesh.model.task import FINAL_STATES, OutcomeStatus, TaskState
+from ohmesh.policies.retry import RetryPolicy
+from ohmesh.protocols.queue.rows import Succeeded, decode_log_frame
+from ohmesh.protocols.queue.shard import ShardConfig
+from ohmesh.protocols.queue.task_table import TaskTable
+from ohmesh.roles.client import Client, TaskRequest
+from ohmesh.roles.client_config import ClientConfig, ClientPorts
+from ohmesh.roles.dispatcher import Dispatcher, DispatcherConfig, DispatcherPorts
+from ohmesh.roles.executor import Executor, ExecutorConfig, ExecutorPorts
+from ohmesh.roles.process import Process as RoleProcess
+from ohmesh.roles.snapshots import SnapshotConfig
+from ohmesh.simulator.checkers import check_promises
+from ohmesh.simulator.faults import FaultOptions, draw_engine_faults, draw_script, play
+from ohmesh.simulator.process import Process
+from ohmesh.simulator.runner import Execution, RunnerOptions, SimulatedRunner
+from ohmesh.simulator.world import Report, World, WorldOptions, run
+
+SUBJECTS = Subjects("simulated")
+KINDS = ("text", "image")
+NODES = ("node-1", "node-2")
+HOSTS = ("host-1", "host-2", "host-3")
+LIVENESS_S = 240.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What one run does. Small snapshots and steps, so that their seams are crossed often."""
+
+    tasks: int = 150
+    burst: int = 12
+    submit_during_s: float = 15.0
+    faults: FaultOptions = field(default_factory=lambda: FaultOptions(during_s=20.0, gap_s=(0.1, 2.5)))
+    runner: RunnerOptions = RunnerOptions(
+        duration_ms=(1.0, 400.0), failed=0.1, crashed=0.05, hung=0.03, failed_permanently=0.02
+    )
+    cancelled: float = 0.05
+
+
+DISPATCHER = DispatcherConfig(
+    shard=ShardConfig(step_bytes=2_000, timeout_ms=2_000, lease_ms=3_000, overrun_ms=5_000),
+    retry=RetryPolicy(max_attempts=6, base_ms=50, cap_ms=1_000),
+    snapshot=SnapshotConfig(after_bytes=3_000, trim_interval_s=1.0),
+)
+EXECUTOR = ExecutorConfig(heartbeat_ms=500, lease_ms=3_000, resend_ms=700, drain_s=1.0, settle_s=1.0)
+CLIENT = ClientConfig(accept_timeout_ms=600_000, retry_min_ms=300, retry_max_ms=2_000)
+
+
+@dataclass
+class Story:
+    """What clients were told and what runners did."""
+
+    submitted: int = 0
+    accepted: set[str] = field(default_factory=set)
+    ended: dict[str, TaskState] = field(default_factory=dict)
+    values: dict[str, bytes] = field(default_factory=dict)
+    executions: list[Execution] = field(default_factory=list)
+    epochs: int = 0
+
+
+async def node(process: Process) -> None:
+    engine = process.engine
+    dispatcher_ports = DispatcherPorts(
+        engine.bus, engine.log, engine.state, engine.blobs, process.clock, process.entropy
+    )
+
+    async def dispatch(term: int) -> None:
+        dispatcher = Dispatcher(
+            dispatcher_ports, subjects=SUBJECTS, shard=0, owner=process.name, config=DISPATCHER
+        )
+        await dispatcher.run(term)
+
+    roles = RoleProcess(engine.state, process.clock, process.entropy, name=process.name)
+    await roles.serve({"dispatcher-0": dispatch}, notice=lambda words: None)
+
+
+class Plane:
+    def __init__(self, world: World, plan: Plan) -> None:
+        self.world = world
+        self.plan = plan
+        self.story = Story()
+
+    def start(self) -> None:
+        for name in NODES:
+            self.world.start(name, node)
+        for name in HOSTS:
+            self.world.start(name, self._host)
+
+    async def _host(self, process: Process) -> None:
+        runner = SimulatedRunner(
+            process,
+            [AgentSpec(kind, kind, (), 3) for kind in KINDS],
+            options=self.plan.runner,
+            executions=self.story.executions,
+        )
+        ports = ExecutorPorts(process.engine.bus, process.clock, process.entropy)
+        await Executor(ports, runner, subjects=SUBJECTS, host=process.name, config=EXECUTOR).run()
+
+    async def client(self, process: Process) -> None:
+        """Submits, notes what was acknowledged and how each task ended; ends when all of them have."""
+        rng = self.world.rng("client")
+        client = Client(
+            ClientPorts(process.engine.bus, process.clock, process.entropy),
+            subjects=SUBJECTS,
+            shards=1,
+            config=CLIENT,
+            notice=lambda words: None,
+        )
+        await client.start()
+        async with asyncio.TaskGroup() as group:
+            for number in range(self.plan.tasks):
+                if number % self.plan.burst == 0:
+                    bursts = self.plan.tasks / self.plan.burst
+                    await asyncio.sleep(rng.expovariate(bursts / self.plan.submit_during_s))
+                request = TaskRequest(
+                    kind=rng.choice(KINDS),
+                    payload=b"payload-%d" % number * rng.randint(1, 20),
+                    priority=rng.randint(0, 3),
+                    delay_ms=rng.choice([0, 0, 0, 1_500]),
+                )
+                group.create_task(self._follow(client, request, cancels=rng.random() < self.plan.cancelled))
+
+    async def _follow(self, client: Client, request: TaskRequest, *, cancels: bool) -> None:
+        handle = await client.submit(request, timeout_s=600.0)
+        self.story.submitted += 1
+        self.story.accepted.add(handle.id)
+        if cancels:
+            try:
+                await client.cancel([handle.id])
+            except OhmeshError:
+                # Nobody answered in time: the task may be cancelled or not; it must end either way.
+                pass
+        ended = await handle.end()
+        assert ended.state in FINAL_STATES
+        self.story.ended[handle.id] = ended.state
+        self.story.values[handle.id] = ended.value
+        if ended.state is TaskState.SUCCEEDED:
+            assert ended.value == request.payload
+
+    def judge(self) -> None:
+        """From the raw log: every accepted task is final, and no task has two committed results."""
+        table = TaskTable()
+        committed: list[tuple[str, int]] = []
+        for entry in self.world.cluster.history(SUBJECTS.log(0)):
+            frame = decode_log_frame(entry.data, entry.sequence)
+            for row in frame.rows:
+                if isinstance(row, Succeeded):
+                    committed.extend((table.leases[lease].task_id, lease) for lease in row.leases)
+                table.apply(row)
+        self.story.epochs = table.epoch
+        succeeded = {each.lease for each in self.story.executions if each.status is OutcomeStatus.SUCCEEDED}
+        assert {lease for _, lease in committed} <= succeeded, "a result was committed that no attempt had"
+        final = {task_id for task_id, task in table.tasks.items() if task.state in FINAL_STATES}
+        check_promises(accepted=self.story.accepted, final=final, committed=committed)
+        for task_id, state in self.story.ended.items():
+            assert table.tasks[task_id].state is state, (task_id, table.tasks[task_id], state)
+        assert not table.leases or all(task.state in FINAL_STATES for task in table.leases.values())
+
+
+def simulate(seed: int, plan: Plan | None = None) -> Report[Story]:
+    """One run: work under disaster, then heal and demand that everything ends."""
+    plan = plan or Plan()
+
+    async def main(world: World) -> Story:
+        plane = Plane(world, plan)
+        plane.start()
+        play(world, draw_script(world.rng("script"), [*NODES, *HOSTS], plan.faults))
+        client = world.start("client", plane.client)
+        await asyncio.sleep(plan.faults.during_s + 2.0)
+        world.heal()
+        await asyncio.wait_for(asyncio.shield(client.ended), LIVENESS_S)
+        world.check_failures()
+        assert plane.story.submitted == plan.tasks
+        assert len(plane.story.ended) == plan.tasks
+        plane.judge()
+        return plane.story
+
+    options = WorldOptions(
+        faults=draw_engine_faults(random.Random(seed)),
+        engine=EngineLimits(call_timeout_ms=1_000, notice_ms=1_000, reconnect_ms=(10.0, 400.0)),
+        clock_error_ms=(-200.0, 200.0),
+        drift_ppm=(-100.0, 100.0),
+        tolerated=(Fenced,),
+    )
+    return run(main, seed=seed, options=options)
