@@ -153,15 +153,16 @@ def test_a_server_that_hangs_is_noticed_and_used_again_when_it_goes_on(run: Run,
     run(scenario())
 
 
-def test_publishing_to_a_server_that_hangs_waits_and_goes_on_when_it_is_given_up(
+def test_publishing_to_a_server_that_hangs_waits_and_goes_on_once_it_is_given_up(
     run: Run, nats_data: Path
 ) -> None:
     async def scenario() -> None:
         async with own_server(nats_data) as server, engine_on(server) as engine:
             await stop_server(server)
-            with suppress(EngineUnavailable):  # the one that waited while the connection was given up
-                for _ in range(200):
-                    await engine.bus.publish("flood", bytes(900_000))
+            connectedness = Connectedness(engine)
+            for _ in range(200):
+                await engine.bus.publish("flood", bytes(900_000))
+            await connectedness.lost()
             continue_server(server)
             await answering(lambda: engine.log.create("alive"))
 

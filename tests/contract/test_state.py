@@ -9,7 +9,7 @@ from typing import cast
 
 import pytest
 
-from ohmesh.errors import RevisionConflict
+from ohmesh.errors import EngineUnavailable, RevisionConflict
 from ohmesh.ports.state import State, StateEntry
 from tests.contract.conftest import MakeEngine, OnEngine
 from tests.waiting import eventually
@@ -33,6 +33,10 @@ class Watching:
 
     def newest(self) -> dict[str, bytes | None]:
         return {entry.key: entry.value for entry in self.shown}
+
+    async def ended(self) -> None:
+        """Until it ends by itself; raises what it ended with."""
+        await self._task
 
     async def end(self) -> None:
         self._task.cancel()
@@ -221,6 +225,20 @@ def test_a_watch_shows_what_is_present_then_every_change_in_the_order_of_revisio
         assert {entry.key for entry in watching.shown} <= {"jobs.1", "jobs.2", "jobs.3", "jobs.gone"}
         values = [entry.value for entry in watching.shown if entry.key == "jobs.2"]
         assert values == [b"%d" % number for number in range(100)]
+
+    on_engine(scenario)
+
+
+def test_a_watch_ends_with_an_error_when_its_engine_is_closed(on_engine: OnEngine) -> None:
+    async def scenario(make: MakeEngine) -> None:
+        engine, other = await make(), await make()
+        await other.state.put("k", b"x")
+        watching = Watching(engine.state, "")
+        await watching.until(("k", b"x"))
+        await engine.close()
+        with pytest.raises(EngineUnavailable):
+            async with asyncio.timeout(10):
+                await watching.ended()
 
     on_engine(scenario)
 

@@ -47,6 +47,7 @@ class NatsBlobs:
         self._notice = config.notice
         self._stream = f"ohmesh-blobs-{checked_name(mesh, 'mesh name')}"
         self._root = f"ohmesh.blob.{mesh}."
+        self._puts = 0
         self._sweep: asyncio.Task[None] | None = None
 
     async def create(self) -> None:
@@ -166,8 +167,9 @@ class NatsBlobs:
         return answer.seq
 
     def _begin_sweep(self) -> None:
-        """Once in the life of this object, beside the first put."""
-        if self._sweep is None:
+        """Once in the life of this object, which has proved by its puts to be a long one."""
+        self._puts += 1
+        if self._sweep is None and self._puts >= self._config.blob_puts_before_sweep:
             self._sweep = asyncio.create_task(self._sweep_orphans(), name="nats-blob-sweep")
 
     async def _sweep_orphans(self) -> None:
@@ -185,12 +187,10 @@ class NatsBlobs:
     async def _named(self) -> set[str]:
         """The ids that manifests name."""
         _, subjects = await self._jetstream.subjects(self._stream, f"{self._root}meta.>")
-        named: set[str] = set()
-        for subject in subjects:
-            manifest = await self._manifest(subject)
-            if manifest is not None:
-                named.add(manifest.id)
-        return named
+        messages = await self._jetstream.last_messages(
+            self._stream, subjects, timeout_s=self._config.read_timeout_ms / 1000
+        )
+        return {_manifest_of(message.data).id for message in messages}
 
     def _meta_subject(self, key: str) -> str:
         encoded = base64.urlsafe_b64encode(key.encode()).decode()

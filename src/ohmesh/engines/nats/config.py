@@ -69,4 +69,5 @@ class NatsConfig:
     blob_bytes_limit: int = 1_024 * _MIB
     blob_read_tries: int = 8
     blob_orphan_age_s: int = 3_600
+    blob_puts_before_sweep: int = 16
     notice: Notice = log_notice

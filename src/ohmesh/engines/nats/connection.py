@@ -75,6 +75,7 @@ class Connection:
         self._connected = asyncio.Event()
         self._interests: dict[Interest, None] = {}
         self._watchers: list[Callable[[bool], None]] = []
+        self._closings: list[Callable[[], None]] = []
         self._offline = OfflineMessages(config.offline_bytes)
         self._learned: list[str] = []
         self._rng = random.Random()
@@ -104,20 +105,26 @@ class Connection:
         """Hear of each loss (False) and each reconnect (True)."""
         self._watchers.append(notice)
 
-    def unwatch(self, notice: Callable[[bool], None]) -> None:
-        if notice in self._watchers:
-            self._watchers.remove(notice)
+    def at_close(self, call: Callable[[], None]) -> None:
+        """Call it when this side closes; `forget` undoes that and `watch`."""
+        self._closings.append(call)
+
+    def forget(self, *, notice: Callable[[bool], None], at_close: Callable[[], None]) -> None:
+        """Idempotent."""
+        self._watchers = [watcher for watcher in self._watchers if watcher != notice]
+        self._closings = [closing for closing in self._closings if closing != at_close]
 
     async def publish(self, subject: str, data: bytes) -> None:
-        """Send, waiting only while too much waits to be sent; kept for later while disconnected, if that is bounded
-        above 0."""
+        """Send, waiting only while too much waits to be sent; kept for later while disconnected, if anything is."""
         self._check_open(f"publishing to {subject}")
-        if self.is_connected or not self._offline.is_wanted:
+        try:
             await self._send(subject, data)
-            return
-        self._offline.keep(subject, data, "")
-        if self._offline.dropped == 1:
-            self._notice(f"{self._name}: too much waits for a connection; dropping what is published now")
+        except EngineUnavailable:
+            if self._closed or not self._offline.is_wanted:
+                raise
+            self._offline.keep(subject, data)
+            if self._offline.dropped == 1:
+                self._notice(f"{self._name}: too much waits for a connection; dropping what is published now")
 
     async def request(
         self, subject: str, data: bytes, *, timeout_s: float, headers: Headers | None = None
@@ -180,6 +187,8 @@ class Connection:
             await wire.close()
         self._requests.fail("this connection was closed")
         self._connected.set()
+        for closing in self._closings:
+            closing()
 
     def _check_open(self, doing: str) -> None:
         if self._closed:
@@ -258,9 +267,9 @@ class Connection:
     async def _send_kept(self, wire: Wire) -> None:
         if self._offline.dropped:
             self._notice(f"{self._name}: {self._offline.dropped} messages were dropped while disconnected")
-        for subject, data, reply in self._offline.take():
+        for subject, data in self._offline.take():
             try:
-                await wire.client.publish(subject, data, reply=reply)
+                await wire.client.publish(subject, data)
             except LIBRARY_ERRORS as error:
                 self._notice(f"{self._name}: a kept message was dropped: {translated(error, 'sending it')}")
 

@@ -71,6 +71,7 @@ class EmbeddedServer:
         self._port = config.port
         self._public_key = ""
         self._stopping = False
+        self._changing = asyncio.Lock()
 
     @property
     def url(self) -> str:
@@ -114,9 +115,10 @@ class EmbeddedServer:
 
     async def restart(self) -> None:
         """End the server and start it again on the same port."""
-        self._check_owned()
-        await self._end_process()
-        await self._launch()
+        async with self._changing:
+            self._check_owned()
+            await self._end_process()
+            await self._launch()
 
     async def supervise(self, restarted: Callable[[], None] = lambda: None) -> None:
         """Start the server again whenever it died, until `stop`. `restarted` is called each time (the URL may be new
@@ -137,7 +139,9 @@ class EmbeddedServer:
             if self._stopping:
                 return
             try:
-                await self._launch()
+                async with self._changing:
+                    if not self.is_running:
+                        await self._launch()
                 return
             except EngineFailed as error:
                 if attempt == self.config.restart_tries:

@@ -32,6 +32,7 @@ _SETTINGS_THAT_MATTER = (
     "max_msgs_per_subject",
     "allow_msg_ttl",
 )
+_SUBJECTS_IN_A_BATCH = 512
 _ENDS_OF_BATCH = ("204", "404")
 
 
@@ -156,6 +157,17 @@ class JetStream:
             description = (end.headers or {}).get("Description", "")
             raise refused_by_jetstream(f"a read of {stream}", int(status_of(end)), 0, description)
         return answers, int((end.headers or {}).get("Nats-Num-Pending", "0"))
+
+    async def last_messages(self, stream: str, subjects: Sequence[str], *, timeout_s: float) -> list[Msg]:
+        """The newest message of each of these subjects that has one, headers naming it. Any replica may answer."""
+        found: list[Msg] = []
+        for start in range(0, len(subjects), _SUBJECTS_IN_A_BATCH):
+            query: dict[str, object] = {"multi_last": subjects[start : start + _SUBJECTS_IN_A_BATCH]}
+            messages, more = await self.batch(stream, query, timeout_s=timeout_s)
+            if more:
+                raise EngineUnavailable(f"{more} messages of {stream} were not sent.", hint="Try again.")
+            found += messages
+        return found
 
     async def push_consumer(self, stream: str, consumer: str, config: dict[str, object]) -> None:
         """Have the stream's messages sent to config["deliver_subject"]; ends by itself when nobody listens there."""

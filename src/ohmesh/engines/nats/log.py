@@ -76,7 +76,7 @@ class NatsLog:
                 {"Nats-Expected-Last-Sequence": str(expected)},
                 timeout_s=self._config.append_timeout_ms / 1000,
             )
-        except EngineUnavailable as error:
+        except (EngineUnavailable, EngineFailed) as error:
             raise _unresolved(name, expected, error.message) from error
         if answer.error is not None:
             raise _refusal(name, expected, answer.error)

@@ -16,12 +16,11 @@ from ohmesh.engines.nats.config import NatsConfig
 from ohmesh.engines.nats.jetstream import ERR_WRONG_LAST_SEQUENCE, JetStream
 from ohmesh.engines.nats.translation import refused_by_jetstream
 from ohmesh.engines.nats.watch import Watch
-from ohmesh.errors import EngineUnavailable, RevisionConflict
+from ohmesh.errors import RevisionConflict
 from ohmesh.ports.state import StateEntry
 
 _EXPECTED = "Nats-Expected-Last-Subject-Sequence"
 _CREATE_TRIES = 16
-_SUBJECTS_IN_A_BATCH = 512
 
 
 class NatsState:
@@ -83,10 +82,11 @@ class NatsState:
     async def keys(self, prefix: str) -> list[str]:
         _, subjects = await self._jetstream.subjects(self._bucket.stream, self._bucket.filter(prefix))
         wanted = [subject for subject in subjects if self._bucket.key(subject).startswith(prefix)]
-        present: list[str] = []
-        for start in range(0, len(wanted), _SUBJECTS_IN_A_BATCH):
-            present += await self._present_among(wanted[start : start + _SUBJECTS_IN_A_BATCH])
-        return sorted(present)
+        messages = await self._jetstream.last_messages(
+            self._bucket.stream, wanted, timeout_s=self._config.read_timeout_ms / 1000
+        )
+        present = [message.headers or {} for message in messages if not is_deletion(message.headers)]
+        return sorted(self._bucket.key(headers["Nats-Subject"]) for headers in present)
 
     async def watch(self, prefix: str) -> AsyncIterator[StateEntry]:
         watch = Watch(self._jetstream, self._bucket, prefix, self._config)
@@ -119,17 +119,6 @@ class NatsState:
             return None
         error = answer.error
         raise refused_by_jetstream(f"a write to {key}", error.code, error.err_code, error.description)
-
-    async def _present_among(self, subjects: list[str]) -> list[str]:
-        if not subjects:
-            return []
-        messages, more = await self._jetstream.batch(
-            self._bucket.stream, {"multi_last": subjects}, timeout_s=self._config.read_timeout_ms / 1000
-        )
-        if more:
-            raise EngineUnavailable(f"{more} of {len(subjects)} keys were not sent.", hint="Try again.")
-        present = [message.headers or {} for message in messages if not is_deletion(message.headers)]
-        return [self._bucket.key(headers["Nats-Subject"]) for headers in present]
 
 
 def _conflict(key: str, expected: int | None) -> RevisionConflict:

@@ -90,6 +90,7 @@ class Watch:
         """Present entries, then changes, for ever; EngineUnavailable once the connection is closed on our side."""
         timeout_s = self._config.watch_heartbeat_ms / 1000 * _MISSED_HEARTBEATS
         self._connection.watch(self._on_connection)
+        self._connection.at_close(self._on_close)
         while True:
             for key, revision in await self._attach():
                 self._shown.discard(key)
@@ -101,7 +102,7 @@ class Watch:
                     yield entry
 
     async def close(self) -> None:
-        self._connection.unwatch(self._on_connection)
+        self._connection.forget(notice=self._on_connection, at_close=self._on_close)
         await self._detach()
 
     def _entry(self, message: Msg) -> StateEntry | None:
@@ -118,7 +119,11 @@ class Watch:
         return StateEntry(key, message.data, revision)
 
     def _on_connection(self, connected: bool) -> None:
-        if not connected and self._attachment is not None:
+        if not connected:
+            self._on_close()
+
+    def _on_close(self) -> None:
+        if self._attachment is not None:
             self._attachment.end()
 
     async def _attach(self) -> list[tuple[str, int]]:

@@ -27,6 +27,7 @@ from ohmesh.errors import InvalidArgument
 
 _NEVER_S = 10**6
 _LAST_LOOK_S = 0.05
+_SAY_AGAIN_S = 1.0
 
 # nats-py logs with stack traces what it also tells its error callback; without this they reach stderr.
 logging.getLogger("nats").addHandler(logging.NullHandler())
@@ -46,6 +47,9 @@ class Wire:
         self._notice = notice
         self._open = False
         self._last_error: Exception | None = None
+        self._said: type[Exception] | None = None
+        self._said_at = 0.0
+        self._unsaid = 0
         self._keeper: asyncio.Task[None] | None = None
 
     async def open(self, urls: Sequence[str], seed_file: Path | None, name: str) -> None:
@@ -99,9 +103,15 @@ class Wire:
         }
 
     async def _on_error(self, error: Exception) -> None:
+        """A slow consumer errs with every message it drops, so what repeats is counted and said at intervals."""
         self._last_error = error
-        if self._open and not self.lost.done():
-            self._notice(f"nats: {str(error) or type(error).__name__}")
+        if not self._open or self.lost.done():
+            return
+        self._unsaid += 1
+        now = asyncio.get_running_loop().time()
+        if type(error) is not self._said or now > self._said_at + _SAY_AGAIN_S:
+            self._notice(f"nats: {error!r}" + (f" ({self._unsaid} times)" if self._unsaid > 1 else ""))
+            self._said, self._said_at, self._unsaid = type(error), now, 0
 
     def _explained(self, error: Exception) -> Exception:
         """nats-py says "no servers available"; what kept it from the last one says more."""
