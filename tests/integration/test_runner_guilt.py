@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from ohmesh.model.task import OutcomeStatus
-from tests.unit.runners.runner_harness import Host, config, running
+from tests.unit.runners.runner_harness import config, running
 
 RETURNED, CRASHED, TIMED_OUT = OutcomeStatus.RETURNED, OutcomeStatus.CRASHED, OutcomeStatus.TIMED_OUT
 CANCELLED, SUCCEEDED = OutcomeStatus.CANCELLED, OutcomeStatus.SUCCEEDED
@@ -23,10 +23,6 @@ def is_alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return b") Z " not in Path(f"/proc/{pid}/stat").read_bytes()
-
-
-async def is_running(host: Host, count: int) -> None:
-    await host.until(lambda: host.pool.statistics().running == count)
 
 
 def test_a_killed_process_crashes_the_task_that_ran_and_is_replaced() -> None:
@@ -197,7 +193,7 @@ def test_cancelling_reaches_waiting_running_and_blocking_tasks(tmp_path: Path) -
             asynchronous = host.grant("sleep_async", 60)
             stubborn = host.grant("stubborn")
             innocent = host.grant("sleep_async", 60)
-            await is_running(host, 4)
+            await host.started(blocking, asynchronous, stubborn, innocent)
             host.pool.cancel([blocking, *queued, asynchronous, 999_999])
             outcomes = await host.ended(blocking, *queued, asynchronous)
             assert {outcome.status for outcome in outcomes} == {CANCELLED}

@@ -125,7 +125,7 @@ def test_stop_hands_back_what_waits_lets_the_running_end_and_leaves_no_process()
         async with running(config("sleep", sync_processes=1, hand_back_ms=20_000)) as host:
             ends = host.grant("sleep", 0.4)
             waits = host.grant_many("sleep", [(0.4,)] * 5)
-            await host.code_runs("sleep")
+            await host.started(ends)
             await host.pool.stop(grace_s=20)
             assert host.outcomes[ends].status is OutcomeStatus.SUCCEEDED
             assert {host.outcomes[lease].status for lease in waits} == {OutcomeStatus.RETURNED}
@@ -138,8 +138,7 @@ def test_what_does_not_end_within_the_grace_of_stop_is_killed_and_handed_back() 
     async def scenario() -> None:
         async with running(config("sleep", "sleep_async", "stubborn")) as host:
             leases = [host.grant("sleep", 60), host.grant("sleep_async", 60), host.grant("stubborn")]
-            await host.code_runs("sleep")
-            await host.until(lambda: host.pool.statistics().running == 3)
+            await host.started(*leases)
             await host.pool.stop(grace_s=0.1)
             assert {host.outcomes[lease].status for lease in leases} == {OutcomeStatus.RETURNED}
 

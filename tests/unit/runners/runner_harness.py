@@ -75,6 +75,22 @@ class Host:
 
         await self.until(runs)
 
+    async def started(self, *leases: int) -> None:
+        """Wait until the turn of these has come, in processes that start what they are sent."""
+
+        def have_started() -> bool:
+            custodies = [one.custody for group in self.pool._groups.values() for one in group.processes]
+            started = {
+                task.grant.lease
+                for custody in custodies
+                if not custody.is_holding
+                for number, task in custody.sent.items()
+                if custody.has_started(number)
+            }
+            return started.issuperset(leases)
+
+        await self.until(have_started)
+
     async def ended(self, *leases: int) -> list[Outcome]:
         await self.until(lambda: all(lease in self.outcomes for lease in leases))
         return [self.outcomes[lease] for lease in leases]
