@@ -181,7 +181,7 @@ def _merge(pages: Sequence[TaskPage], cursors: list[str], limit: int) -> TaskPag
 
 
 def _merge_hosts(one: HostView, other: HostView) -> HostView:
-    """Load is split among shards; what is known of the host itself comes from the one that heard it last."""
+    """Kinds and load are split among shards; the rest comes from the dispatcher that heard the host last."""
     latest, earlier = (one, other) if one.last_seen_ms >= other.last_seen_ms else (other, one)
     return HostView(
         host=latest.host,
@@ -192,8 +192,8 @@ def _merge_hosts(one: HostView, other: HostView) -> HostView:
         slots=one.slots + other.slots,
         completed=one.completed + other.completed,
         failed=one.failed + other.failed,
-        kinds=latest.kinds or earlier.kinds,
-        agents=latest.agents or earlier.agents,
+        kinds=tuple(sorted({*one.kinds, *other.kinds})),
+        agents=tuple({spec.agent: spec for spec in (*earlier.agents, *latest.agents)}.values()),
         pid=latest.pid or earlier.pid,
         version=latest.version or earlier.version,
     )
