@@ -138,7 +138,7 @@ class AsyncMesh:
         return TaskRequest(
             kind=kind if isinstance(kind, str) else _kind_of(kind),
             payload=encode_arguments(arguments, named, self.client.config.payload_bytes),
-            priority=parse_priority(priority),
+            priority=priority if type(priority) is Priority else parse_priority(priority),
             timeout_ms=0 if timeout is None else max(1, _milliseconds("timeout", timeout)),
             max_attempts=0 if retries is None else _attempts(retries),
             delay_ms=_milliseconds("delay", delay) if delay else 0,
