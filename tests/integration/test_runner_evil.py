@@ -33,6 +33,8 @@ DEEDS = [
     ("returns_cyclic", PERMANENT, "ResultRefused", "list"),
     ("returns_huge_number", PERMANENT, "ResultRefused", "int"),
     ("returns_huge", PERMANENT, "ResultRefused", "50000005 bytes"),
+    ("writes_garbage", CRASHED, "crash", "SIGKILL"),
+    ("announces_a_huge_frame", CRASHED, "crash", "SIGKILL"),
     ("exits", CRASHED, "crash", "exit code 7"),
     ("kills_itself", CRASHED, "crash", "SIGKILL"),
     ("segfaults", CRASHED, "crash", "SIGSEGV"),
@@ -57,6 +59,32 @@ def test_every_evil_deed_has_one_clear_outcome_and_the_next_task_succeeds(agent:
                     assert outcome.failure.kind == kind, (deed, outcome)
                     assert message in outcome.failure.message, (deed, outcome)
                 assert await host.do("add" if agent == "evil" else "add_async", 1, 2) == 3
+
+    asyncio.run(scenario())
+
+
+def test_a_fork_that_comes_back_answers_nothing_and_spoils_no_other_result() -> None:
+    async def scenario() -> None:
+        for agent, other in (("evil", "add"), ("evil_async", "add_async")):
+            async with running(config(agent, other, sync_processes=1, hand_back_ms=20_000)) as host:
+                for _ in range(40):
+                    fork = host.grant(agent, "forks")
+                    sums = host.grant_many(other, [(number, 1) for number in range(20)])
+                    assert await host.value(fork) == "forked"
+                    assert [await host.value(lease) for lease in sums] == list(range(1, 21))
+                assert host.pool.statistics().deaths == 0
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("agent", ["evil", "evil_async"])
+def test_a_handler_that_overwrites_the_shared_page_ends_its_task_and_not_the_pool(agent: str) -> None:
+    async def scenario() -> None:
+        async with running(config(agent, "add", "add_async", sync_processes=1)) as host:
+            lease = host.grant(agent, "scribbles", timeout_ms=500)
+            await host.ended(lease)
+            assert host.outcomes[lease].status is not SUCCEEDED
+            assert await host.do("add" if agent == "evil" else "add_async", 1, 2) == 3
 
     asyncio.run(scenario())
 

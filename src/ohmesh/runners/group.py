@@ -7,19 +7,22 @@ out slow is recalled within two ticks and given to another process, or handed ba
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
+from ohmesh.errors import InvalidArgument
 from ohmesh.model.task import Grant, Outcome, OutcomeStatus, TaskFailure
 from ohmesh.runners.agent_load import AgentLoad
 from ohmesh.runners.config import RunnerConfig
 from ohmesh.runners.held_task import HeldTask
 from ohmesh.runners.page import CURRENT, SINCE, rows_in
 from ohmesh.runners.process import RunnerProcess
-from ohmesh.runners.wire import Row, Stop, decode_rows, rows_list
+from ohmesh.runners.wire import Row, Stop, decode_rows
 
 _NS_PER_MS = 1_000_000
+_log = logging.getLogger("ohmesh.runners")
 
 
 class Group:
@@ -249,7 +252,11 @@ class Group:
         self._committed[process] = word
         if word != before or not rows_in(word) or process.page.committed()[0] != word:
             return []
-        return self.finished(process, decode_rows(rows_list(rows_in(word), rows)))
+        try:
+            return self.finished(process, decode_rows(rows_in(word), rows))
+        except InvalidArgument as error:
+            process.spoil(error)
+            return []
 
     def _judge(self, process: RunnerProcess, lasting: int, now_ns: int) -> None:
         """Kill the process whose task ran past its timeout, or did not stop when it was asked to."""
@@ -310,7 +317,11 @@ class Group:
 def rescued_rows(process: RunnerProcess) -> list[Row]:
     """The finished results that a dead process had not sent."""
     word, rows = process.page.committed()
-    return decode_rows(rows_list(rows_in(word), rows)) if rows_in(word) else []
+    try:
+        return decode_rows(rows_in(word), rows) if rows_in(word) else []
+    except InvalidArgument as error:
+        _log.error("the last results of runner process %d are lost: %s", process.pid, error)
+        return []
 
 
 def _is_overdue(grant: Grant, ran_ns: int) -> bool:

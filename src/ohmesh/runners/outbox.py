@@ -27,9 +27,11 @@ class Outbox:
         self._rows = 0
         self._flushes = 0
         self._oldest_ns = 0
+        self._pid = os.getpid()
 
     def add(self, number: int, started_ns: int, ended_ns: int, outcome: Outcome) -> None:
         """Commit one result; it leaves now if others have waited long enough, else with a later one."""
+        self._leave_if_forked()
         row = encode(Row(number, ended_ns - started_ns, outcome))
         end = self._position + len(row)
         if end > self._capacity:
@@ -59,6 +61,7 @@ class Outbox:
     def flush(self) -> None:
         if self._rows == 0:
             return
+        self._leave_if_forked()
         used_bytes = self._position - ROWS_HEADER_BYTES
         pack_rows_header(self._room, self._rows, used_bytes)
         self.send(self._room[: self._position])
@@ -66,6 +69,12 @@ class Outbox:
         self._rows = 0
         self._flushes += 1
         self._words[COMMITTED] = committed_word(self._flushes, 0, 0)
+
+    def _leave_if_forked(self) -> None:
+        """A fork of user code that comes back here shares the page with the process it was forked from: one of them
+        answers, before the other has written a byte."""
+        if os.getpid() != self._pid:
+            os._exit(0)
 
     def send(self, data: bytes | memoryview) -> None:
         try:

@@ -9,6 +9,7 @@ terminal reaches the worker only.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import socket
@@ -18,7 +19,7 @@ import time
 from pathlib import Path
 from typing import Protocol
 
-from ohmesh.errors import AgentDefinitionError
+from ohmesh.errors import AgentDefinitionError, InvalidArgument
 from ohmesh.runners.config import RunnerConfig
 from ohmesh.runners.custody import Custody
 from ohmesh.runners.page import Page, create_page_file
@@ -38,6 +39,8 @@ from ohmesh.runners.wire import (
 
 _READ_BYTES = 256 * 1024
 _REAP_INTERVAL_S = 0.002
+_FRAME_SLACK_BYTES = 1 << 20  # the declarations of a large module, the traceback beside a value
+_log = logging.getLogger("ohmesh.runners")
 # The package may have been found by a path that the child does not know; it comes last, so it hides nothing.
 _BOOT = "import sys; sys.path.append(sys.argv.pop()); from ohmesh.runners.child import main; main()"
 _PACKAGE_PARENT = str(Path(__file__).resolve().parents[2])
@@ -60,13 +63,14 @@ class RunnerProcess:
         self._config = config
         self._listener = listener
         self._loop = asyncio.get_running_loop()
-        self._splitter = Splitter()
+        self._splitter = Splitter(config.value_max_bytes + config.outbox_bytes + _FRAME_SLACK_BYTES)
         self._outgoing = bytearray()
         self._lost_at_ns = 0
         self.agents: list[LoadedAgent] = []
         self.load_error: AgentDefinitionError | None = None
         self.is_loaded = False
         self.is_gone = False
+        self._is_spoilt = False
         self._spawn()
         self.custody = Custody(self.page.words, settle_ns=config.settle_ms * 1_000_000)
         self._loop.add_reader(self._connection.fileno(), self._read)
@@ -150,9 +154,22 @@ class RunnerProcess:
         if not data:
             self._lose()
             return False
-        for body in self._splitter.feed(data):
-            self._take(body)
+        if not self._is_spoilt:
+            self._take_all(data)
         return True
+
+    def _take_all(self, data: bytes) -> None:
+        try:
+            for body in self._splitter.feed(data):
+                self._take(body)
+        except InvalidArgument as error:
+            self.spoil(error)
+
+    def spoil(self, error: InvalidArgument) -> None:
+        """User code has written over what is ours: nothing more is believed, what it held is settled by its end."""
+        _log.error("runner process %d is killed, what it says makes no sense: %s", self.pid, error)
+        self._is_spoilt = True
+        self.kill()
 
     def _take(self, body: memoryview) -> None:
         message = decode_to_pool(body)

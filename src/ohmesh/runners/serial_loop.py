@@ -5,7 +5,6 @@ Nothing else runs here: no thread, no timer. While user code blocks, the parent 
 
 from __future__ import annotations
 
-import os
 import socket
 import time
 from collections.abc import Mapping
@@ -29,7 +28,6 @@ class SerialLoop:
         self._invoke = {name: handler.invoke for name, handler in handlers.items() if not handler.is_async}
         self._settings = settings
         self._outbox = Outbox(page, connection, flush_us=settings.flush_us)
-        self._pid = os.getpid()
 
     def serve(self) -> None:
         """Work until the parent closes the connection."""
@@ -86,7 +84,5 @@ class SerialLoop:
                 (ended_ns + wall_offset_ns) // 1_000_000,
                 max_chars=settings.traceback_max_chars,
             )
-        if os.getpid() != self._pid:
-            os._exit(0)  # a fork of user code came back here: one process answers for the task, not two
         self._outbox.add(number, started_ns, ended_ns, outcome)
         words[CURRENT] = 0

@@ -14,6 +14,7 @@ import struct
 import msgspec
 from msgspec import Struct
 
+from ohmesh.errors import InvalidArgument
 from ohmesh.model.agent import AgentSpec
 from ohmesh.model.task import Grant, Outcome
 
@@ -94,8 +95,8 @@ ToPool = Loaded | LoadFailed | Rows | Overdue
 
 encode = msgspec.msgpack.Encoder().encode
 decode_to_process = msgspec.msgpack.Decoder(ToProcess).decode
-decode_to_pool = msgspec.msgpack.Decoder(ToPool).decode
-decode_rows = msgspec.msgpack.Decoder(list[Row]).decode
+_decode_to_pool = msgspec.msgpack.Decoder(ToPool).decode
+_decode_rows = msgspec.msgpack.Decoder(list[Row]).decode
 
 
 def frame(message: ToProcess | ToPool) -> bytes:
@@ -103,9 +104,21 @@ def frame(message: ToProcess | ToPool) -> bytes:
     return LENGTH.pack(len(body)) + body
 
 
-def rows_list(count: int, rows: bytes) -> bytes:
-    """Encoded rows, one after the other, as one MessagePack list of them."""
-    return ROWS_COUNT.pack(0xDD, count) + rows
+def decode_to_pool(body: bytes | memoryview) -> ToPool:
+    """A frame of a process, where user code may have spoilt anything. Raises InvalidArgument."""
+    try:
+        message: ToPool = _decode_to_pool(body)
+        return message
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise InvalidArgument(f"A frame of {len(body)} bytes cannot be read: {error}.") from error
+
+
+def decode_rows(count: int, rows: bytes) -> list[Row]:
+    """`count` encoded rows, one after the other. Raises InvalidArgument."""
+    try:
+        return _decode_rows(ROWS_COUNT.pack(0xDD, count) + rows)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise InvalidArgument(f"{count} results in {len(rows)} bytes cannot be read: {error}.") from error
 
 
 def pack_rows_header(target: bytearray | memoryview, count: int, rows_bytes: int) -> None:
@@ -115,13 +128,14 @@ def pack_rows_header(target: bytearray | memoryview, count: int, rows_bytes: int
 
 
 class Splitter:
-    """Cuts a stream of bytes into the bodies of frames."""
+    """Cuts a stream of bytes into the bodies of frames of at most `frame_max_bytes`."""
 
-    def __init__(self) -> None:
+    def __init__(self, frame_max_bytes: int = (1 << 32) - 1) -> None:
         self._rest = bytearray()
+        self._frame_max_bytes = frame_max_bytes
 
     def feed(self, data: bytes) -> list[memoryview]:
-        """The bodies that are complete with `data`; they are valid until the next call."""
+        """The bodies that are complete with `data`; they are valid until the next call. Raises InvalidArgument."""
         if self._rest:
             self._rest += data
             data = bytes(self._rest)
@@ -131,7 +145,10 @@ class Splitter:
         position, end = 0, len(data)
         while end - position >= LENGTH.size:
             start = position + LENGTH.size
-            stop = start + LENGTH.unpack_from(view, position)[0]
+            length = LENGTH.unpack_from(view, position)[0]
+            if length > self._frame_max_bytes:
+                raise InvalidArgument(f"A frame of {length} bytes; at most {self._frame_max_bytes} are read.")
+            stop = start + length
             if stop > end:
                 break
             bodies.append(view[start:stop])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ctypes
 import multiprocessing
 import os
@@ -176,6 +177,23 @@ def _segfault() -> object:
     return ctypes.string_at(0)
 
 
+def _write_garbage(length: int) -> object:
+    """Into every file that is open, the connection to the pool among them."""
+    for descriptor in range(3, 64):
+        with contextlib.suppress(OSError):
+            os.write(descriptor, length.to_bytes(4, "little") + b"\xc1\xc1\xc1")
+    return _for_ever()
+
+
+def _scribble() -> object:
+    """Over the shared page, wherever it is."""
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        if "ohmesh-runner" in line:
+            start, end = (int(one, 16) for one in line.split()[0].split("-"))
+            ctypes.memset(start, 0xC1, end - start)
+    return _for_ever()
+
+
 def _close_everything() -> object:
     os.closerange(3, 256)
     return _for_ever()
@@ -202,6 +220,9 @@ _DEEDS = {
     "returns_huge": lambda: b"x" * 50_000_000,
     "returns_large": lambda: b"x" * 300_000,
     "closes_everything": _close_everything,
+    "writes_garbage": lambda: _write_garbage(3),
+    "announces_a_huge_frame": lambda: _write_garbage((1 << 32) - 1),
+    "scribbles": _scribble,
     "exits": lambda: os._exit(7),
     "kills_itself": lambda: os.kill(os.getpid(), signal.SIGKILL),
     "segfaults": _segfault,

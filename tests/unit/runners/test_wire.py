@@ -25,7 +25,6 @@ from ohmesh.runners.wire import (
     encode,
     frame,
     pack_rows_header,
-    rows_list,
 )
 
 GRANT = Grant(7, "task-7", "a", b"", 1, 1000)
@@ -55,7 +54,16 @@ def test_a_frame_of_rows_written_by_hand_reads_like_an_encoded_one() -> None:
     pack_rows_header(by_hand, len(ROWS), len(rows))
     (body,) = Splitter().feed(bytes(by_hand))
     assert decode_to_pool(body) == Rows(ROWS)
-    assert decode_rows(rows_list(2, rows)) == ROWS
+    assert decode_rows(2, rows) == ROWS
+
+
+def test_what_cannot_be_read_is_refused_whatever_its_length_says() -> None:
+    with pytest.raises(InvalidArgument, match="at most 100"):
+        Splitter(100).feed(b"\xff\xff\xff\x00")
+    with pytest.raises(InvalidArgument, match="3 bytes cannot be read"):
+        decode_to_pool(b"\x93\x01\x02")
+    with pytest.raises(InvalidArgument, match="2 results"):
+        decode_rows(2, encode(ROWS[0]))
 
 
 def outcome_of(error: BaseException, max_chars: int = 4000) -> Outcome:
