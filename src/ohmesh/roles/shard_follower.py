@@ -136,12 +136,11 @@ class ShardFollower:
 
     async def _break(self, history: History, entry: Entry, error: LogCorrupt) -> None:
         """The first time it is our replica that is doubted, and built anew; the second time it is the log."""
-        if self._suspect != entry.sequence:
+        if not history.astray_since and self._suspect != entry.sequence:
             self._suspect, self._history = entry.sequence, None
             return
         self._notice(f"{error}")
-        history.skip(entry.sequence, entry.data)
-        history.astray_since = entry.sequence
+        history.stray(entry.sequence)
         if entry.sequence > self._record.known_to:
             history.note("log_corrupt", str(error))
             await self._write(history)
@@ -154,14 +153,9 @@ class ShardFollower:
             return
         if history.sequence > self._record.known_to:
             recovered = await self._record.unrecorded(history.ended_elsewhere(fresh.table))
-            kept = recovered[-self._config.recovered_tasks :]
             fresh.tasks, fresh.happenings = history.take()
-            fresh.tasks += kept
-            fresh.meet_epoch(key)
-            if kept or history.astray_since:
-                fresh.note("history_resumed", _resumed(key, len(kept), len(recovered) - len(kept)))
+            await self._resume(fresh, recovered, key)
         self._history = fresh
-        await self._flush(fresh)
 
     async def _bridge_gap(self) -> History:
         """The log does not reach back to where history ends: go on from a snapshot, or wait for one."""
@@ -171,27 +165,30 @@ class ShardFollower:
         if history is None and (history := await self._replica.after(0, bounds)) is not None:
             # Only snapshots of an epoch that history has not heard of: the log was written anew, and then trimmed.
             gap = record.branch(history.sequence)
-        self._notice(gap)
         astray = self._replica.astray(bounds.first - 1)
         if history is None:
+            self._notice(f"{gap} No snapshot leads over it yet.")
             return astray
+        self._notice(gap)
         recovered = await record.unrecorded(astray.ended_elsewhere(history.table))
-        await self._record_recovered(history, recovered, gap)
+        history.note("history_gap", gap)
+        await self._resume(history, recovered, f"after entry {history.sequence}")
         return history
 
-    async def _record_recovered(self, history: History, recovered: list[TaskView], gap: str) -> None:
-        """In batches that the ledger takes: each needs a position of its own, and there are as many as entries lost."""
-        most, before = self._config.recovered_tasks, self._record.recorded
-        kept = recovered[-most * (history.sequence - before) :]
-        history.note("history_gap", gap)
-        history.meet_epoch("at the gap")
-        history.note("history_resumed", _resumed("there", len(kept), len(recovered) - len(kept)))
-        position = before
+    async def _resume(self, history: History, recovered: list[TaskView], where: str) -> None:
+        """Record what the snapshot knew and the ledger did not, in batches that it takes. Each needs a position of its
+        own, and there are as many as entries were passed. What was gathered before goes first."""
+        record, most = self._record, self._config.recovered_tasks
+        kept = recovered[-most * (history.sequence - record.known_to) :]
+        story = f"{len(recovered)} ended tasks were known to the snapshot {where} only"
+        story += f", of which the oldest {len(recovered) - len(kept)} are left out."
         while len(kept) > most:
-            position += 1
-            await self._record.record(position, kept[:most], [])
+            tasks, happenings = history.take()
+            await record.record(record.known_to + 1, [*tasks, *kept[:most]], happenings)
             kept = kept[most:]
-        history.tasks = kept
+        history.tasks += kept
+        history.meet_epoch(where)
+        history.note("history_resumed", story)
         await self._write(history)
 
     async def _flush(self, history: History) -> None:
@@ -221,8 +218,3 @@ class ShardFollower:
         if words != self._complaint:
             self._complaint = words
             self._notice(words)
-
-
-def _resumed(where: str, recovered: int, left_out: int) -> str:
-    story = f"History goes on from the snapshot {where}; {recovered} ended tasks that it knows were added."
-    return f"{story} {left_out} older ones were left out." if left_out else story

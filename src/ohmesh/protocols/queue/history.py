@@ -101,16 +101,23 @@ class History:
         gathered = len(self.tasks), len(self.happenings)
         try:
             self._apply(sequence, data, frame, silent=silent)
-        except LogCorrupt:
+        except (LogCorrupt, KeyError, IndexError, ValueError) as error:
             del self.tasks[gathered[0] :]
             del self.happenings[gathered[1] :]
-            raise
-        self.skip(sequence, data)
-
-    def skip(self, sequence: int, data: bytes) -> None:
-        """Go past an entry without applying it: the chain goes on from its bytes, whatever they are."""
+            if isinstance(error, LogCorrupt):
+                raise
+            raise LogCorrupt(
+                f"A row of entry {sequence} of log {self.log} does not fit: {error!r}."
+            ) from error
         self.sequence = sequence
         self.previous = r.digest(data)
+
+    def stray(self, sequence: int) -> None:
+        """Go past an entry that does not follow. Which of the two is wrong is not known, so the next is believed."""
+        self.sequence = sequence
+        self.previous = None
+        self.astray_since = sequence
+        self.named_snapshot = None
 
     def take(self) -> tuple[list[TaskView], list[Happening]]:
         """What has been gathered since the last call."""
