@@ -1,0 +1,116 @@
+"""`ohmesh up` as people use it: real work through other terminals, a clean end, and nothing left behind."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+
+import psutil  # type: ignore[import-untyped]  # it ships no types
+import pytest
+
+from ohmesh import Mesh
+from tests.integration.running_mesh import is_gone, running_mesh
+from tests.waiting import wait_until
+
+
+def test_work_flows_by_command_line_and_by_python(tmp_path: Path) -> None:
+    with running_mesh(tmp_path) as mesh:
+        mesh.up()
+        answer = mesh.run("submit", "text", "What a lovely day!", "--wait", "20", "--json")
+        assert answer.returncode == 0, answer.stderr
+        assert json.loads(answer.stdout)["value"]["label"] == "POSITIVE"
+
+        task_id = mesh.run("submit", "function", "ohmesh.handlers.samples:add", "1", "2").stdout.strip()
+        result = mesh.run("result", task_id, "--json")
+        assert json.loads(result.stdout)["value"] == 3, result.stderr
+
+        with Mesh.connect(data=str(mesh.data)) as python:
+            assert python.call("function", "ohmesh.handlers.samples:add", 20, 22, timeout=20) == 42
+
+        listed = json.loads(mesh.run("tasks", "--json").stdout)
+        assert [task["state"] for task in listed["tasks"]] == ["succeeded"] * 3
+        workers = json.loads(mesh.run("workers", "--json").stdout)["workers"]
+        assert [worker["host"] for worker in workers] == ["worker-1"]
+
+
+def test_a_worker_of_ones_own_joins_and_leaves(tmp_path: Path) -> None:
+    with running_mesh(tmp_path) as mesh:
+        mesh.up("--workers", "0")
+        worker = mesh.worker("--name", "mine")
+        answer = mesh.run("submit", "echo", "hello", "--wait", "20")
+        assert answer.stdout == "hello\n", answer.stderr
+        children = worker.children()
+        worker.interrupt()
+        assert worker.exit_code() == 0, worker.said
+        wait_until(lambda: all(map(is_gone, children)), what="the runners end with their worker")
+        workers = json.loads(mesh.run("workers", "--json").stdout)["workers"]
+        assert [worker for worker in workers if worker["liveness"] == "active"] == []
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "terminate"])
+def test_a_signal_ends_everything_in_order(tmp_path: Path, how: signal.Signals) -> None:
+    with running_mesh(tmp_path) as mesh:
+        program = mesh.up()
+        children = program.children()
+        assert len(children) >= 4  # nats-server, two nodes, a worker, its runners
+        program.process.send_signal(how)
+        assert program.exit_code() == 0, program.said
+        assert all(map(is_gone, children)), "a child outlived the mesh"
+        assert not (mesh.data / "runtime.json").exists()
+
+
+def test_down_ends_it_from_another_terminal_and_says_when_there_is_none(tmp_path: Path) -> None:
+    with running_mesh(tmp_path) as mesh:
+        program = mesh.up()
+        children = program.children()
+        down = mesh.run("down", "--json")
+        assert (down.returncode, json.loads(down.stdout)["pid"]) == (0, program.process.pid), down.stderr
+        assert program.exit_code() == 0
+        assert all(map(is_gone, children))
+        assert mesh.run("down").returncode == 4
+
+
+def test_a_killed_supervisor_takes_its_children_along(tmp_path: Path) -> None:
+    with running_mesh(tmp_path) as mesh:
+        program = mesh.up()
+        children = program.children()
+        program.kill()
+        wait_until(lambda: all(map(is_gone, children)), what=f"no child outlives it: {_alive(children)}")
+
+
+def test_up_again_goes_on_where_it_was(tmp_path: Path) -> None:
+    """Tasks that were running or waiting when the supervisor was killed end after the next `up`; the worker in its
+    own terminal waits and comes back by itself."""
+    with running_mesh(tmp_path) as mesh:
+        program = mesh.up("--workers", "0")
+        mesh.worker("--name", "mine", "--concurrency", "2")
+        with Mesh.connect(data=str(mesh.data)) as python:
+            handles = [python.submit("nap", number, 0.1) for number in range(40)]
+            handles[0].result(timeout=20)
+            program.kill()
+            mesh.up("--workers", "0")
+            assert [handle.result(timeout=60) for handle in handles] == list(range(40))
+
+
+@pytest.mark.parametrize(
+    "victim",
+    [("ohmesh", "node"), ("ohmesh", "worker"), ("nats-server", "-c")],
+    ids=["node", "worker", "nats-server"],
+)
+def test_a_killed_child_is_replaced_and_nothing_is_lost(tmp_path: Path, victim: tuple[str, str]) -> None:
+    with running_mesh(tmp_path) as mesh:
+        program = mesh.up()
+        with Mesh.connect(data=str(mesh.data)) as python:
+            handles = [python.submit("text", f"Sentence {number} is fine.") for number in range(100)]
+            killed = program.child(*victim)
+            killed.kill()
+            handles += [python.submit("text", f"Sentence {number} is bad.") for number in range(100, 200)]
+            results = [handle.result(timeout=60) for handle in handles]
+        labels = {result["label"] for result in results if isinstance(result, dict)}
+        assert labels == {"POSITIVE", "NEGATIVE"}
+        wait_until(lambda: program.child(*victim).pid != killed.pid, what="another one takes its place")
+
+
+def _alive(processes: list[psutil.Process]) -> list[str]:
+    return [" ".join(process.cmdline()) for process in processes if not is_gone(process)]

@@ -1,0 +1,50 @@
+"""The data directory: its owner's only, marked, and never another's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ohmesh.assembly.data_directory import DataDirectory, Shape, open_to_others
+from ohmesh.errors import EngineFailed, InvalidArgument
+
+
+def test_it_is_made_for_its_owner_only_and_marked_once(tmp_path: Path) -> None:
+    data = DataDirectory(tmp_path / "deep" / "data", "mine")
+    assert data.prepare(3, is_chosen=False) == Shape("mine", 3)
+    assert not open_to_others(data.root)
+    assert data.prepare(5, is_chosen=False) == Shape("mine", 3), "the first start decides"
+
+
+def test_another_number_of_shards_that_was_asked_for_is_refused(tmp_path: Path) -> None:
+    data = DataDirectory(tmp_path / "data", "mine")
+    data.prepare(2, is_chosen=True)
+    with pytest.raises(InvalidArgument, match="2 shard"):
+        data.prepare(4, is_chosen=True)
+
+
+def test_a_directory_with_other_things_in_it_is_not_taken(tmp_path: Path) -> None:
+    (tmp_path / "photo.png").touch()
+    with pytest.raises(InvalidArgument, match=r"photo\.png"):
+        DataDirectory(tmp_path, "mine").prepare(1, is_chosen=False)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["photo.png"]
+
+
+def test_a_directory_that_others_could_read_is_closed_to_them(tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    root.mkdir(mode=0o755)
+    DataDirectory(root, "mine").prepare(1, is_chosen=False)
+    assert not open_to_others(root)
+
+
+def test_a_damaged_mark_is_named_with_what_it_should_say(tmp_path: Path) -> None:
+    (tmp_path / "mesh.json").write_text("{")
+    with pytest.raises(EngineFailed, match="should read"):
+        DataDirectory(tmp_path, "mine").prepare(1, is_chosen=False)
+
+
+def test_a_file_in_its_place_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(EngineFailed, match="cannot be used"):
+        DataDirectory(tmp_path / "file", "mine").prepare(1, is_chosen=False)

@@ -1,0 +1,109 @@
+"""The entrance: every failure becomes one line and an exit code, and help costs next to nothing."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import click
+import pytest
+
+from ohmesh import errors
+from ohmesh.cli import application
+from ohmesh.cli.application import LOCAL_VERBS, run
+from ohmesh.cli.exit_codes import ExitCode, exit_code_of
+from ohmesh.operations.commands import COMMANDS
+
+
+def test_help_lists_every_verb_but_the_hidden_ones(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--help"]) == ExitCode.OK
+    listed = capsys.readouterr().out
+    for name in {verb.words[0] for verb in COMMANDS} | LOCAL_VERBS.keys():
+        assert (f"\n  {name} " in listed) is (name != "node")
+
+
+def test_nothing_typed_is_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([]) == ExitCode.OK
+    assert "Usage: ohmesh" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", sorted({verb.words[0] for verb in COMMANDS} | LOCAL_VERBS.keys()))
+def test_every_verb_has_help_within_eighty_columns(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([name, "--help"]) == ExitCode.OK
+    assert all(len(line) <= 100 for line in capsys.readouterr().out.splitlines())
+
+
+def test_every_local_verb_has_a_module_with_its_command() -> None:
+    context = click.Context(application.application)
+    for name in LOCAL_VERBS:
+        command = application.application.get_command(context, name)
+        assert command is not None
+        assert command.name == name
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (errors.UnknownTask("?"), ExitCode.NOTHING_MATCHED),
+        (errors.InvalidArgument("?"), ExitCode.USAGE),
+        (errors.AgentDefinitionError("?"), ExitCode.USAGE),
+        (errors.NotAuthorised("?"), ExitCode.NOT_AUTHORISED),
+        (errors.EngineUnavailable("?"), ExitCode.UNREACHABLE),
+        (errors.MeshUnreachable("?"), ExitCode.UNREACHABLE),
+        (errors.ResultTimeout("?"), ExitCode.PARTIAL),
+        (errors.TaskFailed("?"), ExitCode.FAILED),
+        (errors.EngineInUse("?"), ExitCode.FAILED),
+        (errors.Backpressure("?", retry_after_ms=1), ExitCode.FAILED),
+    ],
+)
+def test_each_error_has_its_exit_code(error: errors.OhmeshError, code: ExitCode) -> None:
+    assert exit_code_of(error) is code
+
+
+@pytest.mark.parametrize(
+    ("raised", "code", "line"),
+    [
+        (
+            errors.MeshUnreachable("Nobody answered.", hint="Start it."),
+            6,
+            "error: Nobody answered. Start it.",
+        ),
+        (KeyboardInterrupt(), 130, ""),
+        (ZeroDivisionError("of ours"), 1, "error: ZeroDivisionError: of ours. This is a bug in ohmesh;"),
+        (BrokenPipeError(), 0, ""),
+    ],
+)
+def test_what_a_verb_raises_never_reaches_the_user_as_a_traceback(
+    raised: BaseException,
+    code: int,
+    line: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.delenv("OHMESH_DEBUG", raising=False)
+    monkeypatch.setattr(application, "_mute_stdout", lambda: None)
+
+    @click.command("failing")
+    def failing() -> None:
+        raise raised
+
+    monkeypatch.setattr(application.LazyGroup, "get_command", lambda self, ctx, name: failing)
+    assert run(["failing"]) == code
+    talk = capfd.readouterr().err
+    assert talk.startswith(line)
+    assert "Traceback" not in talk
+
+
+def test_help_imports_neither_engine_nor_arrays_nor_sql() -> None:
+    program = (
+        "import sys\n"
+        "from ohmesh.cli.application import run\n"
+        "run(['--help'])\n"
+        "print(sorted({name.partition('.')[0] for name in sys.modules}"
+        " & {'nats', 'numpy', 'sqlalchemy', 'asyncio', 'uvloop', 'nkeys', 'platformdirs'}))"
+    )
+    path = ":".join(part for part in sys.path if part)
+    ran = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env={"PYTHONPATH": path}
+    )
+    assert ran.stdout.splitlines()[-1] == "[]", ran.stdout + ran.stderr

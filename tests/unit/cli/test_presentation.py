@@ -1,0 +1,96 @@
+"""Results as people read them, and the exit code that each means."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from msgspec import Struct
+
+from ohmesh.cli.exit_codes import ExitCode
+from ohmesh.cli.output import Output
+from ohmesh.cli.presentation import present
+from ohmesh.model.agent import Duty, HostView, Liveness
+from ohmesh.model.task import TaskState
+from ohmesh.operations import results as r
+
+DONE = r.TaskOutcome("A", TaskState.SUCCEEDED, {"label": "POSITIVE"}, attempts=1)
+DEAD = r.TaskOutcome("B", TaskState.DEAD, failure=r.Failure("ValueError", "no.", "Traceback ..."), attempts=4)
+WAITING = r.TaskOutcome("C", TaskState.QUEUED)
+TASK = r.TaskDescription("A", "text", TaskState.QUEUED, "NORMAL", 0, 4, 1)
+HOST = HostView("mine", Liveness.ACTIVE, Duty.READY, 1, 2, 8, 5, 1, ("nap", "echo"), pid=7)
+STATUS = r.MeshStatus(
+    "default",
+    [r.DispatcherStatus(0, 3, "node-1-9", 12, 1)],
+    [r.QueueDepth("text", 4, 2, 1)],
+    {"dead": 1},
+    1,
+    2,
+)
+
+
+def shown(result: Struct) -> tuple[str, str, ExitCode]:
+    out, talk = io.StringIO(), io.StringIO()
+    code = present(result, Output(out=out, talk=talk))
+    return out.getvalue(), talk.getvalue(), code
+
+
+def test_a_value_is_printed_bare() -> None:
+    assert shown(DONE) == ("label  POSITIVE\n", "", ExitCode.OK)
+    assert shown(r.TaskOutcome("A", TaskState.SUCCEEDED, None))[0] == "null\n"
+
+
+def test_a_submission_prints_its_id_and_nothing_else_on_stdout() -> None:
+    out, talk, code = shown(WAITING)
+    assert (out, code) == ("C\n", ExitCode.OK)
+    assert "ohmesh result C" in talk
+
+
+def test_a_failed_task_is_an_error_with_its_reason_and_without_a_traceback() -> None:
+    out, talk, code = shown(DEAD)
+    assert (out, code) == ("", ExitCode.FAILED)
+    assert "ended dead after 4 attempts: ValueError: no." in talk
+    assert "Traceback" not in talk
+
+
+@pytest.mark.parametrize(
+    ("result", "code"),
+    [
+        (r.TaskOutcomes([DONE]), ExitCode.OK),
+        (r.TaskOutcomes([DONE, DEAD]), ExitCode.PARTIAL),
+        (r.TaskOutcomes([DEAD]), ExitCode.FAILED),
+        (r.TaskOutcomes([DONE], unfinished=["C"]), ExitCode.PARTIAL),
+        (r.TaskOutcomes([], unknown=["X"]), ExitCode.NOTHING_MATCHED),
+        (r.Cancellation(["A"]), ExitCode.OK),
+        (r.Cancellation(["A"], too_late=["B"]), ExitCode.PARTIAL),
+        (r.Cancellation([], too_late=["B"]), ExitCode.FAILED),
+        (r.Cancellation([], unknown=["X"]), ExitCode.NOTHING_MATCHED),
+        (r.TaskList([TASK], total=1), ExitCode.OK),
+        (r.TaskList([], unknown=["X"]), ExitCode.NOTHING_MATCHED),
+        (r.WorkerList([HOST]), ExitCode.OK),
+        (STATUS, ExitCode.OK),
+    ],
+)
+def test_the_exit_code_tells_all_some_or_none(result: Struct, code: ExitCode) -> None:
+    assert shown(result)[2] is code
+
+
+def test_a_page_says_how_much_it_shows_and_how_to_go_on() -> None:
+    out, talk, _ = shown(r.TaskList([TASK], after="7.-", total=900))
+    assert "A" in out
+    assert "showing 1 of 900 tasks; more: --after 7.-" in talk
+
+
+def test_workers_are_a_table_that_fits() -> None:
+    out, _, _ = shown(r.WorkerList([HOST]))
+    assert "mine" in out
+    assert "2/8" in out
+    assert "nap, echo" in out
+    assert all(len(line) <= 100 for line in out.splitlines())
+
+
+def test_status_shows_queues_and_dispatchers() -> None:
+    out, _, _ = shown(STATUS)
+    assert "1 of 2 workers alive" in out
+    assert "node-1-9" in out
+    assert "1 dead" in out

@@ -1,0 +1,60 @@
+"""Tables are aligned, fit, and say when something was cut."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ohmesh.cli.table import MIN_COLUMN_WIDTH, cell_text, render_record, render_table
+
+ROWS = [
+    {"task": "A", "state": "succeeded", "attempts": 1},
+    {"task": "B", "state": "dead", "attempts": 12, "agent": "here/nap"},
+]
+
+
+def test_columns_are_aligned_numbers_right_and_text_left() -> None:
+    assert render_table(ROWS, columns=("task", "attempts", "state")).splitlines() == [
+        "TASK  ATTEMPTS  STATE",
+        "A            1  succeeded",
+        "B           12  dead",
+    ]
+
+
+def test_without_a_choice_every_column_is_shown_in_the_order_of_its_appearance() -> None:
+    assert render_table(ROWS).splitlines()[0].split() == ["TASK", "STATE", "ATTEMPTS", "AGENT"]
+
+
+def test_what_was_cut_ends_in_dots() -> None:
+    lines = render_table([{"name": "n", "text": "word " * 50}], width=30).splitlines()
+    assert lines[1].endswith("...")
+    assert len(lines[1]) <= 30
+
+
+@given(
+    rows=st.lists(
+        st.dictionaries(st.sampled_from("abcdef"), st.text(max_size=80), min_size=1), min_size=1, max_size=5
+    ),
+    width=st.integers(60, 120),
+)
+def test_a_table_fits_its_width_and_has_a_line_per_row(rows: list[dict[str, str]], width: int) -> None:
+    lines = render_table(rows, width=width).split("\n")
+    assert len(lines) == len(rows) + 1
+    assert all(len(line) <= width for line in lines)
+
+
+@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists, max_leaves=5))
+def test_a_cell_is_one_line(value: object) -> None:
+    assert len(cell_text(value).splitlines()) <= 1
+
+
+def test_cells_read_as_people_write() -> None:
+    assert [cell_text(value) for value in (None, True, False, 1.5, 2.0, ["a", 1], {"x": 1})] == [
+        "", "yes", "no", "1.5", "2", "a, 1", "x=1",
+    ]  # fmt: skip
+
+
+def test_a_record_is_a_line_for_each_name() -> None:
+    assert render_record({"label": "POSITIVE", "long_name": 0.5}) == "label      POSITIVE\nlong name  0.5"
+    assert render_record({}) == ""
+    assert MIN_COLUMN_WIDTH < 10
