@@ -36,5 +36,9 @@ class SimulatedClock:
         """What an administrator or NTP does: the wall clock jumps, the monotonic one does not."""
         self._offset_ms += by_ms
 
+    def lose(self, span_ms: float) -> None:
+        """What a suspended machine does: the monotonic clock has not counted this span, the wall clock has."""
+        self._zero_ms -= span_ms * self._rate
+
     def _elapsed_ms(self) -> float:
         return round(self._loop.time() * 1000.0 * self._rate, 3)

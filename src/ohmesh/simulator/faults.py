@@ -21,13 +21,14 @@ from ohmesh.simulator.world import World
 class FaultKind(StrEnum):
     CRASH = "crash"
     PAUSE = "pause"
+    SUSPEND = "suspend"
     PARTITION = "partition"
     KILL_SERVER = "kill_server"
     PAUSE_SERVER = "pause_server"
     POWER_CUT = "power_cut"
 
 
-_OF_PROCESSES = (FaultKind.CRASH, FaultKind.PAUSE, FaultKind.PARTITION)
+_OF_PROCESSES = (FaultKind.CRASH, FaultKind.PAUSE, FaultKind.SUSPEND, FaultKind.PARTITION)
 
 
 class Fault(Struct, frozen=True):
@@ -51,6 +52,7 @@ class FaultOptions(Struct, frozen=True, kw_only=True):
     lasts_s: Range = (0.1, 6.0)
     crash: float = 3.0
     pause: float = 2.0
+    suspend: float = 2.0
     partition: float = 2.0
     kill_server: float = 1.0
     pause_server: float = 1.0
@@ -115,6 +117,8 @@ def _begin(world: World, fault: Fault) -> None:
         world.crash(fault.target)
     elif fault.kind is FaultKind.PAUSE:
         world.pause(fault.target)
+    elif fault.kind is FaultKind.SUSPEND:
+        world.suspend(fault.target)
     elif fault.kind is FaultKind.PARTITION:
         cluster.partition(fault.target)
     elif fault.kind is FaultKind.KILL_SERVER:
@@ -130,7 +134,7 @@ def _end(world: World, fault: Fault) -> None:
     if fault.kind is FaultKind.CRASH:
         if world.processes[fault.target].condition is Condition.CRASHED:
             world.restart(fault.target)
-    elif fault.kind is FaultKind.PAUSE:
+    elif fault.kind in (FaultKind.PAUSE, FaultKind.SUSPEND):
         world.resume(fault.target)
     elif fault.kind is FaultKind.PARTITION:
         cluster.heal(fault.target)

@@ -24,7 +24,7 @@ class Process:
     """One incarnation; `engine`, `clock` and `entropy` are the ports its roles get.
 
     ended: resolves (to None) when its main has returned or raised, or it was crashed.
-    failure: what its main raised.
+    failure: what its main raised. suspended_s: since when its machine has been suspended.
     """
 
     def __init__(
@@ -44,6 +44,7 @@ class Process:
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.condition = Condition.RUNNING
         self.failure: BaseException | None = None
+        self.suspended_s: float | None = None
         self.engine: MemoryEngine
         self.task: asyncio.Task[None]
 

@@ -170,10 +170,21 @@ class World:
             process.condition = Condition.PAUSED
             process.gate.is_open = False
 
+    def suspend(self, name: str) -> None:
+        """Its machine sleeps or is moved: as a pause, but its monotonic clock does not count it, so a lease that has
+        run out looks held afterwards. Only a fence protects from such a process."""
+        process = self.processes[name]
+        if process.condition is Condition.RUNNING:
+            process.suspended_s = self.loop.time()
+        self.pause(name)
+
     def resume(self, name: str) -> None:
         process = self.processes[name]
         if process.condition is Condition.PAUSED:
             self.trace.record("resume", name)
+            if process.suspended_s is not None:
+                process.clock.lose((self.loop.time() - process.suspended_s) * 1000.0)
+                process.suspended_s = None
             process.condition = Condition.RUNNING
             self.loop.open_gate(process.gate)
 

@@ -172,6 +172,22 @@ def test_a_paused_process_hears_after_the_pause_what_was_said_meanwhile() -> Non
     assert run(main, seed=1).result == [5.0, 5.0]
 
 
+def test_a_suspended_process_does_not_know_how_long_it_slept() -> None:
+    async def main(world: World) -> list[tuple[int, int]]:
+        process = world.start("p", beat)
+        begin = process.clock.monotonic_ms(), process.clock.now_ms()
+        spans = []
+        for stop in (world.suspend, world.pause):
+            await pass_time(1.0)
+            stop("p")
+            await pass_time(7.0)
+            world.resume("p")
+            spans.append((process.clock.monotonic_ms() - begin[0], process.clock.now_ms() - begin[1]))
+        return spans
+
+    assert run(main, seed=1).result == [(1000, 8000), (9000, 16_000)]
+
+
 def test_a_stopped_process_ends_in_its_own_way() -> None:
     async def main(world: World) -> list[str]:
         said: list[str] = []
