@@ -23,7 +23,14 @@ from contextlib import suppress
 
 from msgspec import Struct
 
-from ohmesh.errors import Backpressure, InvalidArgument, MeshUnreachable, OhmeshError, PayloadTooLarge
+from ohmesh.errors import (
+    Backpressure,
+    EngineUnavailable,
+    InvalidArgument,
+    MeshUnreachable,
+    OhmeshError,
+    PayloadTooLarge,
+)
 from ohmesh.model.identity import IdSource, encode_base32
 from ohmesh.model.message import CancelAnswer
 from ohmesh.model.subject import Subjects, shard_of
@@ -123,7 +130,8 @@ class Client:
                 task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._subscription is not None:
-            await self._subscription.unsubscribe()
+            with suppress(EngineUnavailable):  # then there is nobody to tell
+                await self._subscription.unsubscribe()
         if unanswered:
             self._notice(str(error))
             raise error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from ohmesh.engines.memory.cluster import MemoryCluster, MemoryEngine
 from ohmesh.model.frame import decode_to_dispatcher, encode_frame
@@ -27,13 +27,15 @@ from ohmesh.model.message import (
 from ohmesh.model.subject import Subjects
 from ohmesh.model.task import Submission, TaskResult, TaskState, TaskView
 from ohmesh.ports.bus import Message, Subscription
-from ohmesh.roles.client import Client
+from ohmesh.roles.client import Client, TaskRequest
 from ohmesh.roles.client_config import ClientConfig, ClientPorts
 from ohmesh.simulator.clock import SimulatedClock
 from ohmesh.simulator.entropy import SimulatedEntropy
+from ohmesh.simulator.run import run_virtual
 
 SUBJECTS = Subjects("test")
 NIL = b"\xc0"
+TEXT = TaskRequest(kind="text", payload=b"\x92\x90\x80")
 
 
 class ScriptedDispatcher:
@@ -229,3 +231,26 @@ async def start_client(
     )
     await client.start()
     return client
+
+
+def with_mesh(
+    scenario: Callable[[Client, ScriptedDispatcher, MemoryCluster], Awaitable[None]],
+    config: ClientConfig | None = None,
+) -> None:
+    """Run `scenario` in virtual time with a client and a dispatcher of one shard."""
+
+    async def main() -> None:
+        cluster = MemoryCluster()
+        dispatcher = ScriptedDispatcher(cluster.connect("dispatcher"))
+        await dispatcher.start()
+        client = await start_client(cluster, config=config)
+        await scenario(client, dispatcher, cluster)
+        await client.close()
+        assert_nothing_is_left(client)
+
+    run_virtual(main)
+
+
+def assert_nothing_is_left(client: Client) -> None:
+    statistics = client.statistics()
+    assert (statistics.unanswered, statistics.unanswered_bytes, statistics.awaited) == (0, 0, 0)

@@ -18,6 +18,7 @@ from ohmesh.roles.client_config import ClientConfig
 from ohmesh.roles.client_handle import Standing, TaskHandle
 from ohmesh.simulator.run import run_virtual
 from tests.unit.roles.scripted_dispatcher import ScriptedDispatcher, start_client
+from tests.unit.simulator.passing_time import pass_time
 
 
 class Weather(msgspec.Struct, frozen=True):
@@ -79,12 +80,12 @@ async def live_through(weather: Weather) -> None:
     )
     handles = submit_some(client, 20)
     waiting = [asyncio.create_task(submit_and_judge(client, 100 + number)) for number in range(10)]
-    await asyncio.sleep(0.05)
+    await pass_time(0.05)
     for task in waiting[: weather.cancelled]:
         task.cancel()
     if weather.outage_s:
         cluster.kill_server()
-        await asyncio.sleep(weather.outage_s)
+        await pass_time(weather.outage_s)
         cluster.start_server()
     if weather.replaced:
         successor = await dispatcher.replace(epoch=2)

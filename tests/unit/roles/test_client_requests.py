@@ -17,6 +17,7 @@ from ohmesh.model.task import Submission, TaskView
 from ohmesh.roles.client import Client
 from ohmesh.simulator.run import run_virtual
 from tests.unit.roles.scripted_dispatcher import ScriptedDispatcher, start_client, view_of
+from tests.unit.simulator.passing_time import pass_time
 
 
 def with_shards(count: int, scenario: Callable[[Client, list[ScriptedDispatcher]], Awaitable[None]]) -> None:
@@ -91,7 +92,7 @@ def test_a_question_outlives_the_replacement_of_a_dispatcher() -> None:
     async def scenario(client: Client, dispatchers: list[ScriptedDispatcher]) -> None:
         await dispatchers[0].stop()
         asking = asyncio.create_task(client.requests.describe())
-        await asyncio.sleep(3.0)
+        await pass_time(3.0)
         assert not asking.done()
         dispatchers[0].epoch = 2
         await dispatchers[0].start()

@@ -13,8 +13,16 @@ from ohmesh.roles.client import Client
 from ohmesh.roles.client_config import ClientConfig
 from ohmesh.roles.client_payload import value_of
 from ohmesh.simulator.run import run_virtual
-from tests.unit.roles.scripted_dispatcher import SUBJECTS, Notices, ScriptedDispatcher, send, start_client
-from tests.unit.roles.test_client_submit import TEXT, with_mesh
+from tests.unit.roles.scripted_dispatcher import (
+    SUBJECTS,
+    TEXT,
+    Notices,
+    ScriptedDispatcher,
+    send,
+    start_client,
+    with_mesh,
+)
+from tests.unit.simulator.passing_time import pass_time
 from tests.waiting import eventually
 
 
@@ -33,7 +41,7 @@ def test_a_push_that_is_lost_is_asked_for() -> None:
 def test_a_task_that_nobody_awaits_is_not_asked_for() -> None:
     async def scenario(client: Client, dispatcher: ScriptedDispatcher, cluster: MemoryCluster) -> None:
         await client.submit(TEXT)
-        await asyncio.sleep(20)
+        await pass_time(20)
         assert dispatcher.watched == []
 
     with_mesh(scenario)
@@ -55,7 +63,7 @@ def test_the_end_is_heard_from_a_dispatcher_that_took_over() -> None:
     async def scenario(client: Client, dispatcher: ScriptedDispatcher, cluster: MemoryCluster) -> None:
         handles = [await client.submit(TEXT) for _ in range(3)]
         awaited = asyncio.create_task(handles[0].result())
-        await asyncio.sleep(0.1)
+        await pass_time(0.1)
         successor = await dispatcher.replace(epoch=2)
         for handle in handles:
             successor.finish(handle.id)
@@ -87,7 +95,7 @@ def test_a_reconnect_repeats_at_once_what_may_be_lost() -> None:
         cluster.kill_server()
         unanswered = client.submit_nowait(TEXT)
         dispatcher.finish(accepted.id)
-        await asyncio.sleep(0.3)
+        await pass_time(0.3)
         cluster.start_server()
         restored_s = asyncio.get_running_loop().time()
         await unanswered.accepted()
@@ -103,7 +111,7 @@ def test_a_task_of_others_is_watched_to_its_end() -> None:
         other = await start_client(cluster, seed=2)
         one, two = await other.watch(handle.id), await other.watch(handle.id)
         waiting = [asyncio.create_task(one.result()), asyncio.create_task(two.result())]
-        await asyncio.sleep(0.1)
+        await pass_time(0.1)
         dispatcher.finish(handle.id)
         assert await asyncio.gather(*waiting) == [None, None]
         assert await (await other.watch(handle.id)).result() is None
@@ -144,7 +152,7 @@ def test_a_waiter_that_is_cancelled_disturbs_no_other() -> None:
     async def scenario(client: Client, dispatcher: ScriptedDispatcher, cluster: MemoryCluster) -> None:
         handle = await client.submit(TEXT)
         impatient, patient = asyncio.create_task(handle.result()), asyncio.create_task(handle.result())
-        await asyncio.sleep(0.1)
+        await pass_time(0.1)
         impatient.cancel()
         await asyncio.gather(impatient, return_exceptions=True)
         assert client.statistics().awaited == 1
@@ -185,7 +193,7 @@ def test_closing_frees_whoever_awaits_a_result() -> None:
         client = await start_client(cluster)
         handle = await client.submit(TEXT)
         waiting = asyncio.create_task(handle.result())
-        await asyncio.sleep(0.1)
+        await pass_time(0.1)
         await client.close()
         with pytest.raises(MeshUnreachable, match="it goes on"):
             await waiting
