@@ -86,7 +86,8 @@ class ShardFollower:
             self._history = await self._bridge_gap()
         else:
             await self._fold(history, entries)
-        if self._history is not history:
+        # What came up to a snapshot that is needed is recorded together with what the snapshot brings.
+        if self._history is not history or history.named_snapshot is not None:
             return True, True
         await self._flush(history)
         is_behind = len(entries) >= limit or (bool(entries) and history.sequence < entries[-1].sequence)

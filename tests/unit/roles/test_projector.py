@@ -8,13 +8,9 @@ from collections import Counter
 import pytest
 
 from ohmesh.engines.memory.faults import CallFaults, EngineFaults
-from ohmesh.simulator.world import World, WorldOptions, run
+from ohmesh.simulator.world import World, run
 from tests.unit.protocols.queue.log_maker import LogMaker
-from tests.unit.roles.projected_log import CONFIG, LOG, ProjectedLog
-
-DURABLE = WorldOptions(
-    faults=EngineFaults(durable_every_ms=1000.0), calm=EngineFaults(durable_every_ms=1000.0)
-)
+from tests.unit.roles.projected_log import CONFIG, ProjectedLog
 
 
 async def projected(world: World, *, entries: int, forgets: bool = True) -> ProjectedLog:
