@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import signal
 import subprocess
 import sys
 import threading
@@ -25,6 +26,7 @@ from ohmesh.mesh import AsyncMesh, Mesh, sync_mesh
 from ohmesh.mesh.async_mesh import Opening
 from ohmesh.model.task import TaskState
 from tests.unit.mesh_in_memory import mesh_in_memory
+from tests.waiting import wait_until
 
 
 @pytest.fixture
@@ -132,12 +134,24 @@ def test_closing_sends_what_was_submitted_before() -> None:
         mesh.submit_nowait("echo")
 
 
-def test_an_interrupted_wait_leaves_the_mesh_usable(mesh: Mesh) -> None:
-    assert mesh.mesh.client.statistics().awaited == 0
-    endless = mesh.submit("never")
-    with pytest.raises(ResultTimeout):
-        endless.result(0.01)
-    assert mesh.mesh.client.statistics().awaited == 0
+def test_an_interrupted_wait_is_given_up_in_the_loop_too(mesh: Mesh) -> None:
+    endless, client = mesh.submit("never"), mesh.mesh.client
+    main = threading.get_ident()
+
+    def interrupt() -> None:
+        wait_until(lambda: client.statistics().awaited, what="the wait")
+        signal.pthread_kill(main, signal.SIGINT)
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        interrupter = threading.Thread(target=interrupt)
+        interrupter.start()
+        with pytest.raises(KeyboardInterrupt):
+            endless.result()
+        interrupter.join()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    wait_until(lambda: not client.statistics().awaited, what="the end of the wait")
     assert mesh.call("echo") == [[], {}]
 
 
