@@ -100,7 +100,7 @@ class Driver:
             "tasks": self.tasks,
             "agent": self.agent,
             "processes": config.sync_processes,
-            "tasks_per_s": round(self.tasks / took_s),
+            "tasks_per_s": round((self.tasks - self.wrong) / took_s),  # those handed back are not counted
             "not_succeeded": self.wrong,
             "latency_ms": {
                 "p50": round(statistics.median(self.latencies) * 1000, 3),
