@@ -45,6 +45,7 @@ async def connect_engine(config: Config, *, notice: Notice = log_notice) -> Asyn
         config=replace(config.of(NatsConfig), notice=_one_voice(config.mesh.name, notice)),
     )
     try:
+        _honour_cancellation()
         yield engine
     finally:
         await engine.close()
@@ -100,6 +101,13 @@ async def publish_shape(state: State, shape: Shape) -> None:
 
 def _seed_file(settings: EngineConfig) -> Path | None:
     return Path(settings.seed_file).expanduser() if settings.seed_file else None
+
+
+def _honour_cancellation() -> None:
+    """asyncio.wait_for, on which nats-py connects, loses a cancellation that comes with its result (Python < 3.12)."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def _one_voice(mesh: str, notice: Notice) -> Notice:

@@ -14,7 +14,7 @@ from ohmesh.assembly.system import SystemClock, SystemEntropy
 from ohmesh.assembly.termination import on_termination
 from ohmesh.config import Config, installed_version
 from ohmesh.model.subject import Subjects, checked_name
-from ohmesh.roles.executor import Executor, ExecutorConfig, ExecutorPorts
+from ohmesh.roles.executor import Executor, ExecutorConfig, ExecutorPorts, HostIdentity
 from ohmesh.runners.config import RunnerConfig
 from ohmesh.runners.pool import ProcessRunnerPool
 
@@ -39,11 +39,8 @@ async def run_worker(
             ExecutorPorts(engine.bus, SystemClock(), SystemEntropy()),
             runner,
             subjects=Subjects(config.mesh.name),
-            host=host,
-            shards=shape.shards,
+            host=HostIdentity(host, shape.shards, os.getpid(), installed_version()),
             config=config.of(ExecutorConfig),
-            pid=os.getpid(),
-            version=installed_version(),
         )
         on_termination(executor.leave)
         welcome = asyncio.ensure_future(_when_joined(executor, joined))
