@@ -1,0 +1,1 @@
+"""Pure machines: an event, the time and a generator of chance in, effects out; no clock, no I/O."""
