@@ -6,7 +6,6 @@ from enum import IntEnum, StrEnum
 
 from msgspec import Struct
 
-
 LEASE_SHARD_SHIFT = 48  # a lease is (shard << 48) + a number that rises: unique in the mesh, for ever
 
 

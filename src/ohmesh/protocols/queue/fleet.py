@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from ohmesh.model.agent import AgentSpec, Duty
-from ohmesh.protocols.queue.task_table import Task
+from ohmesh.protocols.queue.task_table import HostRecord, Task
 
 
 @dataclass(slots=True, eq=False)
@@ -71,14 +71,18 @@ class Fleet:
     def admit(self, host: HostSlots, specs: Iterable[AgentSpec]) -> None:
         """Take the agents of a host as they are announced; leases of agents that stayed are kept."""
         announced = {spec.agent: spec for spec in specs}
-        for name in [name for name in host.agents if name not in announced and not host.agents[name].leases]:
-            del self.agents[name]
-            del host.agents[name]
-        for name, agent in host.agents.items():
+        for name, agent in list(host.agents.items()):
             if name not in announced:
                 agent.width = 0
+                if not agent.leases:
+                    del self.agents[name]
+                    del host.agents[name]
         for name, spec in announced.items():
             agent = host.agents.get(name) or AgentSlots(spec, host)
+            if agent.spec.kind != spec.kind:
+                # It stays in the rotation of its former kind, where it takes nothing any more.
+                agent.width = 0
+                agent = AgentSlots(spec, host, leases=agent.leases)
             agent.spec = spec
             agent.width = spec.slots
             host.agents[name] = self.agents[name] = agent
@@ -88,13 +92,20 @@ class Fleet:
         """The host is gone. Its leases must have been ended before."""
         for name, agent in host.agents.items():
             agent.width = 0
+            if agent.is_offered:
+                # Where nothing waits nobody would take it out of the rotation.
+                self._offered[agent.spec.kind].remove(agent)
             if self.agents.get(name) is agent:
                 del self.agents[name]
         if self.hosts.get(host.name) is host:
             del self.hosts[host.name]
         self._frames_sent[host.name] = host.frames_sent
 
-    def adopt(self, task: Task, host_incarnation: int, now_ms: int, lease_ms: int) -> None:
+    def forget(self, host_name: str) -> None:
+        """It is not expected back."""
+        self._frames_sent.pop(host_name, None)
+
+    def adopt(self, task: Task, record: HostRecord | None, *, now_ms: int, lease_ms: int) -> None:
         """A lease of an earlier epoch: it starts anew now, whether or not its host still lives."""
         name = task.agent
         agent = self.agents.get(name)
@@ -102,8 +113,9 @@ class Fleet:
             host_name = name.rpartition("/")[0]
             host = self.hosts.get(host_name)
             if host is None:
-                host = self.join(host_name, host_incarnation, now_ms, lease_ms)
-            agent = AgentSlots(AgentSpec(name, task.submission.kind), host)
+                host = self.join(host_name, record.incarnation if record else 0, now_ms, lease_ms)
+            known = [spec for spec in record.agents if spec.agent == name] if record else []
+            agent = AgentSlots(known[0] if known else AgentSpec(name, task.submission.kind), host)
             host.agents[name] = self.agents[name] = agent
         agent.leases[task.lease] = 0
 
@@ -120,18 +132,11 @@ class Fleet:
             if not agent.is_offered:
                 self._offer(agent)
 
-    def offered(self, kind: str) -> deque[AgentSlots]:
+    def offered(self, kind: str) -> deque[AgentSlots] | None:
         """The rotation of this kind; an agent whose slots are full by now is still in it and is to be dropped."""
-        rotation = self._offered.get(kind)
-        if rotation is None:
-            rotation = self._offered[kind] = deque()
-        return rotation
-
-    def reoffer(self, host: HostSlots) -> None:
-        for agent in host.agents.values():
-            self._offer(agent)
+        return self._offered.get(kind)
 
     def _offer(self, agent: AgentSlots) -> None:
         if not agent.is_offered and agent.free() > 0:
             agent.is_offered = True
-            self.offered(agent.spec.kind).append(agent)
+            self._offered.setdefault(agent.spec.kind, deque()).append(agent)

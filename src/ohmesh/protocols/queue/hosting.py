@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from ohmesh.errors import InvalidArgument
 from ohmesh.model.agent import AgentSpec, Liveness
 from ohmesh.model.message import HostReport
+from ohmesh.model.subject import checked_name
 from ohmesh.protocols.queue import rows as r
 from ohmesh.protocols.queue.fleet import HostSlots
 from ohmesh.protocols.queue.shard import ROW_OVERHEAD_BYTES, Shard
+from ohmesh.protocols.queue.task_table import HostRecord
 
 MIN_LEASE_MS = 500
 
 
 def report(shard: Shard, message: HostReport, now_ms: int) -> None:
-    """A heartbeat: renews every lease of the host, and settles the differences between its account and ours."""
+    """A heartbeat: renews every lease of the host, and settles the differences between its account and ours.
+
+    Raises InvalidArgument. A lower incarnation is not believed while the higher one is here; afterwards it is, for a
+    host may have been started anew with its clock set back."""
+    _check_names(message)
     at_ms = shard.advance(now_ms)
     host = shard.fleet.hosts.get(message.host)
-    record = shard.table.hosts.get(message.host)
-    known = max(host.incarnation if host else 0, record.incarnation if record else 0)
-    if message.incarnation < known:
+    if host is not None and message.incarnation < host.incarnation:
         return
     if host is not None and message.incarnation > host.incarnation:
         _void(shard, host, f"Worker {host.name} was started anew.", at_ms)
@@ -34,16 +39,25 @@ def report(shard: Shard, message: HostReport, now_ms: int) -> None:
         shard.step.host(host.name).enquire = True
     shard.fleet.admit(host, message.agents)
     _record(shard, message, at_ms)
-    if host.reported:
+    if message.epoch == shard.table.epoch:
         _reconcile(shard, host, message, at_ms)
     if message.leaving:
         _leave(shard, host, message, at_ms)
+
+
+def _check_names(message: HostReport) -> None:
+    prefix = checked_name(message.host, "worker name") + "/"
+    for spec in message.agents:
+        if not spec.agent.startswith(prefix):
+            raise InvalidArgument(f"Worker {message.host} announces {spec.agent!r}, which is not its own.")
 
 
 def _record(shard: Shard, message: HostReport, at_ms: int) -> None:
     """A row only when something changed that people and successors care about; the width of an agent is not that."""
     record = shard.table.hosts.get(message.host)
     agents = [_bare(spec) for spec in message.agents]
+    if record is None and len(shard.table.hosts) >= shard.config.hosts:
+        _forget_host(shard, at_ms)
     if (
         record is None
         or record.incarnation != message.incarnation
@@ -60,8 +74,21 @@ def _record(shard: Shard, message: HostReport, at_ms: int) -> None:
                 message.pid,
                 message.version,
             ),
-            ROW_OVERHEAD_BYTES * (1 + len(agents)),
+            _host_bytes(agents),
         )
+
+
+def _forget_host(shard: Shard, at_ms: int) -> None:
+    """The one that has been away for longest, if any is away."""
+    away = [record for record in shard.table.hosts.values() if record.host not in shard.fleet.hosts]
+    if away:
+        record = min(away, key=lambda record: record.changed_ms)
+        shard.decide(r.HostChanged(at_ms, record.host, record.incarnation, Liveness.LEFT, []))
+        shard.fleet.forget(record.host)
+
+
+def _host_bytes(agents: list[AgentSpec]) -> int:
+    return sum(ROW_OVERHEAD_BYTES + sum(map(len, spec.capabilities)) for spec in agents)
 
 
 def _bare(spec: AgentSpec) -> AgentSpec:
@@ -69,21 +96,23 @@ def _bare(spec: AgentSpec) -> AgentSpec:
 
 
 def _reconcile(shard: Shard, host: HostSlots, message: HostReport, at_ms: int) -> None:
-    """Leases that never arrived are handed back; those that it holds and are void are revoked."""
+    """Leases that never arrived are handed back; those that it holds and are void, or whose task was cancelled, are
+    revoked: the first time that this was said it may have got lost."""
     held = set(message.held)
+    live = shard.table.leases
     missing: list[int] = []
-    ours: set[int] = set()
+    needed: set[int] = set()
     for lease, agent in host.leases():
-        ours.add(lease)
+        if not live[lease].finished_ms:
+            needed.add(lease)
         if lease not in held and agent.leases[lease] <= message.number:
             missing.append(lease)
     if missing:
-        final = [lease for lease in missing if shard.table.leases[lease].finished_ms]
-        shard.release(final)
-        shard.hand_back([lease for lease in missing if lease not in set(final)], at_ms, "never arrived")
-    void = held - ours
+        shard.release([lease for lease in missing if lease not in needed])
+        shard.hand_back([lease for lease in missing if lease in needed], at_ms, "never arrived")
+    void = held - needed
     if void:
-        shard.step.host(host.name).revoked.extend(sorted(void))
+        shard.room(9 * len(void)).host(host.name).revoked.extend(sorted(void))
 
 
 def _leave(shard: Shard, host: HostSlots, message: HostReport, at_ms: int) -> None:
@@ -94,6 +123,15 @@ def _leave(shard: Shard, host: HostSlots, message: HostReport, at_ms: int) -> No
     shard.hand_back([lease for lease in leases if lease not in final], at_ms, "its host left")
     _void(shard, host, f"Worker {host.name} left.", at_ms)
     _depart(shard, host, Liveness.LEFT, at_ms)
+
+
+def excuse(shard: Shard, now_ms: int, *, missed_ms: int | None) -> None:
+    """We could not hear anybody for this long (None: nobody knows): it does not count as a silence of hosts."""
+    at_ms = shard.advance(now_ms)
+    if missed_ms is None or missed_ms >= shard.config.lease_ms:
+        shard.hearing_since_ms = at_ms
+    for host in shard.fleet.hosts.values():
+        host.last_seen_ms = at_ms if missed_ms is None else min(at_ms, host.last_seen_ms + missed_ms)
 
 
 def expire_hosts(shard: Shard, now_ms: int) -> None:
@@ -107,7 +145,9 @@ def expire_hosts(shard: Shard, now_ms: int) -> None:
 
 
 def _void(shard: Shard, host: HostSlots, reason: str, at_ms: int) -> None:
-    for lease, _ in list(host.leases()):
+    """Last submitted first: each goes to the front of its queue, so they stand in order again."""
+    live = shard.table.leases
+    for lease, _ in sorted(host.leases(), key=lambda held: live[held[0]].order, reverse=True):
         shard.lose(lease, reason, at_ms)
 
 
@@ -115,9 +155,10 @@ def _depart(shard: Shard, host: HostSlots, liveness: Liveness, at_ms: int) -> No
     shard.fleet.remove(host)
     record = shard.table.hosts.get(host.name)
     if record is not None and record.liveness is not liveness:
-        shard.decide(
-            r.HostChanged(
-                at_ms, host.name, record.incarnation, liveness, record.agents, record.pid, record.version
-            ),
-            ROW_OVERHEAD_BYTES * (1 + len(record.agents)),
-        )
+        shard.decide(_changed(record, liveness, at_ms), _host_bytes(record.agents))
+
+
+def _changed(record: HostRecord, liveness: Liveness, at_ms: int) -> r.HostChanged:
+    return r.HostChanged(
+        at_ms, record.host, record.incarnation, liveness, record.agents, record.pid, record.version
+    )

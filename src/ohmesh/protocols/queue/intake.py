@@ -6,10 +6,13 @@ from ohmesh.errors import Backpressure, InvalidArgument, PayloadTooLarge, Submis
 from ohmesh.model.message import Refusal
 from ohmesh.model.task import FINAL_STATES, Submission
 from ohmesh.protocols.queue import rows as r
-from ohmesh.protocols.queue.shard import ROW_OVERHEAD_BYTES, Shard
-from ohmesh.protocols.queue.task_table import result
+from ohmesh.protocols.queue.shard import ROW_OVERHEAD_BYTES, Shard, failure_bytes, id_bytes
+from ohmesh.protocols.queue.task_table import Task, result
 
-MAX_ID_LENGTH = 64
+MAX_NAME_LENGTH = 64
+MAX_REQUIRES = 16
+REFUSAL_BYTES = 300
+RESULT_BYTES = 128
 RETRY_AFTER_MS = 1_000
 
 
@@ -31,9 +34,9 @@ def submit(shard: Shard, client: str, submissions: list[Submission], now_ms: int
             continue
         refusal = _refusal(shard, submission, at_ms, undecided_bytes=size, waiting=len(taken))
         if refusal is not None:
-            shard.step.client(client).refused.append(refusal)
+            shard.room(REFUSAL_BYTES).client(client).refused.append(refusal)
             continue
-        cost = len(submission.payload) + ROW_OVERHEAD_BYTES
+        cost = len(submission.payload) + ROW_OVERHEAD_BYTES + sum(map(len, submission.requires))
         if taken and size + cost > shard.config.step_bytes:
             _take(shard, client, taken, size, at_ms)
             taken, size = {}, 0
@@ -55,26 +58,31 @@ def _take(shard: Shard, client: str, taken: dict[str, Submission], size: int, at
 
 
 def _confirm(shard: Shard, client: str, task_id: str) -> None:
-    news = shard.step.client(client)
-    news.accepted.append(task_id)
-    task = shard.table.tasks[task_id]
-    if task.state in FINAL_STATES:
-        news.finished.append(result(task))
-    else:
-        shard.subscribe(client, task_id)
+    if not shard.is_clogged():
+        shard.room(id_bytes(task_id)).client(client).accepted.append(task_id)
+        _tell_end(shard, client, shard.table.tasks[task_id])
 
 
 def watch(shard: Shard, client: str, task_ids: list[str]) -> None:
     """Answer at once for what has ended and what is not here; the rest is announced when it ends."""
-    news = shard.step.client(client)
+    if shard.is_clogged():
+        return
     for task_id in task_ids:
         task = shard.table.tasks.get(task_id)
         if task is None:
-            news.unknown.append(task_id)
-        elif task.state in FINAL_STATES:
-            news.finished.append(result(task))
+            shard.room(id_bytes(task_id)).client(client).unknown.append(task_id)
         else:
-            shard.subscribe(client, task_id)
+            _tell_end(shard, client, task)
+
+
+def _tell_end(shard: Shard, client: str, task: Task) -> None:
+    """Now or when it comes."""
+    if task.state in FINAL_STATES:
+        ended = result(task)
+        size = len(ended.value) + (failure_bytes(ended.failure) if ended.failure else 0)
+        shard.room(size + RESULT_BYTES).client(client).finished.append(ended)
+    else:
+        shard.subscribe(client, task.submission.task_id)
 
 
 def _refusal(
@@ -82,11 +90,12 @@ def _refusal(
 ) -> Refusal | None:
     config, table = shard.config, shard.table
     task_id = submission.task_id
-    if not 0 < len(task_id) <= MAX_ID_LENGTH or not submission.kind or not 0 <= submission.priority <= 3:
+    if not _is_well_formed(submission):
         return Refusal(
-            task_id,
+            task_id[:MAX_NAME_LENGTH],
             InvalidArgument.code,
-            f"A task needs an id of 1 to {MAX_ID_LENGTH} characters, a kind and a priority from 0 to 3.",
+            f"A task needs an id and a kind of 1 to {MAX_NAME_LENGTH} ASCII characters, a priority from 0 to 3, "
+            f"at most {MAX_REQUIRES} required capabilities of such names, and no negative times or attempts.",
         )
     if len(submission.payload) > config.payload_bytes:
         return Refusal(
@@ -102,11 +111,12 @@ def _refusal(
             f"({submission.created_ms}); submissions made up to {table.horizon_ms} are refused.",
         )
     depth = table.depth.get(submission.kind)
-    if depth is not None and depth.total() + waiting >= config.depth_tasks:
+    present = depth.total() if depth is not None else 0
+    if present + waiting >= config.depth_tasks:
         return Refusal(
             task_id,
             Backpressure.code,
-            f"Kind {submission.kind!r} has {depth.total()} tasks, its limit is {config.depth_tasks}.",
+            f"Kind {submission.kind!r} has {present + waiting} tasks, its limit is {config.depth_tasks}.",
             RETRY_AFTER_MS,
         )
     if shard.undecided_bytes + undecided_bytes > config.undecided_bytes:
@@ -117,3 +127,22 @@ def _refusal(
             RETRY_AFTER_MS,
         )
     return None
+
+
+def _is_well_formed(submission: Submission) -> bool:
+    """What comes from outside and stands in rows has a bound, or a row could be too large for the log."""
+    task_id, kind = submission.task_id, submission.kind
+    return (
+        0 < len(task_id) <= MAX_NAME_LENGTH
+        and task_id.isascii()
+        and 0 < len(kind) <= MAX_NAME_LENGTH
+        and kind.isascii()
+        and 0 <= submission.priority <= 3
+        and submission.timeout_ms >= 0
+        and submission.max_attempts >= 0
+        and (not submission.requires or _are_names(submission.requires))
+    )
+
+
+def _are_names(words: tuple[str, ...]) -> bool:
+    return len(words) <= MAX_REQUIRES and all(0 < len(word.encode()) <= MAX_NAME_LENGTH for word in words)

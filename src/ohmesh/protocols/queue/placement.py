@@ -87,7 +87,8 @@ def _grant(shard: Shard, agent: AgentSlots, tasks: list[Task], at_ms: int) -> No
     leases = agent.leases
     for lease, task in enumerate(tasks, first_lease):
         submission = task.submission
-        if batch.payload_bytes > shard.config.step_bytes:
+        size = len(submission.payload) + ROW_OVERHEAD_BYTES
+        if batch.grants and batch.payload_bytes + size > shard.config.step_bytes:
             batch = _new_batch(shard, agent)
         batch.grants.append(
             Grant(
@@ -99,7 +100,7 @@ def _grant(shard: Shard, agent: AgentSlots, tasks: list[Task], at_ms: int) -> No
                 task.timeout_ms,
             )
         )
-        batch.payload_bytes += len(submission.payload) + ROW_OVERHEAD_BYTES
+        batch.payload_bytes += size
         leases[lease] = batch.number
 
 

@@ -2,25 +2,56 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterable
 from itertools import islice
 
+import msgspec
+
+from ohmesh.errors import InvalidArgument
 from ohmesh.model.agent import Duty, HostView, Liveness
-from ohmesh.model.message import ListTasks, ShardDescription, TaskPage
-from ohmesh.model.task import TaskState
-from ohmesh.protocols.queue.shard import Shard
+from ohmesh.model.message import (
+    Describe,
+    HostPage,
+    ListHosts,
+    ListTasks,
+    Problem,
+    Reply,
+    ShardDescription,
+    TaskPage,
+)
+from ohmesh.model.task import TaskState, TaskView
+from ohmesh.protocols.queue.shard import Shard, failure_bytes
 from ohmesh.protocols.queue.task_table import HostRecord, Task, view
 
 MAX_PAGE = 1_000
+MAX_PAGE_BYTES = 400_000
+MAX_HOSTS = 2_000
+VIEW_BYTES = 300
+
+
+def answer(
+    shard: Shard, question: ListTasks | ListHosts | Describe, now_ms: int, last_sequence: int
+) -> Reply:
+    if isinstance(question, ListHosts):
+        return HostPage(list_hosts(shard, now_ms))
+    if isinstance(question, Describe):
+        return describe(shard, last_sequence)
+    if question.after and not question.after.isdecimal():
+        return Problem(InvalidArgument.code, f"{question.after!r} is not the cursor of a page.")
+    return list_tasks(shard, question)
 
 
 def list_tasks(shard: Shard, query: ListTasks) -> TaskPage:
-    """A page of what the shard holds, newest submission first; `after` is the order of the last task shown."""
+    """A page of what the shard holds, newest submission first; `after` is the order of the last task shown.
+
+    A page ends early where it would be too large for one message; of tasks asked for by id those are shown without
+    their value (`value_omitted_bytes` says so)."""
     limit = max(1, min(query.limit, MAX_PAGE))
     tasks = shard.table.tasks
     if query.task_ids:
-        found = [tasks[task_id] for task_id in query.task_ids if task_id in tasks]
-        return TaskPage([view(task, shard.max_attempts(task)) for task in found], "", len(found))
+        found = [tasks[task_id] for task_id in query.task_ids[:MAX_PAGE] if task_id in tasks]
+        return TaskPage(_views(shard, found), "", len(found))
     matching: Iterable[Task] = reversed(tasks.values())
     if query.after:
         last_order = int(query.after)
@@ -30,13 +61,46 @@ def list_tasks(shard: Shard, query: ListTasks) -> TaskPage:
     if query.state:
         matching = (task for task in matching if task.state == query.state)
     page = list(islice(matching, limit + 1))
-    after = str(page[limit - 1].order) if len(page) > limit else ""
-    return TaskPage([view(task, shard.max_attempts(task)) for task in page[:limit]], after, len(tasks))
+    fitting = _fitting(page[:limit])
+    after = str(page[fitting - 1].order) if len(page) > fitting else ""
+    return TaskPage([view(task, shard.max_attempts(task)) for task in page[:fitting]], after, len(tasks))
+
+
+def _fitting(page: list[Task]) -> int:
+    """How many of these, from the first on, one message holds; at least one."""
+    size = 0
+    for count, task in enumerate(page):
+        size += _view_bytes(task)
+        if size > MAX_PAGE_BYTES and count:
+            return count
+    return len(page)
+
+
+def _views(shard: Shard, tasks: list[Task]) -> list[TaskView]:
+    views: list[TaskView] = []
+    size = 0
+    for task in tasks:
+        shown = view(task, shard.max_attempts(task))
+        size += _view_bytes(task)
+        if size > MAX_PAGE_BYTES and views:
+            size -= _view_bytes(task) - VIEW_BYTES
+            shown = msgspec.structs.replace(
+                shown, value=b"", failures=(), value_omitted_bytes=len(shown.value)
+            )
+        views.append(shown)
+    return views
+
+
+def _view_bytes(task: Task) -> int:
+    return VIEW_BYTES + len(task.value) + sum(map(failure_bytes, task.failures))
 
 
 def list_hosts(shard: Shard, now_ms: int) -> list[HostView]:
-    """Every host the log knows, offline ones too."""
-    return [_host_view(shard, record, now_ms) for record in shard.table.hosts.values()]
+    """The hosts the log knows, offline ones too; beyond MAX_HOSTS those that changed last."""
+    records: Iterable[HostRecord] = shard.table.hosts.values()
+    if len(shard.table.hosts) > MAX_HOSTS:
+        records = heapq.nlargest(MAX_HOSTS, records, key=lambda record: record.changed_ms)
+    return [_host_view(shard, record, now_ms) for record in records]
 
 
 def _host_view(shard: Shard, record: HostRecord, now_ms: int) -> HostView:
@@ -69,16 +133,16 @@ def _host_view(shard: Shard, record: HostRecord, now_ms: int) -> HostView:
         live.completed,
         live.failed,
         kinds,
-        tuple(agent.spec for agent in agents),
+        tuple(agent.spec for agent in agents) or tuple(record.agents),
         record.pid,
         record.version,
     )
 
 
-def describe(shard: Shard, number: int, last_sequence: int) -> ShardDescription:
+def describe(shard: Shard, last_sequence: int) -> ShardDescription:
     table = shard.table
     return ShardDescription(
-        number,
+        shard.number,
         table.epoch,
         table.owner,
         last_sequence,

@@ -55,13 +55,16 @@ class ShardConfig:
     """Bounds and defaults of one shard.
 
     step_bytes: a step is closed above this size; with the largest payload it still fits one message of the engine.
-    undecided_bytes: decided but not yet appended; above it submissions answer 429 (the engine is slow or away).
+    undecided_bytes: decided but not yet appended; above it submissions answer 429 (the engine is slow or away), and
+        what is only asked is not answered: it is asked again.
     depth_tasks: waiting and running tasks of one kind; above it submissions of that kind answer 429.
     retention_ms, retained_tasks: ended tasks are held here for this long, and no more than this many.
     horizon_ms, horizon_tasks: ids of ended tasks are remembered for this long and this many, so that a late retry of a
         submission is not run again; older submissions are refused.
     losses: how often a task may lose its host before it is given up as the probable cause.
     overrun_ms: a lease older than its timeout and this is void though its host goes on reporting it.
+    delay_limit_ms: a handler's wish to be tried again later is cut to this.
+    hosts: records of hosts that are kept; beyond it the one that has been offline for longest is forgotten.
     """
 
     step_bytes: int = 400_000
@@ -73,6 +76,7 @@ class ShardConfig:
     losses: int = 20
     lease_ms: int = 10_000
     overrun_ms: int = 60_000
+    delay_limit_ms: int = 31_536_000_000
     retention_ms: int = 3_600_000
     retained_tasks: int = 200_000
     horizon_ms: int = 600_000
@@ -82,7 +86,8 @@ class ShardConfig:
 
 
 class Shard:
-    """Decisions about tasks; those about hosts are in hosting.py, about submissions in intake.py."""
+    """Decisions about tasks; those about hosts are in hosting.py, about submissions in intake.py, about what is kept
+    for how long in retention.py. `hearing_since_ms`: before it we may have missed what hosts had to say."""
 
     def __init__(
         self,
@@ -102,6 +107,7 @@ class Shard:
         self.fleet = Fleet()
         self.interest: dict[str, str | tuple[str, ...]] = {}
         self.stale_outcomes = 0
+        self.hearing_since_ms = 0
         self.undecided_bytes = 0
         self.step = Step()
         self._closed: deque[Step] = deque()
@@ -115,9 +121,14 @@ class Shard:
         for task in sorted(self.table.tasks.values(), key=lambda task: task.order):
             if task.lease == 0 and is_waiting(task):
                 self.waiting.add(task, at_ms)
+        self.hearing_since_ms = at_ms
+        lease_ms = self.config.lease_ms
+        for record in self.table.hosts.values():
+            if record.liveness is Liveness.ACTIVE:
+                self.fleet.join(record.host, record.incarnation, at_ms, lease_ms)
         for task in self.table.leases.values():
-            record = self.table.hosts.get(task.agent.rpartition("/")[0])
-            self.fleet.adopt(task, record.incarnation if record else 0, at_ms, self.config.lease_ms)
+            host = self.table.hosts.get(task.agent.rpartition("/")[0])
+            self.fleet.adopt(task, host, now_ms=at_ms, lease_ms=lease_ms)
 
     def take_step(self) -> Step | None:
         """The next step to append, oldest first; None when there is nothing. The driver calls appended() later."""
@@ -166,7 +177,9 @@ class Shard:
             self.release(released)
         for agent, width in message.slots:
             self.fleet.resize(agent, width)
-        self.step.host(message.host).settled.extend(outcome.lease for outcome in message.outcomes)
+        settled = [outcome.lease for outcome in message.outcomes]
+        if settled:
+            self.room(9 * len(settled)).host(message.host).settled.extend(settled)
 
     def _succeed(self, outcomes: list[Outcome], at_ms: int, host_name: str) -> None:
         tasks = self.table.leases
@@ -212,10 +225,11 @@ class Shard:
         delay_ms = outcome.retry_after_ms
         if delay_ms < 0:
             delay_ms = self.policies.retry_delay_ms(task.attempts, self.rng)
-        return TaskState.RETRYING, at_ms + delay_ms
+        return TaskState.RETRYING, at_ms + min(delay_ms, self.config.delay_limit_ms)
 
     def lose(self, lease: int, reason: str, at_ms: int) -> None:
-        """The host of this lease is gone, or has held it past all bounds: the attempt is void, the task is not."""
+        """The host of this lease is gone, or has held it past all bounds: the attempt is void, the task is not, and it
+        has waited since it was first due."""
         task = self.table.leases[lease]
         if task.state in FINAL_STATES:
             self.release([lease])
@@ -224,12 +238,12 @@ class Shard:
         if task.losses + 1 >= self.config.losses:
             row = r.Failed(at_ms, lease, failure, TaskState.DEAD, lost=True)
         else:
-            row = r.Failed(at_ms, lease, failure, TaskState.RETRYING, at_ms, lost=True)
+            row = r.Failed(at_ms, lease, failure, TaskState.RETRYING, task.due_ms, lost=True)
         self._fail(task, row)
 
     def _fail(self, task: Task, row: r.Failed) -> None:
         failure = row.failure
-        self.decide(row, len(failure.message) + len(failure.traceback) + ROW_OVERHEAD_BYTES)
+        self.decide(row, failure_bytes(failure))
         self.fleet.release(task.agent, row.lease)
         if row.state is TaskState.RETRYING:
             self.waiting.add(task, row.at_ms, front=row.lost)
@@ -259,22 +273,24 @@ class Shard:
 
     def cancel(self, client: str, task_ids: list[str], now_ms: int) -> None:
         """Durable at once: a task that is cancelled never starts again, a running one is told to stop."""
+        if self.is_clogged():
+            return
         at_ms = self.advance(now_ms)
-        news = self.step.client(client)
         cancelled: list[Task] = []
         for task_id in dict.fromkeys(task_ids):
             task = self.table.tasks.get(task_id)
             if task is None:
-                news.not_cancellable.append(task_id)
+                self.room(id_bytes(task_id)).client(client).not_cancellable.append(task_id)
             elif task.state is TaskState.CANCELLED:
-                news.cancelled.append(task_id)
+                self.room(id_bytes(task_id)).client(client).cancelled.append(task_id)
             elif task.state in FINAL_STATES:
-                news.too_late.append(task_id)
+                self.room(id_bytes(task_id)).client(client).too_late.append(task_id)
             else:
                 cancelled.append(task)
         if not cancelled:
             return
-        self.decide(r.Cancelled(at_ms, [task.task_id for task in cancelled]), 28 * len(cancelled))
+        ids = [task.task_id for task in cancelled]
+        self.decide(r.Cancelled(at_ms, ids), sum(map(id_bytes, ids)))
         for task in cancelled:
             if task.lease == 0:
                 self.waiting.forget(task)
@@ -289,47 +305,6 @@ class Shard:
         """Call often: what is due becomes ready."""
         self.waiting.wake(self.advance(now_ms))
 
-    def sweep(self, now_ms: int) -> None:
-        """Call about every second: leases past all bounds, and what has been kept for long enough."""
-        at_ms = self.advance(now_ms)
-        self._void_overrun_leases(at_ms)
-        self._forget_ended(at_ms)
-
-    def _void_overrun_leases(self, at_ms: int) -> None:
-        bound_ms = self.config.overrun_ms
-        overrun = [
-            (lease, task)
-            for lease, task in self.table.leases.items()
-            if at_ms > task.granted_ms + task.timeout_ms + bound_ms
-        ]
-        for lease, task in overrun:
-            host_name = task.agent.rpartition("/")[0]
-            self.lose(
-                lease, f"Held by {host_name} for {at_ms - task.granted_ms} ms, past every bound.", at_ms
-            )
-            self.step.host(host_name).revoked.append(lease)
-
-    def _forget_ended(self, at_ms: int) -> None:
-        config, table = self.config, self.table
-        count = 0
-        excess = len(table.finished) - config.retained_tasks
-        for task in table.finished:
-            if count >= config.forget_batch or task.lease:
-                break
-            if count >= excess and task.finished_ms + config.retention_ms > at_ms:
-                break
-            count += 1
-        if count:
-            self.decide(r.Forgotten(count))
-        count = 0
-        excess = len(table.forgotten) - config.horizon_tasks
-        for _, finished_ms in table.forgotten:
-            if count >= config.forget_batch or (count >= excess and finished_ms + config.horizon_ms > at_ms):
-                break
-            count += 1
-        if count:
-            self.decide(r.HorizonMoved(count))
-
     # Shared by the parts of the machine
 
     def advance(self, now_ms: int) -> int:
@@ -338,15 +313,22 @@ class Shard:
 
     def decide(self, row: r.Row, size_bytes: int = 0) -> None:
         """A row is decided: it joins the open step (a new one when that is full) and is applied."""
-        size = size_bytes + ROW_OVERHEAD_BYTES
+        self.table.apply(row)
+        self.room(size_bytes + ROW_OVERHEAD_BYTES).rows.append(row)
+
+    def room(self, size_bytes: int) -> Step:
+        """The open step, with room for rows or news of this size: a new one when the last is full."""
         step = self.step
-        if step.rows and step.size_bytes + size > self.config.step_bytes:
+        if step.size_bytes and step.size_bytes + size_bytes > self.config.step_bytes:
             self._closed.append(step)
             step = self.step = Step()
-        step.rows.append(row)
-        step.size_bytes += size
-        self.undecided_bytes += size
-        self.table.apply(row)
+        step.size_bytes += size_bytes
+        self.undecided_bytes += size_bytes
+        return step
+
+    def is_clogged(self) -> bool:
+        """More is decided than may wait for the log."""
+        return self.undecided_bytes > self.config.undecided_bytes
 
     def announce(self, task: Task) -> None:
         """Tell whoever asked how the task ended."""
@@ -378,6 +360,13 @@ class Shard:
         agent = self.fleet.agents.get(task.agent)
         return (agent.spec.max_attempts if agent else 0) or self.config.max_attempts
 
-    def is_online(self, host_name: str) -> bool:
-        record = self.table.hosts.get(host_name)
-        return record is not None and record.liveness is Liveness.ACTIVE
+
+def id_bytes(task_id: str) -> int:
+    """What an id takes in a list of ids."""
+    return len(task_id) + 2
+
+
+def failure_bytes(failure: TaskFailure) -> int:
+    """What a failure takes; a traceback need not be ASCII."""
+    texts = (failure.kind, failure.message, failure.traceback)
+    return ROW_OVERHEAD_BYTES + sum(len(text) if text.isascii() else len(text.encode()) for text in texts)

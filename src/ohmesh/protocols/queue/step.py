@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ohmesh.model.message import Refusal, Reply
+from ohmesh.model.message import Refusal
 from ohmesh.model.task import Grant, TaskResult
 from ohmesh.protocols.queue.rows import Row
 
@@ -47,11 +47,13 @@ class HostNews:
 
 @dataclass(slots=True)
 class Step:
+    """`size_bytes` bounds rows and news together. `replies`: (subject, frame) for those who asked."""
+
     rows: list[Row] = field(default_factory=list)
     size_bytes: int = 0
     clients: dict[str, ClientNews] = field(default_factory=dict)
     hosts: dict[str, HostNews] = field(default_factory=dict)
-    replies: list[tuple[str, Reply]] = field(default_factory=list)
+    replies: list[tuple[str, bytes]] = field(default_factory=list)
 
     def client(self, name: str) -> ClientNews:
         news = self.clients.get(name)

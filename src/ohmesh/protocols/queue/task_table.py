@@ -14,10 +14,21 @@ from msgspec import Struct
 
 from ohmesh.errors import LogCorrupt
 from ohmesh.model.agent import AgentSpec, Liveness
-from ohmesh.model.task import FINAL_STATES, Submission, TaskFailure, TaskResult, TaskState, TaskView
+from ohmesh.model.task import (
+    DEAD_LETTER_STATES,
+    FINAL_STATES,
+    Submission,
+    TaskFailure,
+    TaskResult,
+    TaskState,
+    TaskView,
+)
 from ohmesh.protocols.queue import rows as r
 
 MAX_FAILURES_KEPT = 10
+
+_RUNNING = TaskState.RUNNING
+_AFTER_FAILURE = {TaskState.RETRYING} | DEAD_LETTER_STATES
 
 
 class Task(Struct, array_like=True):
@@ -159,6 +170,8 @@ class TaskTable:
         finished = self.finished
         for lease, value, started_ms in zip(row.leases, row.values, row.started_ms, strict=True):
             task = self._end_lease(lease)
+            if task.state is not _RUNNING:
+                raise LogCorrupt(f"{self._story(task)} succeeded after its end.")
             submission = task.submission
             task.state = TaskState.SUCCEEDED
             task.value = value
@@ -175,6 +188,8 @@ class TaskTable:
     def _failed(self, row: r.Failed) -> None:
         self.time_ms = row.at_ms
         task = self._end_lease(row.lease)
+        if task.state is not _RUNNING or row.state not in _AFTER_FAILURE:
+            raise LogCorrupt(f"{self._story(task)} cannot become {row.state} by a failure.")
         if len(task.failures) >= MAX_FAILURES_KEPT:
             del task.failures[0]
         task.failures = [*task.failures, row.failure]
@@ -195,6 +210,8 @@ class TaskTable:
         self.time_ms = row.at_ms
         for lease in row.leases:
             task = self._end_lease(lease)
+            if task.state is not _RUNNING:
+                raise LogCorrupt(f"{self._story(task)} was handed back after its end.")
             task.attempts -= 1
             task.state = TaskState.QUEUED
             depth = self.depth[task.submission.kind]
@@ -231,14 +248,23 @@ class TaskTable:
             del self.hosts[row.host]
 
     def _forgotten(self, row: r.Forgotten) -> None:
+        if row.count > len(self.finished):
+            raise LogCorrupt(f"{row.count} ended tasks were forgotten, {len(self.finished)} are held.")
         for _ in range(row.count):
             task = self.finished.popleft()
-            task_id = task.submission.task_id
+            if task.lease:
+                raise LogCorrupt(f"{self._story(task)} was forgotten while its lease was live.")
+            task_id, kind = task.submission.task_id, task.submission.kind
             del self.tasks[task_id]
             self.forgotten.append((task_id, task.finished_ms))
             self.forgotten_ids.add(task_id)
+            # Else kinds that are used once, or mistyped, would stay for ever.
+            if kind in self.depth and not self.depth[kind].total():
+                del self.depth[kind]
 
     def _horizon_moved(self, row: r.HorizonMoved) -> None:
+        if row.count > len(self.forgotten):
+            raise LogCorrupt(f"The horizon moved over {row.count} ids, {len(self.forgotten)} are remembered.")
         for _ in range(row.count):
             task_id, finished_ms = self.forgotten.popleft()
             self.forgotten_ids.discard(task_id)

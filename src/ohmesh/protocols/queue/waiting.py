@@ -2,7 +2,7 @@
 
 A lane holds the ready tasks of one kind that require the same capabilities: four queues, one for each priority, FIFO
 inside. What left the state of waiting (a cancelled task) stays in its queue as a stale entry and is passed over when
-its turn comes; a lane is rebuilt when half of it is stale.
+its turn comes; a lane is rebuilt when half of it is stale, and the heap likewise.
 """
 
 from __future__ import annotations
@@ -51,6 +51,10 @@ class Lane:
         if self._stale >= STALE_REBUILD_MIN and self._stale * 2 >= sum(map(len, self._queues)):
             self._queues = tuple(deque(filter(is_waiting, queue)) for queue in self._queues)
             self._stale = 0
+
+    def is_bare(self) -> bool:
+        """Nothing is in it, not even a stale entry."""
+        return not any(self._queues)
 
     def best_rank(self, now_ms: int) -> tuple[float, int] | None:
         """(rank, -order) of the task that would be taken next; None when nothing waits."""
@@ -121,10 +125,13 @@ class Waiting:
 
     def forget(self, task: Task) -> None:
         """The task stopped waiting by other means than take(). Its timer, if it has one, is ignored when it fires."""
-        if task.order in self._timed:
-            self._timed.discard(task.order)
-        else:
+        if task.order not in self._timed:
             self._lane(task).mark_stale()
+            return
+        self._timed.discard(task.order)
+        if len(self._timers) >= max(STALE_REBUILD_MIN, 2 * len(self._timed)):
+            self._timers = [timer for timer in self._timers if timer[1] in self._timed]
+            heapq.heapify(self._timers)
 
     def wake(self, now_ms: int) -> int:
         """Move what is due into its lane; returns how many."""
@@ -140,6 +147,18 @@ class Waiting:
     def lanes(self, kind: str) -> list[Lane]:
         """Lanes of this kind in which something waits."""
         return [lane for lane in self._lanes.get(kind, {}).values() if len(lane)]
+
+    def prune(self) -> None:
+        """Let go of lanes that are empty: kinds and requirements come from outside, so there may be any number."""
+        for kind, lanes in list(self._lanes.items()):
+            for requires in [requires for requires, lane in lanes.items() if lane.is_bare()]:
+                del lanes[requires]
+            if not lanes:
+                del self._lanes[kind]
+
+    def timers(self) -> int:
+        """Entries in the heap, ignored ones included."""
+        return len(self._timers)
 
     def kinds(self) -> Iterator[str]:
         yield from self._lanes

@@ -11,7 +11,7 @@ from ohmesh.model.task import Grant, Outcome, OutcomeStatus, Submission, TaskFai
 from ohmesh.policies.priority import rank
 from ohmesh.policies.retry import RetryPolicy, retry_delay_ms
 from ohmesh.policies.routing import fair_share
-from ohmesh.protocols.queue import hosting, intake, placement
+from ohmesh.protocols.queue import hosting, intake, placement, retention
 from ohmesh.protocols.queue.rows import LOG_VERSION, LogFrame, Row, decode_log_frame, encode_log_frame
 from ohmesh.protocols.queue.shard import Shard, ShardConfig, ShardPolicies
 from ohmesh.protocols.queue.step import Step
@@ -141,7 +141,7 @@ class ShardDriver:
         """Time passes; hosts stay as they are."""
         self.now_ms += duration_ms
         self.shard.tick(self.now_ms)
-        self.shard.sweep(self.now_ms)
+        retention.sweep(self.shard, self.now_ms)
         hosting.expire_hosts(self.shard, self.now_ms)
         self.settle()
 
