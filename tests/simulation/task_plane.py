@@ -22,7 +22,7 @@ from ohmesh.protocols.queue.task_table import TaskTable
 from ohmesh.roles.client import Client, TaskRequest
 from ohmesh.roles.client_config import ClientConfig, ClientPorts
 from ohmesh.roles.dispatcher import Dispatcher, DispatcherConfig, DispatcherPorts
-from ohmesh.roles.executor import Executor, ExecutorConfig, ExecutorPorts
+from ohmesh.roles.executor import Executor, ExecutorConfig, ExecutorPorts, HostIdentity
 from ohmesh.roles.process import Process as RoleProcess
 from ohmesh.roles.snapshots import SnapshotConfig
 from ohmesh.simulator.checkers import check_promises
@@ -109,7 +109,9 @@ class Plane:
             executions=self.story.executions,
         )
         ports = ExecutorPorts(process.engine.bus, process.clock, process.entropy)
-        await Executor(ports, runner, subjects=SUBJECTS, host=process.name, config=EXECUTOR).run()
+        await Executor(
+            ports, runner, subjects=SUBJECTS, host=HostIdentity(process.name), config=EXECUTOR
+        ).run()
 
     async def client(self, process: Process) -> None:
         """Submits, notes what was acknowledged and how each task ended; ends when all of them have."""

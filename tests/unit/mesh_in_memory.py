@@ -18,7 +18,7 @@ from ohmesh.model.task import Grant, OutcomeStatus
 from ohmesh.roles.client import Client
 from ohmesh.roles.client_config import ClientConfig, ClientPorts
 from ohmesh.roles.dispatcher import Dispatcher, DispatcherPorts
-from ohmesh.roles.executor import Executor, ExecutorConfig, ExecutorPorts
+from ohmesh.roles.executor import Executor, ExecutorConfig, ExecutorPorts, HostIdentity
 from ohmesh.simulator.runner import Conduct, SimulatedRunner
 
 SUBJECTS = Subjects("memory")
@@ -54,8 +54,7 @@ async def mesh_in_memory(*, shards: int = 2, config: ClientConfig | None = None)
         ExecutorPorts(cluster.connect(HOST).bus, clock, entropy),
         SimulatedRunner(Host(HOST, clock, entropy), AGENTS, conduct=conduct),
         subjects=SUBJECTS,
-        host=HOST,
-        shards=shards,
+        host=HostIdentity(HOST, shards),
         config=ExecutorConfig(drain_s=0.0, settle_s=0.5),
     )
     client = Client(

@@ -13,28 +13,20 @@ run. It ends by cancellation, or by Fenced when another dispatcher has written t
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import weakref
 from collections import deque
 from dataclasses import dataclass, field
 
-from ohmesh.errors import Fenced, InvalidArgument, OhmeshError
+from ohmesh.errors import EngineError, Fenced, InvalidArgument, OhmeshError, PayloadTooLarge, UsageError
 from ohmesh.model.frame import MAX_FRAME_BYTES, decode_to_dispatcher, encode_frame
 from ohmesh.model.message import (
-    Accepted,
     Cancel,
-    CancelAnswer,
-    Describe,
     Enquire,
-    Finished,
-    Grants,
-    HostPage,
     HostReport,
-    ListHosts,
-    ListTasks,
     Outcomes,
     Problem,
     Reply,
-    Revoke,
-    Settled,
     Submit,
     ToClient,
     ToDispatcher,
@@ -51,17 +43,21 @@ from ohmesh.ports.clock import Clock
 from ohmesh.ports.entropy import Entropy
 from ohmesh.ports.log import Log
 from ohmesh.ports.state import State
-from ohmesh.protocols.queue import hosting, intake, placement, queries
+from ohmesh.protocols.queue import hosting, intake, placement, queries, retention
+from ohmesh.protocols.queue.rows import SnapshotTaken
 from ohmesh.protocols.queue.shard import Shard, ShardConfig, ShardPolicies
-from ohmesh.protocols.queue.step import ClientNews, HostNews, Step
+from ohmesh.protocols.queue.step import Step
 from ohmesh.roles.log_writer import LogWriter, LogWriterConfig
+from ohmesh.roles.mesh_clock import MeshClock
 from ohmesh.roles.shard_loader import Loaded, ShardSource, load
-from ohmesh.roles.snapshots import SnapshotConfig, Snapshots
+from ohmesh.roles.snapshots import Snapshot, SnapshotConfig, Snapshots
+from ohmesh.roles.step_messages import client_messages, host_messages
 
 
 @dataclass(frozen=True, slots=True)
 class DispatcherConfig:
     """tick_ms: how late a delayed or retried task may become ready. sweep_ms: how late a silent host is noticed.
+    stall_ms: when we have not looked for longer, that time does not count as a silence of hosts.
     backlog_frames: frames that may wait while a snapshot is encoded; more are dropped, and sent again by their
     senders. aging_ms: waiting lifts a task by one priority for each such stretch."""
 
@@ -72,6 +68,7 @@ class DispatcherConfig:
     aging_ms: int = 60_000
     tick_ms: int = 20
     sweep_ms: int = 250
+    stall_ms: int = 1_000
     backlog_frames: int = 10_000
 
 
@@ -92,6 +89,7 @@ class DispatcherStatistics:
     frames_dropped: int = 0
     appends: int = 0
     rows: int = 0
+    messages_undeliverable: int = 0
 
 
 class Dispatcher:
@@ -112,10 +110,17 @@ class Dispatcher:
         self._owner = owner
         self._source = ShardSource(ports.log, ports.blobs, ports.state, subjects.log(shard), shard)
         self._writer = LogWriter(ports.log, self._source.name, ports.entropy, self.config.writer)
-        self._snapshots = Snapshots(self._source)
+        self._snapshots = Snapshots(self._source, self.config.snapshot)
+        self._clock = MeshClock(ports.clock)
         self._wake = asyncio.Event()
         self._backlog: deque[Message] = deque()
+        self._failure: Exception | None = None
         self._is_deciding = False
+        self._is_hearing = True
+        self._named: SnapshotTaken | None = None
+        self._naming: SnapshotTaken | None = None
+        self._unstored: Snapshot | None = None
+        self._has_unstored = asyncio.Event()
         self._snapshot_due_bytes = self.config.snapshot.after_bytes
         self._epoch = 0
         self._shard = self._new_shard(None)
@@ -125,6 +130,7 @@ class Dispatcher:
         self._epoch = term
         await self._ports.log.create(self._source.name)
         await self._take_over(term)
+        self._watch_connection()
         subscription = await self._ports.bus.subscribe(self._subjects.dispatcher(self._number), self._receive)
         self._resume()
         try:
@@ -133,11 +139,31 @@ class Dispatcher:
                 group.create_task(self._pump(), name=f"dispatcher-{self._number}-pump")
                 group.create_task(self._tick(), name=f"dispatcher-{self._number}-tick")
                 group.create_task(self._trim(), name=f"dispatcher-{self._number}-trim")
+                group.create_task(self._store(), name=f"dispatcher-{self._number}-store")
         except BaseExceptionGroup as group:
             raise group.exceptions[0] from None
         finally:
             self._is_deciding = False
-            await subscription.unsubscribe()
+            # With the connection gone the subscription is gone too; that must not hide why we end.
+            with contextlib.suppress(EngineError):
+                await subscription.unsubscribe()
+
+    def _watch_connection(self) -> None:
+        """The bus keeps its watchers for ever; through a weak reference it does not keep an ended dispatcher."""
+        ours = weakref.WeakMethod(self._connection_changed)
+
+        def notice(is_connected: bool) -> None:
+            changed = ours()
+            if changed is not None:
+                changed(is_connected)
+
+        self._ports.bus.watch_connection(notice)
+
+    def _connection_changed(self, is_connected: bool) -> None:
+        """While we hear nobody, nobody is silent; afterwards every lease starts anew."""
+        self._is_hearing = is_connected
+        if is_connected:
+            hosting.excuse(self._shard, self._clock.now_ms(), missed_ms=None)
 
     # Taking over
 
@@ -145,11 +171,12 @@ class Dispatcher:
         """Read, append the epoch row, and read again whenever somebody else's entry came first."""
         while True:
             loaded = await load(self._source)
+            self._clock.begin(loaded.table.time_ms)
             if loaded.table.epoch >= term:
                 raise Fenced(f"Shard {self._number} is at epoch {loaded.table.epoch}, ours would be {term}.")
             self._shard = self._new_shard(loaded)
             self._writer.seek(loaded.last, loaded.previous)
-            self._shard.start_epoch(term, self._owner, self._ports.clock.now_ms(), lost_tail=loaded.lost_tail)
+            self._shard.start_epoch(term, self._owner, self._clock.now_ms(), lost_tail=loaded.lost_tail)
             step = self._shard.take_step()
             if step is None:
                 raise AssertionError("an epoch was started without a row")
@@ -158,9 +185,19 @@ class Dispatcher:
             except Fenced:
                 continue
             break
-        if loaded.lost_tail:
-            await self._snapshots.discard_beyond(self._writer.last - 1)
-            await self._take_snapshot(wait=True)
+        self._named = loaded.table.snapshot
+        if loaded.lost_tail or loaded.orphans:
+            await self._replace_snapshots(loaded.orphans)
+
+    async def _replace_snapshots(self, orphans: list[str]) -> None:
+        """The log has lost its tail: before anything is granted, what we know is stored and named, and only then are
+        snapshots beyond its end, which may be all that is left of it, deleted."""
+        snapshot = self._snapshots.encode(self._shard.table, self._writer.last, self._writer.previous)
+        await self._snapshots.store(snapshot)
+        self._name_snapshot(snapshot)
+        while await self._advance():
+            continue
+        await self._snapshots.delete([key for key in orphans if key != snapshot.key])
 
     def _new_shard(self, loaded: Loaded | None) -> Shard:
         config = self.config
@@ -181,26 +218,31 @@ class Dispatcher:
     # Receiving
 
     def _receive(self, message: Message) -> None:
-        if self._is_deciding:
+        if not self._is_deciding:
+            if len(self._backlog) < self.config.backlog_frames:
+                self._backlog.append(message)
+            else:
+                self.statistics.frames_dropped += 1
+            return
+        try:
             self._decide(message)
-        elif len(self._backlog) < self.config.backlog_frames:
-            self._backlog.append(message)
-        else:
-            self.statistics.frames_dropped += 1
+        except Exception as error:  # noqa: BLE001 -- it ends run(); in a callback of the bus nobody would hear it
+            # What was half decided must not be acted upon: whoever comes next decides from the log.
+            self._is_deciding = False
+            self._failure = error
+            self._wake.set()
 
     def _decide(self, message: Message) -> None:
         self.statistics.frames_received += 1
         try:
             frame = decode_to_dispatcher(message.data)
+            now_ms = self._clock.now_ms()
+            for body in frame.bodies:
+                self._handle(body, message.reply, now_ms)
         except InvalidArgument as error:
             self.statistics.frames_refused += 1
             if message.reply:
-                self._shard.step.replies.append((message.reply, Problem(error.code, str(error))))
-                self._wake.set()
-            return
-        now_ms = self._ports.clock.now_ms()
-        for body in frame.bodies:
-            self._handle(body, message.reply, now_ms)
+                self._answer_with(message.reply, Problem(error.code, str(error)))
         self._wake.set()
 
     def _handle(self, body: ToDispatcher, reply: str, now_ms: int) -> None:
@@ -210,23 +252,22 @@ class Dispatcher:
         elif isinstance(body, Outcomes):
             shard.outcomes(body, now_ms)
         elif isinstance(body, HostReport):
+            if body.epoch > self._epoch:
+                raise Fenced(f"Host {body.host} has heard epoch {body.epoch}, ours is {self._epoch}.")
             hosting.report(shard, body, now_ms)
         elif isinstance(body, Watch):
             intake.watch(shard, body.client, body.task_ids)
         elif isinstance(body, Cancel):
             shard.cancel(body.client, body.task_ids, now_ms)
-        elif reply:
-            shard.step.replies.append((reply, self._answer(body, now_ms)))
+        elif reply and not shard.is_clogged():
+            self._answer_with(reply, queries.answer(shard, body, now_ms, self._writer.last))
 
-    def _answer(self, question: ListTasks | ListHosts | Describe, now_ms: int) -> Reply:
-        try:
-            if isinstance(question, ListTasks):
-                return queries.list_tasks(self._shard, question)
-            if isinstance(question, ListHosts):
-                return HostPage(queries.list_hosts(self._shard, now_ms))
-            return queries.describe(self._shard, self._number, self._writer.last)
-        except (OhmeshError, ValueError) as error:
-            return Problem(InvalidArgument.code, f"The question cannot be answered: {error}.")
+    def _answer_with(self, subject: str, reply: Reply) -> None:
+        data = self._frame(reply)
+        if len(data) > MAX_FRAME_BYTES:
+            message = f"The answer takes {len(data)} bytes, one message holds {MAX_FRAME_BYTES}."
+            data = self._frame(Problem(PayloadTooLarge.code, message))
+        self._shard.room(len(data)).replies.append((subject, data))
 
     # Appending, then telling
 
@@ -234,127 +275,115 @@ class Dispatcher:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            await self._drain()
-            if self._writer.appended_bytes >= self._snapshot_due_bytes:
-                await self._take_snapshot(wait=False)
+            while await self._advance():
+                if self._is_snapshot_due():
+                    await self._take_snapshot()
 
-    async def _drain(self) -> None:
-        """Append and tell everything that is decided."""
-        while True:
-            placement.assign(self._shard, self._ports.clock.now_ms())
-            step = self._shard.take_step()
-            if step is None:
-                return
-            await self._append(step)
-            await self._tell(step)
+    async def _advance(self) -> bool:
+        """Append and tell the oldest step that is decided; False when there is none."""
+        if self._failure is not None:
+            raise self._failure
+        placement.assign(self._shard, self._clock.now_ms())
+        step = self._shard.take_step()
+        if step is None:
+            return False
+        await self._append(step)
+        await self._tell(step)
+        return True
 
     async def _append(self, step: Step) -> None:
         if step.rows:
             await self._writer.append(self._epoch, step.rows)
             self.statistics.appends += 1
             self.statistics.rows += len(step.rows)
+            if self._naming is not None and any(row is self._naming for row in step.rows):
+                self._named, self._naming = self._naming, None
         self._shard.appended(step)
 
     async def _tell(self, step: Step) -> None:
-        publish = self._ports.bus.publish
         for host, host_news in step.hosts.items():
-            for body in self._host_messages(host_news):
-                await publish(self._subjects.host(host), self._frame(body))
+            for body in host_messages(host_news, self._number, self._epoch):
+                await self._publish(self._subjects.host(host), self._frame(body))
         for client, client_news in step.clients.items():
-            for message in _client_messages(client_news):
-                await publish(self._subjects.client(client), self._frame(message))
+            for message in client_messages(client_news):
+                await self._publish(self._subjects.client(client), self._frame(message))
         for subject, reply in step.replies:
-            await publish(subject, self._frame(reply))
+            await self._publish(subject, reply)
 
-    def _host_messages(self, news: HostNews) -> list[ToHost]:
-        messages: list[ToHost] = []
-        if news.enquire:
-            messages.append(Enquire(self._number, self._epoch))
-        messages.extend(
-            Grants(self._number, self._epoch, batch.number, batch.grants) for batch in news.grants
-        )
-        if news.settled:
-            messages.append(Settled(self._number, self._epoch, news.settled))
-        if news.revoked:
-            messages.append(Revoke(self._number, self._epoch, news.revoked))
-        return messages
+    async def _publish(self, subject: str, data: bytes) -> None:
+        try:
+            await self._ports.bus.publish(subject, data)
+        except UsageError:
+            # A client's name that is no word of a subject, say: nobody else is to suffer from it.
+            self.statistics.messages_undeliverable += 1
 
     def _frame(self, body: ToHost | ToClient | Reply) -> bytes:
-        return encode_frame(self._owner, self._epoch, self._ports.clock.now_ms(), [body])
+        return encode_frame(self._owner, self._epoch, self._clock.now_ms(), [body])
 
     # Time
 
     async def _tick(self) -> None:
         config = self.config
-        sweep_every = max(1, config.sweep_ms // config.tick_ms)
-        count = 0
+        looked_ms = swept_ms = self._clock.now_ms()
         while True:
             await asyncio.sleep(config.tick_ms / 1000)
+            now_ms = self._clock.now_ms()
+            # This process stood still, or the wall clock leapt: what hosts said meanwhile has not been read yet.
+            if now_ms - looked_ms > config.stall_ms:
+                hosting.excuse(self._shard, now_ms, missed_ms=now_ms - looked_ms)
+            looked_ms = now_ms
             if not self._is_deciding:
                 continue
-            now_ms = self._ports.clock.now_ms()
             self._shard.tick(now_ms)
-            count += 1
-            if count % sweep_every == 0:
-                self._shard.sweep(now_ms)
-                hosting.expire_hosts(self._shard, now_ms)
+            if now_ms - swept_ms >= config.sweep_ms:
+                swept_ms = now_ms
+                retention.sweep(self._shard, now_ms)
+                if self._is_hearing:
+                    hosting.expire_hosts(self._shard, now_ms)
             self._wake.set()
 
     # Keeping the log short
 
-    async def _take_snapshot(self, *, wait: bool) -> None:
-        """Hold decisions back until the table is what the log says, encode it, go on; store it meanwhile."""
+    def _is_snapshot_due(self) -> bool:
+        return self._writer.appended_bytes >= self._snapshot_due_bytes and self._unstored is None
+
+    async def _take_snapshot(self) -> None:
+        """Hold decisions back until the table is what the log says, encode it, go on; it is stored meanwhile."""
         self._is_deciding = False
-        await self._drain()
-        row, data = self._snapshots.encode(self._shard.table, self._writer.last, self._writer.previous)
+        while await self._advance():
+            continue
+        self._unstored = self._snapshots.encode(self._shard.table, self._writer.last, self._writer.previous)
         self._snapshot_due_bytes = self._writer.appended_bytes + self.config.snapshot.after_bytes
-        if wait:
-            await self._snapshots.store(row, data)
-            self._shard.decide(row)
-            await self._drain()
-            return
+        self._has_unstored.set()
         self._resume()
-        await self._snapshots.store(row, data)
-        self._shard.decide(row)
-        self._wake.set()
+
+    async def _store(self) -> None:
+        while True:
+            await self._has_unstored.wait()
+            self._has_unstored.clear()
+            if self._unstored is not None:
+                await self._snapshots.store(self._unstored)
+                self._name_snapshot(self._unstored)
+                self._unstored = None
+                self._wake.set()
+
+    def _name_snapshot(self, snapshot: Snapshot) -> None:
+        """It counts once this row is in the log."""
+        at_ms = self._shard.advance(self._clock.now_ms())
+        self._naming = SnapshotTaken(at_ms, snapshot.key, snapshot.sequence)
+        self._shard.decide(self._naming)
 
     def _resume(self) -> None:
         """Decide again, what came meanwhile first."""
         self._is_deciding = True
-        while self._backlog:
-            self._decide(self._backlog.popleft())
+        while self._backlog and self._is_deciding:
+            self._receive(self._backlog.popleft())
 
     async def _trim(self) -> None:
         while True:
             await asyncio.sleep(self.config.snapshot.trim_interval_s)
             try:
-                await self._snapshots.trim(self._shard.table.snapshot)
+                await self._snapshots.trim(self._named)
             except OhmeshError:
                 # The engine is away or slow: the log is a little longer until the next round.
                 continue
-
-
-def _client_messages(news: ClientNews) -> list[ToClient]:
-    messages: list[ToClient] = []
-    if news.accepted or news.refused:
-        messages.append(Accepted(news.accepted, news.refused))
-    if news.cancelled or news.too_late or news.not_cancellable:
-        messages.append(CancelAnswer(news.cancelled, news.too_late, news.not_cancellable))
-    if news.finished or news.unknown:
-        messages.extend(_finished_messages(news))
-    return messages
-
-
-def _finished_messages(news: ClientNews) -> list[ToClient]:
-    """Split so that large results do not make a frame that is too large."""
-    messages: list[ToClient] = []
-    results = news.finished
-    start = size = 0
-    for end, ended in enumerate(results):
-        cost = len(ended.value) + 128
-        if size + cost > MAX_FRAME_BYTES // 2 and end > start:
-            messages.append(Finished(results[start:end]))
-            start, size = end, 0
-        size += cost
-    messages.append(Finished(results[start:], news.unknown))
-    return messages

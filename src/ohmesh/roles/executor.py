@@ -13,18 +13,20 @@ import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ohmesh.errors import EngineUnavailable, InvalidArgument
+from ohmesh.errors import EngineError, EngineUnavailable, InvalidArgument, PayloadTooLarge
 from ohmesh.model.agent import AgentSpec, Duty
 from ohmesh.model.frame import MAX_FRAME_BYTES, decode_to_host, encode_frame
 from ohmesh.model.message import Enquire, Grants, HostReport, Outcomes, Revoke, Settled, ToDispatcher
 from ohmesh.model.subject import Subjects, shard_of
-from ohmesh.model.task import Grant, Outcome, OutcomeStatus, shard_of_lease
+from ohmesh.model.task import Grant, Outcome, OutcomeStatus, TaskFailure, shard_of_lease
 from ohmesh.ports.bus import Bus, Message
 from ohmesh.ports.clock import Clock
 from ohmesh.ports.entropy import Entropy
 from ohmesh.ports.runner import Runner
+from ohmesh.protocols.queue.shard import failure_bytes
 
 OUTCOME_OVERHEAD_BYTES = 128
+MAX_OUTCOME_BYTES = MAX_FRAME_BYTES - 1_024
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,16 @@ class ExecutorConfig:
     resend_ms: int = 2_000
     drain_s: float = 10.0
     settle_s: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class HostIdentity:
+    """`name` is unique among the hosts that live; `shards` is how many the mesh has; the rest is shown to people."""
+
+    name: str
+    shards: int = 1
+    pid: int = 0
+    version: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,28 +91,24 @@ class Executor:
         runner: Runner,
         *,
         subjects: Subjects,
-        host: str,
-        shards: int = 1,
+        host: HostIdentity,
         config: ExecutorConfig | None = None,
-        pid: int = 0,
-        version: str = "",
     ) -> None:
         self.config = config or ExecutorConfig()
         self.statistics = ExecutorStatistics()
-        self.host = host
+        self.host = host.name
         self.incarnation = ports.clock.now_ms()
         self._ports = ports
         self._runner = runner
         self._subjects = subjects
-        self._shards = shards
-        self._pid = pid
-        self._version = version
+        self._identity = host
         self._links: dict[int, _ShardLink] = {}
         self._shard_of_agent: dict[str, int] = {}
         self._wake = asyncio.Event()
         self._leave = asyncio.Event()
         self._settled = asyncio.Event()
         self._duty = Duty.READY
+        self._is_connected = True
         self._joined = asyncio.Event()
 
     async def run(self) -> None:
@@ -113,17 +121,23 @@ class Executor:
             await bus.subscribe(self._subjects.host(self.host), self._receive),
             await bus.subscribe(self._subjects.every_host(), self._receive),
         ]
-        sender = asyncio.ensure_future(self._send_loop())
-        heart = asyncio.ensure_future(self._heartbeat_loop())
+        loops = [asyncio.ensure_future(self._send_loop()), asyncio.ensure_future(self._heartbeat_loop())]
+        leaving = asyncio.ensure_future(self._leave.wait())
         try:
-            await self._leave.wait()
+            done, _ = await asyncio.wait([leaving, *loops], return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
         finally:
+            leaving.cancel()
+            await self._drain()
+            for loop in loops:
+                loop.cancel()
+            await asyncio.gather(*loops, return_exceptions=True)
             await self._say_goodbye()
-            for task in (sender, heart):
-                task.cancel()
-            await asyncio.gather(sender, heart, return_exceptions=True)
             for subscription in subscriptions:
-                await subscription.unsubscribe()
+                # With the connection gone the subscriptions are gone too; that must not hide why we end.
+                with contextlib.suppress(EngineError):
+                    await subscription.unsubscribe()
 
     def leave(self) -> None:
         """Drain and return from run()."""
@@ -154,6 +168,8 @@ class Executor:
             if body.epoch > link.epoch:
                 link.epoch = body.epoch
                 link.number = 0
+                link.report_due = True
+                self._wake.set()
             self._joined.set()
             if isinstance(body, Grants):
                 self._take(link, body)
@@ -186,8 +202,7 @@ class Executor:
         for lease in leases:
             link.unsettled.pop(lease, None)
         link.held.difference_update(leases)
-        if self._duty is not Duty.READY and not any(other.held for other in self._links.values()):
-            self._settled.set()
+        self._settled.set()
 
     def _revoke(self, link: _ShardLink, leases: list[int]) -> None:
         """Void or cancelled: stop what runs. The outcome is reported as any other, and settled."""
@@ -200,7 +215,7 @@ class Executor:
     def _report_outcomes(self, outcomes: Sequence[Outcome]) -> None:
         now_ms = self._ports.clock.monotonic_ms()
         links = self._links
-        for outcome in outcomes:
+        for outcome in map(_sendable, outcomes):
             link = links[shard_of_lease(outcome.lease)]
             link.unsettled[outcome.lease] = (outcome, now_ms)
             link.outgoing.append(outcome)
@@ -220,7 +235,7 @@ class Executor:
         self._wake.set()
 
     def _add_agent(self, spec: AgentSpec) -> None:
-        shard = shard_of(spec.kind, self._shards)
+        shard = shard_of(spec.kind, self._identity.shards)
         link = self._links.get(shard)
         if link is None:
             link = self._links[shard] = _ShardLink(shard)
@@ -249,13 +264,22 @@ class Executor:
                     await self._publish(link, self._report(link))
 
     async def _heartbeat_loop(self) -> None:
+        """While disconnected nothing is said: it would only fill the outgoing buffer. After it everything is."""
+        monotonic_ms = self._ports.clock.monotonic_ms
+        config = self.config
+        due_ms = monotonic_ms() + config.heartbeat_ms
         while True:
-            await asyncio.sleep(self.config.heartbeat_ms / 1000)
-            overdue_ms = self._ports.clock.monotonic_ms() - self.config.resend_ms
-            for link in self._links.values():
-                self._repeat_outcomes(link, older_than_ms=overdue_ms)
-                link.report_due = True
-            self._wake.set()
+            pause_ms = max(1, min(config.resend_ms, due_ms - monotonic_ms()))
+            await asyncio.sleep(pause_ms / 1000)
+            now_ms = monotonic_ms()
+            is_due = now_ms >= due_ms
+            if is_due:
+                due_ms = now_ms + config.heartbeat_ms
+            if self._is_connected:
+                for link in self._links.values():
+                    self._repeat_outcomes(link, older_than_ms=now_ms - config.resend_ms)
+                    link.report_due = link.report_due or is_due
+                self._wake.set()
 
     def _repeat_outcomes(self, link: _ShardLink, *, older_than_ms: int | None = None) -> None:
         now_ms = self._ports.clock.monotonic_ms()
@@ -272,9 +296,7 @@ class Executor:
         link.resized.clear()
         start = size = 0
         for end, outcome in enumerate(outcomes):
-            cost = len(outcome.value) + OUTCOME_OVERHEAD_BYTES
-            if outcome.failure is not None:
-                cost += len(outcome.failure.message) + len(outcome.failure.traceback)
+            cost = outcome_bytes(outcome)
             if size + cost > MAX_FRAME_BYTES // 2 and end > start:
                 await self._publish(link, Outcomes(self.host, self.incarnation, outcomes[start:end]))
                 start, size = end, 0
@@ -300,30 +322,60 @@ class Executor:
             self._duty,
             leaving,
             self.config.lease_ms,
-            self._pid,
-            self._version,
+            self._identity.pid,
+            self._identity.version,
         )
 
     def _connection_changed(self, is_connected: bool) -> None:
         """After a reconnect, at once: what was on its way may be gone."""
+        self._is_connected = is_connected
         if is_connected:
             for link in self._links.values():
                 self._repeat_outcomes(link)
                 link.report_due = True
             self._wake.set()
 
-    async def _say_goodbye(self) -> None:
+    async def _drain(self) -> None:
+        """Take nothing more, end what runs, and wait until the dispatchers know of it."""
         self._duty = Duty.DRAINING
         for link in self._links.values():
             link.report_due = True
         self._wake.set()
         await self._runner.stop(grace_s=self.config.drain_s)
-        if any(link.held for link in self._links.values()):
-            # Where no dispatcher answers, it will find the leases void by our silence.
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._settled.wait(), self.config.settle_s)
+        # Where no dispatcher answers, it will find the leases void by our silence.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self.config.settle_s):
+                while any(link.held for link in self._links.values()):
+                    self._settled.clear()
+                    await self._settled.wait()
+
+    async def _say_goodbye(self) -> None:
+        """The last words: nothing is sent after them that would bring us back."""
         for link in self._links.values():
+            if link.outgoing:
+                await self._send_outcomes(link)
             await self._publish(link, self._report(link, leaving=True))
+
+
+def outcome_bytes(outcome: Outcome) -> int:
+    size = len(outcome.value) + OUTCOME_OVERHEAD_BYTES
+    return size if outcome.failure is None else size + failure_bytes(outcome.failure)
+
+
+def _sendable(outcome: Outcome) -> Outcome:
+    """One that is too large could never be sent, and its task would wait for ever."""
+    size = outcome_bytes(outcome)
+    if size <= MAX_OUTCOME_BYTES:
+        return outcome
+    message = f"The outcome takes {size} bytes, one message holds {MAX_OUTCOME_BYTES}."
+    return Outcome(
+        outcome.lease,
+        outcome.task_id,
+        OutcomeStatus.FAILED_PERMANENTLY,
+        failure=TaskFailure(PayloadTooLarge.__name__, message),
+        started_ms=outcome.started_ms,
+        ended_ms=outcome.ended_ms,
+    )
 
 
 def _returned(grant: Grant) -> Outcome:

@@ -5,6 +5,10 @@ landed, another's means that this writer has been replaced. Until then the same 
 are sent again; the expected sequence makes that harmless, for at most one of them can land. (Half of the appends in
 flight when a server is killed have landed, and a retry of one that landed is refused for its sequence: so a refusal
 is looked up, never believed.)
+
+A power cut gives sequences out again, and then a late append of a writer that was replaced can fit after all. Such a
+ghost is of a lower epoch than the entry before it; it is left standing and written past, as readers read past it.
+Until our epoch has begun in the log, an entry of a lower one is no ghost: then it was us who came too late.
 """
 
 from __future__ import annotations
@@ -15,7 +19,14 @@ from dataclasses import dataclass
 from ohmesh.errors import AppendUnresolved, EngineUnavailable, Fenced, LogCorrupt, SequenceConflict
 from ohmesh.ports.entropy import Entropy
 from ohmesh.ports.log import Log
-from ohmesh.protocols.queue.rows import LOG_VERSION, LogFrame, Row, digest, encode_log_frame
+from ohmesh.protocols.queue.rows import (
+    LOG_VERSION,
+    LogFrame,
+    Row,
+    decode_log_frame,
+    digest,
+    encode_log_frame,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +55,8 @@ class LogWriter:
         self.previous = b""
         self.appended_bytes = 0
         self.repeats = 0
+        self.ghosts = 0
+        self._begun_epoch = 0
 
     def seek(self, last: int, previous: bytes) -> None:
         """Continue after the entry at `last` (0: an empty log), whose digest is `previous`."""
@@ -55,41 +68,50 @@ class LogWriter:
 
         Raises Fenced when another writer's entry stands in its place, TailLost when the log has become shorter.
         Waits for as long as the engine is away."""
-        frame = LogFrame(LOG_VERSION, epoch, self._entropy.bits(63), self.previous, rows)
-        data = encode_log_frame(frame)
-        await self._resolve(data)
-        self.last += 1
-        self.previous = digest(data)
-        self.appended_bytes += len(data)
-        return self.last
+        frame_id = self._entropy.bits(63)
+        while True:
+            data = encode_log_frame(LogFrame(LOG_VERSION, epoch, frame_id, self.previous, rows))
+            landed = await self._resolve(data, epoch)
+            self.last += 1
+            self.previous = digest(landed)
+            self.appended_bytes += len(landed)
+            if landed is data:
+                self._begun_epoch = epoch
+                return self.last
+            self.ghosts += 1
 
-    async def _resolve(self, data: bytes) -> None:
+    async def _resolve(self, data: bytes, epoch: int) -> bytes:
+        """What stands at expected + 1 now: `data`, or the ghost of a lower epoch."""
         pause_ms = self._config.first_pause_ms
         while True:
             refused = False
             try:
-                await self._log.append(self._name, data, expected=self.last)
-                return
+                if await self._log.append(self._name, data, expected=self.last) == self.last + 1:
+                    return data
             except SequenceConflict:
                 refused = True
             except (AppendUnresolved, EngineUnavailable):
                 pass
             self.repeats += 1
-            if await self._landed(data, refused=refused):
-                return
+            landed = await self._landed(data, epoch, refused=refused)
+            if landed is not None:
+                return landed
             await asyncio.sleep(pause_ms / 1000 * (0.5 + self._entropy.bits(16) / 131072))
             pause_ms = min(2 * pause_ms, self._config.last_pause_ms)
 
-    async def _landed(self, data: bytes, *, refused: bool) -> bool:
-        """True: ours is at expected + 1. False: not known, try again. Raises Fenced or TailLost."""
+    async def _landed(self, data: bytes, epoch: int, *, refused: bool) -> bytes | None:
+        """What is at expected + 1, `data` where it is ours; None: not known, try again. Raises Fenced or TailLost."""
         try:
             entries = await self._log.read(self._name, first=self.last + 1, limit=1)
             bounds = await self._log.bounds(self._name)
         except EngineUnavailable:
-            return False
+            return None
         if entries and entries[0].sequence == self.last + 1:
             if entries[0].data == data:
-                return True
+                return data
+            found = decode_log_frame(entries[0].data, entries[0].sequence)
+            if found.epoch < epoch == self._begun_epoch:
+                return entries[0].data
             raise Fenced(
                 f"Entry {self.last + 1} of log {self._name} was written by another dispatcher.",
                 hint="This process has been replaced; nothing that it decided since was told to anyone.",
@@ -103,4 +125,4 @@ class LogWriter:
             raise Fenced(
                 f"Log {self._name} ends at {bounds.last}, beyond {self.last + 1}: it was trimmed by another."
             )
-        return False
+        return None

@@ -2,35 +2,42 @@
 
 A snapshot is trusted when the log still holds the entry that it was taken after and that entry has the digest noted in
 it, or when that entry was trimmed. A snapshot or a projector ahead of the log shows that the log has lost its tail (a
-power cut with `durability: interval`): the snapshot then holds more than the log, and is used.
+power cut with `durability: interval`): the snapshot then holds more than the log, and is used, unless the log has gone
+on in a later epoch, whose dispatcher had the choice. An entry of a lower epoch than the one before it is the ghost of
+an append whose writer had been replaced (see log_writer.py); its rows were never told to anyone and are passed over.
+
+Others write and trim meanwhile: where an entry or a snapshot is gone between two reads, reading begins again.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from ohmesh.errors import LogCorrupt
+from ohmesh.errors import EngineUnavailable, LogCorrupt
 from ohmesh.ports.blobs import Blobs
 from ohmesh.ports.log import Bounds, Log
 from ohmesh.ports.state import State
-from ohmesh.protocols.queue.rows import decode_log_frame, digest
+from ohmesh.protocols.queue.rows import EpochStarted, decode_log_frame, digest
 from ohmesh.protocols.queue.snapshot import decode_snapshot
 from ohmesh.protocols.queue.task_table import TaskTable
 
 READ_LIMIT = 64
+LOAD_TRIES = 10
 
 
 def snapshot_prefix(shard: int) -> str:
     return f"snapshot.{shard}."
 
 
-def snapshot_key(shard: int, sequence: int) -> str:
-    """Keys sort by sequence."""
-    return f"{snapshot_prefix(shard)}{sequence:020d}"
+def snapshot_key(shard: int, sequence: int, previous: bytes = b"") -> str:
+    """Keys sort by sequence. `previous`, the digest of the entry at `sequence`, tells histories apart: after a lost
+    tail sequences are given out again."""
+    key = f"{snapshot_prefix(shard)}{sequence:020d}"
+    return f"{key}-{previous[:8].hex()}" if previous else key
 
 
 def snapshot_sequence(key: str) -> int:
-    return int(key.rpartition(".")[2])
+    return int(key.rpartition(".")[2].partition("-")[0])
 
 
 def projector_key(shard: int) -> str:
@@ -39,12 +46,16 @@ def projector_key(shard: int) -> str:
 
 @dataclass(slots=True)
 class Loaded:
-    """The table after the entry at `last`, whose digest is `previous`; `lost_tail` says what is missing, or ""."""
+    """The table after the entry at `last`, whose digest is `previous`; `lost_tail` says what is missing, or "".
+
+    orphans: snapshots beyond the end of the log, in the order in which they are to be deleted: the newest, which a
+    successor would use if we did not come that far, last."""
 
     table: TaskTable
     last: int
     previous: bytes
     lost_tail: str = ""
+    orphans: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +76,20 @@ class ShardSource:
 
 async def load(source: ShardSource) -> Loaded:
     """Read the shard as it is now. Raises LogCorrupt, EngineUnavailable."""
-    bounds = await source.log.bounds(source.name)
-    loaded = await _newest_snapshot(source, bounds)
+    for _ in range(LOAD_TRIES):
+        bounds = await source.log.bounds(source.name)
+        try:
+            return await _load(source, bounds)
+        except LogCorrupt:
+            if (await source.log.bounds(source.name)).first == bounds.first:
+                raise
+    raise EngineUnavailable(f"Log {source.name} was trimmed {LOAD_TRIES} times while it was read.")
+
+
+async def _load(source: ShardSource, bounds: Bounds) -> Loaded:
+    keys = sorted(await source.blobs.list(snapshot_prefix(source.shard)))
+    loaded = await _newest_snapshot(source, bounds, keys)
+    loaded.orphans = [key for key in keys if snapshot_sequence(key) > bounds.last]
     if loaded.last > bounds.last:
         loaded.lost_tail = f"The log ends at {bounds.last}, before its snapshot at {loaded.last}."
         entries = await source.log.read(source.name, first=max(1, bounds.last), limit=1)
@@ -91,16 +114,13 @@ async def replay(source: ShardSource, loaded: Loaded) -> None:
                     hint="The entries between were trimmed and no snapshot covers them: restore from a backup.",
                 )
             frame = decode_log_frame(entry.data, entry.sequence)
-            if frame.previous != loaded.previous:
-                raise LogCorrupt(
-                    f"Entry {entry.sequence} of log {source.name} does not follow the one before it."
-                )
-            if frame.epoch < loaded.table.epoch:
-                raise LogCorrupt(
-                    f"Entry {entry.sequence} of log {source.name} is of epoch {frame.epoch}, "
-                    f"after epoch {loaded.table.epoch} had begun."
-                )
-            loaded.table.apply_all(frame.rows)
+            if frame.epoch >= loaded.table.epoch:
+                if frame.previous != loaded.previous:
+                    raise LogCorrupt(
+                        f"Entry {entry.sequence} of log {source.name} does not follow the one before it.",
+                        hint="Restore the data directory from a backup, or start the mesh with a new one.",
+                    )
+                loaded.table.apply_all(frame.rows)
             loaded.last = entry.sequence
             loaded.previous = digest(entry.data)
         if len(entries) < READ_LIMIT:
@@ -109,16 +129,19 @@ async def replay(source: ShardSource, loaded: Loaded) -> None:
                 return
 
 
-async def _newest_snapshot(source: ShardSource, bounds: Bounds) -> Loaded:
-    keys = await source.blobs.list(snapshot_prefix(source.shard))
-    for key in sorted(keys, reverse=True):
+async def _newest_snapshot(source: ShardSource, bounds: Bounds, keys: list[str]) -> Loaded:
+    for key in reversed(keys):
         if snapshot_sequence(key) < bounds.first - 1:
             break
         data = await source.blobs.get(key)
         if data is None:
             continue
         table, sequence, previous = decode_snapshot(data)
-        if sequence > bounds.last or await _is_of_this_log(source, bounds, sequence, previous):
+        if sequence > bounds.last:
+            is_usable = table.epoch >= await _epoch_at_end(source, bounds)
+        else:
+            is_usable = await _is_of_this_log(source, bounds, sequence, previous)
+        if is_usable:
             return Loaded(table, sequence, previous)
     if bounds.first > 1 and bounds.last > 0:
         raise LogCorrupt(
@@ -133,3 +156,15 @@ async def _is_of_this_log(source: ShardSource, bounds: Bounds, sequence: int, pr
         return True
     entries = await source.log.read(source.name, first=sequence, limit=1)
     return bool(entries) and entries[0].sequence == sequence and digest(entries[0].data) == previous
+
+
+async def _epoch_at_end(source: ShardSource, bounds: Bounds) -> int:
+    """Of the last entry that does more than begin an epoch: who only began one has decided nothing."""
+    for sequence in range(bounds.last, bounds.first - 1, -1):
+        entries = await source.log.read(source.name, first=sequence, limit=1)
+        if not entries:
+            break
+        frame = decode_log_frame(entries[0].data, sequence)
+        if not all(isinstance(row, EpochStarted) for row in frame.rows):
+            return frame.epoch
+    return 0

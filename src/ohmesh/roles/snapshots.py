@@ -6,8 +6,12 @@ snapshot that the projector has passed, because the projector itself starts from
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
+from ohmesh.errors import EngineError
 from ohmesh.protocols.queue.rows import SnapshotTaken
 from ohmesh.protocols.queue.snapshot import encode_snapshot
 from ohmesh.protocols.queue.task_table import TaskTable
@@ -17,26 +21,55 @@ from ohmesh.roles.shard_loader import ShardSource, snapshot_key, snapshot_prefix
 @dataclass(frozen=True, slots=True)
 class SnapshotConfig:
     """after_bytes: how much of the log a successor has to replay at most, roughly. A smaller figure costs pauses:
-    encoding a table of 100,000 tasks holds the dispatcher for about 0.1 s."""
+    encoding a table of 100,000 tasks holds the dispatcher for about 0.1 s.
+    retry_s: pause before a snapshot that could not be stored is stored again."""
 
     after_bytes: int = 128_000_000
     trim_interval_s: float = 5.0
+    retry_s: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The table as it was after the entry at `sequence`, in bytes, and the key to store it under."""
+
+    key: str
+    sequence: int
+    data: bytes
 
 
 class Snapshots:
-    def __init__(self, source: ShardSource) -> None:
+    def __init__(self, source: ShardSource, config: SnapshotConfig) -> None:
         self._source = source
+        self._config = config
         self.taken = 0
+        self.failures = 0
         self.trimmed_before = 0
 
-    def encode(self, table: TaskTable, sequence: int, previous: bytes) -> tuple[SnapshotTaken, bytes]:
-        """The row and the blob. Call only when the table is exactly what the log says up to `sequence`."""
-        key = snapshot_key(self._source.shard, sequence)
-        return SnapshotTaken(table.time_ms, key, sequence), encode_snapshot(table, sequence, previous)
+    def encode(self, table: TaskTable, sequence: int, previous: bytes) -> Snapshot:
+        """Call only when the table is exactly what the log says up to `sequence`."""
+        key = snapshot_key(self._source.shard, sequence, previous)
+        return Snapshot(key, sequence, encode_snapshot(table, sequence, previous))
 
-    async def store(self, row: SnapshotTaken, data: bytes) -> None:
-        await self._source.blobs.put(row.key, data)
+    async def store(self, snapshot: Snapshot) -> None:
+        """Returns when it is stored, however long the engine is away: it does not become wrong by waiting."""
+        await self._until_done(partial(self._source.blobs.put, snapshot.key, snapshot.data))
         self.taken += 1
+
+    async def delete(self, keys: Sequence[str]) -> None:
+        """One after the other, each until it is gone."""
+        for key in keys:
+            await self._until_done(partial(self._source.blobs.delete, key))
+
+    async def _until_done(self, action: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            try:
+                await action()
+            except EngineError:
+                self.failures += 1
+                await asyncio.sleep(self._config.retry_s)
+            else:
+                return
 
     async def trim(self, named: SnapshotTaken | None) -> None:
         """Drop what neither a successor nor the projector needs. `named`: the newest snapshot a row names."""
@@ -55,9 +88,3 @@ class Snapshots:
             self.trimmed_before = before
         for key in passed[:-1]:
             await source.blobs.delete(key)
-
-    async def discard_beyond(self, sequence: int) -> None:
-        """After a lost tail: snapshots of a history that the log no longer continues must not be found again."""
-        for key in await self._source.blobs.list(snapshot_prefix(self._source.shard)):
-            if snapshot_sequence(key) > sequence:
-                await self._source.blobs.delete(key)
