@@ -45,7 +45,6 @@ class ShardRecord:
         self._notice = notice
         self._generation = 0
         self._openings: frozenset[str] = frozenset()
-        self._epochs_met: frozenset[int] = frozenset()
         self._epochs: frozenset[int] = frozenset()
         self._oldest_epoch = 0
         self._published = -1
@@ -61,15 +60,13 @@ class ShardRecord:
         self.recorded = self.known_to = position
         self._openings, is_whole = await self._details("epoch_started")
         met, met_whole = await self._details("epoch_met")
-        self._epochs_met = _epochs(met)
-        self._epochs = self._epochs_met | _epochs(self._openings)
+        self._epochs = _epochs(met) | _epochs(self._openings)
         self._oldest_epoch = 0 if is_whole and met_whole else min(self._epochs, default=0)
 
     def is_known(self, opening: Opening) -> bool:
         """Whether the ledger has heard of this very beginning of an epoch. Epochs older than those that we asked for
         count as known."""
-        is_old = opening.epoch < self._oldest_epoch
-        return is_old or opening.epoch in self._epochs_met or opening.detail in self._openings
+        return opening.epoch < self._oldest_epoch or opening.detail in self._openings
 
     def knows_epoch(self, epoch: int) -> bool:
         return epoch in self._epochs or epoch < self._oldest_epoch or epoch == 0

@@ -232,6 +232,33 @@ def test_a_snapshot_of_the_new_log_does_not_hide_that_it_is_new() -> None:
     run(main, seed=1, options=OPTIONS)
 
 
+def test_a_snapshot_that_survived_its_log_is_no_base_for_the_new_one() -> None:
+    async def main(world: World) -> None:
+        log = ProjectedLog(world, LogMaker(world.seed, forgets=False), config=CONFIG)
+        await log.create()
+        log.maker.add(19)
+        await log.write()
+        await asyncio.sleep(5.5)
+        log.maker.add(10)
+        key, blob = log.maker.snapshot()
+        log.maker.add(5)
+        await log.write()
+        log.start()
+        await log.caught_up()
+        before = log.maker.ends()
+        await cut_power(world, log)
+        await world.cluster.connect("disk").blobs.put(key, blob)
+        log.maker.open_epoch(9)
+        log.maker.add(40)
+        await log.write()
+        world.restart("projector")
+        await log.caught_up(source=SECOND)
+        assert log.told() == before + log.maker.ends(first=21)
+        assert not log.own_events()["log_corrupt"]
+
+    run(main, seed=1, options=OPTIONS)
+
+
 def test_a_new_log_that_was_trimmed_already_gives_what_its_snapshot_knows() -> None:
     async def main(world: World) -> None:
         log = await told_to_the_end(world, durable=20, lost=30)

@@ -165,6 +165,14 @@ def broken(how: str) -> tuple[list[bytes], int]:
         "of an epoch before": (0, []),
         "of an epoch that nobody began": (7, []),
         "about a task that is not there": (1, [r.Cancelled(1, ["nobody"])]),
+        "only half of which fits": (
+            1,
+            [
+                r.Submitted(1, [Submission("T", "text", b"")]),
+                r.Cancelled(2, ["T"]),
+                r.Cancelled(3, ["nobody"]),
+            ],
+        ),
         "more forgotten than there are": (1, [r.Forgotten(10_000)]),
         "columns of unequal length": (1, [r.Succeeded(1, [], [b""], [])]),
     }
@@ -182,6 +190,7 @@ def broken(how: str) -> tuple[list[bytes], int]:
         "of an epoch before",
         "of an epoch that nobody began",
         "about a task that is not there",
+        "only half of which fits",
         "more forgotten than there are",
         "columns of unequal length",
     ],
