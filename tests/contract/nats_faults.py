@@ -8,7 +8,7 @@ import signal
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from ohmesh.engines.nats.config import ConnectionConfig, NatsConfig
 from ohmesh.engines.nats.embedded import EmbeddedConfig, EmbeddedServer
@@ -16,6 +16,8 @@ from ohmesh.engines.nats.engine import NatsEngine
 from ohmesh.engines.nats.server_config import Durability
 from ohmesh.errors import EngineUnavailable
 from tests.waiting import eventually
+
+T = TypeVar("T")
 
 QUICK = ConnectionConfig(ping_interval_ms=100, reconnect_least_ms=20, reconnect_most_ms=100)
 """Notices a stopped server within a third of a second."""
@@ -72,13 +74,12 @@ def continue_server(server: EmbeddedServer) -> None:
     os.kill(server.pid, signal.SIGCONT)
 
 
-async def answering(attempt: Callable[[], Coroutine[Any, Any, object]]) -> None:
-    """Return once `attempt` no longer finds the engine unavailable."""
+async def answering(attempt: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """What `attempt` gives once it no longer finds the engine unavailable."""
     async with asyncio.timeout(20):
         while True:
             try:
-                await attempt()
-                return
+                return await attempt()
             except EngineUnavailable:
                 await asyncio.sleep(0.01)
 
@@ -98,11 +99,12 @@ class Connectedness:
 
 
 class Cable:
-    """A TCP wire to a server that can be cut and mended."""
+    """A TCP wire to a server that can be cut, made to lose what the server says, and mended."""
 
     def __init__(self, port: int) -> None:
         self._port = port
         self._plugged = True
+        self._muted = False
         self._streams: set[asyncio.StreamWriter] = set()
         self._listener: asyncio.Server | None = None
         self.url = ""
@@ -123,25 +125,38 @@ class Cable:
         for stream in self._streams:
             stream.transport.abort()
 
+    def mute(self) -> None:
+        self._muted = True
+
     def mend(self) -> None:
         self._plugged = True
+        self._muted = False
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if not self._plugged:
             writer.transport.abort()
             return
-        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._port)
+        try:
+            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._port)
+        except OSError:
+            writer.transport.abort()
+            return
         both = {writer, far_writer}
         self._streams |= both
         try:
-            await asyncio.gather(self._pump(reader, far_writer), self._pump(far_reader, writer))
+            await asyncio.gather(
+                self._pump(reader, far_writer), self._pump(far_reader, writer, may_be_mute=True)
+            )
         finally:
             self._streams -= both
 
-    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+    async def _pump(
+        self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, may_be_mute: bool = False
+    ) -> None:
         try:
             while data := await source.read(1 << 16):
-                sink.write(data)
+                if not (may_be_mute and self._muted):
+                    sink.write(data)
                 await sink.drain()
         except OSError:
             pass

@@ -42,6 +42,8 @@ _LOG_TAIL_BYTES = 8_192
 class EmbeddedConfig:
     """`port` 0 takes the port of last time, or a free one. `log_bytes` times `log_files` bounds the server's log.
 
+    client_pending_bytes: a client that is further behind than this is cut off (it reconnects, and has lost that much of
+    the bus); the server's own 64 MiB are less than a second of frames at full speed.
     restart_tries: failed starts in a row before `supervise` gives up.
     """
 
@@ -49,6 +51,7 @@ class EmbeddedConfig:
     durability: Durability = Durability.INTERVAL
     port: int = 0
     max_payload_bytes: int = 1 << 20
+    client_pending_bytes: int = 256 << 20
     start_timeout_ms: int = 30_000
     stop_timeout_ms: int = 5_000
     poll_interval_ms: int = 20
@@ -179,6 +182,7 @@ class EmbeddedServer:
             public_key=self._public_key,
             durability=self.config.durability,
             max_payload_bytes=self.config.max_payload_bytes,
+            client_pending_bytes=self.config.client_pending_bytes,
             log_bytes=self.config.log_bytes,
             log_files=self.config.log_files,
         )

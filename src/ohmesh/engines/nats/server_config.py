@@ -28,6 +28,7 @@ class ServerSettings:
     public_key: str
     durability: Durability
     max_payload_bytes: int
+    client_pending_bytes: int
     log_bytes: int
     log_files: int
 
@@ -40,6 +41,7 @@ def render_server_config(settings: ServerSettings) -> str:
 server_name: {json.dumps(settings.name)}
 listen: "127.0.0.1:{settings.port}"
 max_payload: {settings.max_payload_bytes}
+max_pending: {settings.client_pending_bytes}
 log_file: {json.dumps(str(settings.log_file))}
 logfile_size_limit: {settings.log_bytes}
 logfile_max_num: {settings.log_files}

@@ -15,6 +15,7 @@ SETTINGS = ServerSettings(
     public_key="UABC",
     durability=Durability.INTERVAL,
     max_payload_bytes=1_048_576,
+    client_pending_bytes=2_097_152,
     log_bytes=1_000,
     log_files=3,
 )
