@@ -33,9 +33,12 @@ from tests.integration.running_mesh import Program, RunningMesh, running_mesh
 Run = Callable[[Coroutine[Any, Any, None]], None]
 
 TASKS = 2_000
-NAP_S = 0.01
+NAP_S = 0.02
 KINDS_OF_VICTIM = ("worker", "dispatcher", "engine")
-KILLS = 9
+KILLS_OF_EACH = 3
+LAST_TASKS = (
+    200  # handed in after the last kill, so that there is always something for the successor to grant
+)
 BETWEEN_KILLS_S = (0.3, 1.5)
 SUCCESSION_BOUND_MS = 10_000
 ALL_ENDED_S = 100.0
@@ -62,8 +65,9 @@ async def _ordeal(mesh: RunningMesh, up: Program, rng: random.Random) -> None:
     config = load_settings({"mesh.data": str(mesh.data)})
     async with connect_client(config) as client:
         killing = asyncio.create_task(_kill_at_random(mesh, up, client, rng))
-        handles = await _submit_all(client, rng)
+        handles = await _submit_all(client, rng, range(TASKS - LAST_TASKS))
         killed = await killing
+        handles += await _submit_all(client, rng, range(TASKS - LAST_TASKS, TASKS))
         async with asyncio.timeout(ALL_ENDED_S):
             ends = await asyncio.gather(*(handle.end() for handle in handles))
     audit = await _audit(config)
@@ -80,6 +84,7 @@ async def _ordeal(mesh: RunningMesh, up: Program, rng: random.Random) -> None:
     assert len(ends) == TASKS
     assert {end.state.value for end in ends} == {"succeeded"}
     assert {kill.what for kill in killed} == set(KINDS_OF_VICTIM)
+    assert successions
     assert all(gap_ms <= SUCCESSION_BOUND_MS for gap_ms in successions)
 
 
@@ -88,15 +93,14 @@ def _tell(line: str) -> None:
     sys.stdout.write(line + "\n")
 
 
-async def _submit_all(client: Client, rng: random.Random) -> list[TaskHandle]:
+async def _submit_all(client: Client, rng: random.Random, numbers: range) -> list[TaskHandle]:
     """In bursts, all through the ordeal; what nobody acknowledged is submitted again with the same key."""
     handles: list[TaskHandle] = []
-    numbers = list(range(TASKS))
     while numbers:
         size = rng.randint(20, 120)
         burst, numbers = numbers[:size], numbers[size:]
         handles += await asyncio.gather(*(_submit(client, number) for number in burst))
-        await asyncio.sleep(rng.uniform(0.05, 0.6))
+        await asyncio.sleep(rng.uniform(0.05, 0.4))
     return handles
 
 
@@ -110,11 +114,11 @@ async def _submit(client: Client, number: int) -> TaskHandle:
 
 
 async def _kill_at_random(mesh: RunningMesh, up: Program, client: Client, rng: random.Random) -> list[Killed]:
-    """Each kind of victim in turn, in a random order, at random times; the killed worker is started again."""
-    victims = [what for _ in range(KILLS // len(KINDS_OF_VICTIM)) for what in KINDS_OF_VICTIM]
+    """In a random order at random times, a dispatcher last; a killed worker is started again."""
+    victims = [what for _ in range(KILLS_OF_EACH) for what in KINDS_OF_VICTIM]
     rng.shuffle(victims)
     killed = []
-    for what in victims:
+    for what in [*victims, "dispatcher"]:
         await asyncio.sleep(rng.uniform(*BETWEEN_KILLS_S))
         pid = await _pid_of(what, mesh, up, client, rng)
         if what == "worker":
