@@ -1,6 +1,6 @@
 """Keeps one process's lease: creates it, renews it, and says the moment it must count as lost.
 
-Invariants: whether the lease is held is decided by our own monotonic clock alone, never by an answer that is awaited;
+Invariants: whether the lease is held is decided by our own clocks alone, never by an answer that is awaited;
 `lost` is called before a lost lease is asked for again; a lease that we find in the engine is ours only when it
 carries our incarnation, and even then it counts from our next write.
 """
@@ -14,7 +14,7 @@ from ohmesh.errors import EngineError, RevisionConflict
 from ohmesh.ports.clock import Clock
 from ohmesh.ports.entropy import Entropy
 from ohmesh.ports.state import State
-from ohmesh.protocols.membership.lease import Lease, LeaseValue, decode_lease, encode_lease
+from ohmesh.protocols.membership.lease import Lease, LeaseValue, Moment, decode_lease, encode_lease
 from ohmesh.roles.process_config import ProcessConfig
 
 LEASE_PREFIX = "lease."
@@ -46,8 +46,8 @@ class LeaseKeeper:
         self._complaint = ""
 
     def holds(self) -> bool:
-        """Cheap and exact: also in the first moment after this process was stopped and continued."""
-        return self._lease.holds(self._clock.monotonic_ms())
+        """Cheap and exact: also in the first moment after this process, or its machine, was stopped and continued."""
+        return self._lease.remaining_ms(self._now()) > 0
 
     async def run(self) -> None:
         """Until cancelled; the lease then stands until `leave` or its end."""
@@ -73,7 +73,7 @@ class LeaseKeeper:
 
     async def _write(self) -> int:
         """Create or renew; returns how long to wait before the next write."""
-        sent_ms = self._clock.monotonic_ms()
+        sent = self._now()
         revision = self._lease.revision
         value = encode_lease(LeaseValue(self._incarnation, self.serves))
         try:
@@ -87,13 +87,13 @@ class LeaseKeeper:
             self._complain(f"The lease {self.key} cannot be written: {error or 'no answer in time'}")
             return self._config.retry_ms
         self._complaint = ""
-        self._lease.written(written, sent_ms)
+        self._lease.written(written, sent)
         if self.holds() and not self._believed:
             self._believed = True
             self.held_since_ms = self._clock.monotonic_ms()
             self.gained()
         self._written.set()
-        elapsed_ms = self._clock.monotonic_ms() - sent_ms
+        elapsed_ms = self._clock.monotonic_ms() - sent.monotonic_ms
         return max(1, self._config.renew_every_ms - elapsed_ms)
 
     async def _look(self) -> int:
@@ -119,13 +119,17 @@ class LeaseKeeper:
 
     async def _guard(self) -> None:
         while True:
-            remaining_ms = self._lease.until_ms - self._clock.monotonic_ms()
+            remaining_ms = self._lease.remaining_ms(self._now())
             if remaining_ms > 0:
-                await asyncio.sleep(remaining_ms / 1000)
+                # In steps, because the loop's timers stand still with the machine.
+                await asyncio.sleep(min(remaining_ms, self._config.check_every_ms) / 1000)
                 continue
             self._end_belief()
             self._written.clear()
             await self._written.wait()
+
+    def _now(self) -> Moment:
+        return Moment(self._clock.monotonic_ms(), self._clock.now_ms())
 
     def _lose(self) -> None:
         """Nothing of ours stands in the engine: the next lease is another one."""

@@ -19,7 +19,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from ohmesh.errors import EngineError, LogCorrupt, SequenceConflict
+from ohmesh.errors import EngineError, EngineUnavailable, LogCorrupt, SequenceConflict
 from ohmesh.model.task import TaskView
 from ohmesh.ports.log import Entry
 from ohmesh.protocols.queue.history import Happening, History
@@ -161,9 +161,16 @@ class ShardFollower:
     async def _bridge_gap(self) -> History:
         """The log does not reach back to where history ends: go on from a snapshot, or wait for one."""
         record, bounds = self._record, await self._replica.bounds()
+        history = await self._replica.before(record.known_to, bounds, record.knows_epoch)
+        if history is not None:
+            return history
         gap = f"Log {self._log} begins at entry {bounds.first}, history ends at entry {record.known_to}."
         history = await self._replica.after(record.known_to, bounds)
         if history is None and (history := await self._replica.after(0, bounds)) is not None:
+            if record.knows_epoch(history.table.epoch):
+                raise EngineUnavailable(
+                    f"Log {self._log} was trimmed while it was read.", hint="It is read again."
+                )
             # Only snapshots of an epoch that history has not heard of: the log was written anew, and then trimmed.
             gap = record.branch(history.sequence)
         astray = self._replica.astray(bounds.first - 1)

@@ -129,11 +129,12 @@ def test_a_clean_stop_gives_a_role_back_only_when_it_has_ended() -> None:
     assert seen == [{"slow": "only"}]
 
 
-def test_a_process_that_was_stopped_too_long_never_acts_again_in_its_old_term() -> None:
+@pytest.mark.parametrize("is_suspended", [False, True])
+def test_a_process_that_was_stopped_too_long_never_acts_again_in_its_old_term(is_suspended: bool) -> None:
     async def main(world: World) -> None:
         watch = await two_nodes(world)
         victim = watch.acting("dispatcher-0")
-        world.pause(victim)
+        (world.suspend if is_suspended else world.pause)(victim)
         await watch.until_acting(ROLES, within_s=TAKEOVER_S + 0.5, by=other_than(victim))
         world.resume(victim)
         await asyncio.sleep(2.0)

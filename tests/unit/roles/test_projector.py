@@ -77,6 +77,8 @@ def test_history_is_the_same_whatever_is_killed_trimmed_or_away_meanwhile(seed: 
             log.maker.add(rng.randint(0, 10))
             if rng.random() < 0.3:
                 log.maker.open_epoch(log.maker.table.epoch + rng.randint(1, 5))
+            if rng.random() < 0.2:
+                log.maker.add_ghost()
             await log.write()
             world.cluster.set_faults(EngineFaults())
             if rng.random() < 0.5:

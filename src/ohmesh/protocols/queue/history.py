@@ -5,8 +5,9 @@ as it was in the moment of its end, and a happening for each epoch, lost tail, h
 snapshot. The same entries give the same history, wherever the folding begins and however its stretches are cut:
 everything is taken row by row, and times are those of the rows.
 
-Invariants: an entry is checked against the one before it (sequence, digest, epoch) before it is applied. One that does
-not follow raises LogCorrupt; when it was applied in part the replica is worth nothing and has to be built anew, but
+Invariants: an entry is checked against the one before it (sequence, digest) before it is applied; one of a lower epoch
+is a ghost (a late append of a writer that had been replaced, told to nobody) and is passed over. An entry that does not
+follow raises LogCorrupt; when it was applied in part the replica is worth nothing and has to be built anew, but
 nothing of it was gathered. A fold that went astray at a broken entry keeps to the chain and applies nothing: it waits
 for a row that names a snapshot taken after that entry.
 """
@@ -75,14 +76,11 @@ class History:
         if sequence != self.sequence + 1:
             raise LogCorrupt(f"Log {self.log} goes on at entry {sequence} after entry {self.sequence}.")
         frame = r.decode_log_frame(data, sequence)
-        if self.previous is not None and frame.previous != self.previous:
+        is_ghost = frame.epoch < self.table.epoch
+        if not is_ghost and self.previous is not None and frame.previous != self.previous:
             raise LogCorrupt(
                 f"Entry {sequence} of log {self.log} does not follow the one before it: it names the digest "
                 f"{frame.previous.hex() or 'of no entry'}, entry {self.sequence} has {self.previous.hex() or 'none'}."
-            )
-        if frame.epoch < self.table.epoch:
-            raise LogCorrupt(
-                f"Entry {sequence} of log {self.log} is of epoch {frame.epoch}, after epoch {self.table.epoch} began."
             )
         return frame
 
@@ -100,7 +98,10 @@ class History:
         self.named_snapshot = None
         gathered = len(self.tasks), len(self.happenings)
         try:
-            self._apply(sequence, data, frame, silent=silent)
+            if frame.epoch < self.table.epoch:
+                self._pass_ghost(sequence, frame, silent)
+            else:
+                self._apply(sequence, data, frame, silent=silent)
         except (LogCorrupt, KeyError, IndexError, ValueError) as error:
             del self.tasks[gathered[0] :]
             del self.happenings[gathered[1] :]
@@ -159,6 +160,11 @@ class History:
             raise LogCorrupt(
                 f"Entry {sequence} of log {self.log} is of epoch {frame.epoch}, which no row began."
             )
+
+    def _pass_ghost(self, sequence: int, frame: r.LogFrame, silent: bool) -> None:
+        if not silent:
+            what = f"Entry {sequence} is a late append of epoch {frame.epoch}, which had been replaced"
+            self.note("ghost_passed", f"{what}; it counts for nothing.")
 
     def _open_epoch(self, sequence: int, data: bytes, frame: r.LogFrame, *, silent: bool) -> None:
         opening = self.opening(sequence, data, frame)

@@ -5,34 +5,51 @@ from __future__ import annotations
 import pytest
 
 from ohmesh.errors import EngineFailed, InvalidArgument
-from ohmesh.protocols.membership.lease import Lease, LeaseValue, decode_lease, encode_lease
+from ohmesh.protocols.membership.lease import Lease, LeaseValue, Moment, decode_lease, encode_lease
+
+
+def held(lease: Lease, monotonic_ms: int, wall_ms: int | None = None) -> bool:
+    return lease.remaining_ms(Moment(monotonic_ms, monotonic_ms if wall_ms is None else wall_ms)) > 0
 
 
 def test_a_lease_counts_from_the_sending_and_ends_by_the_margin_before_its_ttl() -> None:
     lease = Lease(ttl_ms=3000, margin_ms=500)
-    lease.written(7, sent_ms=10_000)
-    assert lease.holds(12_499)
-    assert not lease.holds(12_500)
+    lease.written(7, Moment(10_000, 10_000))
+    assert held(lease, 12_499)
+    assert not held(lease, 12_500)
+    assert lease.remaining_ms(Moment(12_000, 12_000)) == 500
 
 
 def test_an_answer_that_came_after_the_lease_had_ended_proves_nothing() -> None:
     lease = Lease(ttl_ms=3000, margin_ms=500)
-    lease.written(7, sent_ms=0)
-    assert not lease.holds(60_000)
+    lease.written(7, Moment(0, 0))
+    assert not held(lease, 60_000)
+
+
+def test_a_suspended_machine_is_betrayed_by_its_wall_clock() -> None:
+    lease = Lease(ttl_ms=3000, margin_ms=500)
+    lease.written(7, Moment(1_000, 1_700_000_000_000))
+    assert not held(lease, 1_001, 1_700_000_060_000)
+
+
+def test_a_wall_clock_that_is_set_back_prolongs_nothing() -> None:
+    lease = Lease(ttl_ms=3000, margin_ms=500)
+    lease.written(7, Moment(1_000, 1_700_000_000_000))
+    assert not held(lease, 4_000, 1_600_000_000_000)
 
 
 def test_finding_our_own_write_gives_its_revision_and_no_time() -> None:
     lease = Lease(ttl_ms=3000, margin_ms=500)
     lease.found(9)
     assert lease.revision == 9
-    assert not lease.holds(0)
+    assert not held(lease, 0)
 
 
 def test_a_lease_that_ended_is_neither_held_nor_known() -> None:
     lease = Lease(ttl_ms=3000, margin_ms=500)
-    lease.written(7, sent_ms=0)
+    lease.written(7, Moment(0, 0))
     lease.ended()
-    assert (lease.revision, lease.holds(1)) == (0, False)
+    assert (lease.revision, held(lease, 1)) == (0, False)
 
 
 @pytest.mark.parametrize("margin_ms", [0, 3000])

@@ -68,6 +68,12 @@ class LogMaker:
             rows = [row for _ in range(self.rng.randint(1, 4)) for row in self._rows(made)]
             self._append(self.table.epoch, rows, made)
 
+    def add_ghost(self) -> None:
+        """A late append of a writer that had been replaced: it fits by its sequence and by nothing else."""
+        rows: list[r.Row] = [r.Cancelled(START_MS, ["a task of another time"])]
+        frame = r.LogFrame(r.LOG_VERSION, self.table.epoch - 1, 1, b"another time", rows)
+        self.made.append(Made(r.encode_log_frame(frame), [], [("ghost_passed", "log")]))
+
     def snapshot(self) -> tuple[str, bytes]:
         """The blob of the table as it is; call `name` later, as a dispatcher does, to have it stand in the log."""
         key = f"snapshot.0.{self.last:020d}"
@@ -84,7 +90,8 @@ class LogMaker:
         kept = self.made[:last]
         self.table, self.made = TaskTable(), []
         for each in kept:
-            self.table.apply_all(r.decode_log_frame(each.data, 0).rows)
+            frame = r.decode_log_frame(each.data, 0)
+            self.table.apply_all(frame.rows if frame.epoch >= self.table.epoch else [])
         self.made = kept
         return lost
 

@@ -162,7 +162,6 @@ def broken(how: str) -> tuple[list[bytes], int]:
         del data[4]
         return data, 5
     wrong: dict[str, tuple[int, list[r.Row]]] = {
-        "of an epoch before": (0, []),
         "of an epoch that nobody began": (7, []),
         "about a task that is not there": (1, [r.Cancelled(1, ["nobody"])]),
         "only half of which fits": (
@@ -187,7 +186,6 @@ def broken(how: str) -> tuple[list[bytes], int]:
         "changed",
         "unreadable",
         "left out",
-        "of an epoch before",
         "of an epoch that nobody began",
         "about a task that is not there",
         "only half of which fits",
@@ -202,6 +200,16 @@ def test_an_entry_that_does_not_follow_is_refused_and_tells_nothing(how: str) ->
     with pytest.raises(LogCorrupt):
         fold(history, data[wrong - 1 :])
     assert (history.tasks, history.happenings, history.sequence) == before
+
+
+def test_a_ghost_is_passed_over_and_told_of() -> None:
+    maker = LogMaker(9, epoch=5)
+    maker.add(10)
+    maker.add_ghost()
+    maker.add(10)
+    history = fold(beginning(), maker.data())
+    assert ends(history.tasks) == maker.ends()
+    assert kinds(history.happenings) == maker.happenings()
 
 
 def test_a_gap_in_the_sequence_is_refused() -> None:
