@@ -18,6 +18,7 @@ import typing
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import metadata
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar, get_args, get_origin
 
@@ -64,13 +65,12 @@ class MeshConfig:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineConfig:
     """url: an engine that runs elsewhere; "" starts one here. seed_file: the key that it knows us by.
-    server: path of a nats-server to use; "" looks on PATH, then takes the wheel's. port: 0 finds a free one."""
+    port: of the one that is started here; 0 takes that of last time, or a free one."""
 
     url: str = ""
     seed_file: str = ""
     durability: Durability = "interval"
     port: Annotated[int, Meta(ge=0, le=65535)] = 0
-    server: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -286,8 +286,8 @@ def _from_environment(environ: Mapping[str, str], kinds: Mapping[str, object]) -
 
 
 def _unknown(name: str, source: str, known: Iterable[str]) -> InvalidArgument:
-    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-    hint = f"Did you mean {near[0]!r}?" if near else "Settings are listed in docs/configuration.md."
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.7)
+    hint = f"Did you mean {near[0]!r}?" if near else f"There are, for example, {', '.join(islice(known, 5))}."
     return InvalidArgument(f"There is no setting {name!r} (from {source}).", hint=hint)
 
 

@@ -60,6 +60,18 @@ def test_a_signal_ends_everything_in_order(tmp_path: Path, how: signal.Signals) 
         assert not (mesh.data / "runtime.json").exists()
 
 
+def test_a_second_ctrl_c_ends_at_once_what_does_not_end_in_order(tmp_path: Path) -> None:
+    with running_mesh(tmp_path) as mesh:
+        program = mesh.up()
+        children = program.children()
+        program.child("ohmesh", "node").suspend()
+        program.interrupt()
+        wait_until(lambda: "again Ctrl-C" in program.said, what="the first one was heard")
+        program.interrupt()
+        assert program.exit_code() == 130
+        wait_until(lambda: all(map(is_gone, children)), what="nothing is left behind")
+
+
 def test_down_ends_it_from_another_terminal_and_says_when_there_is_none(tmp_path: Path) -> None:
     with running_mesh(tmp_path) as mesh:
         program = mesh.up()
