@@ -1,6 +1,6 @@
 """Run one seed of the task plane and print what came of it, the digest of the run last.
 
-    python -m tests.simulation.replay SEED
+python -m tests.simulation.replay SEED
 """
 
 from __future__ import annotations
@@ -17,9 +17,12 @@ from tests.simulation.task_plane import simulate  # noqa: E402  # needs the path
 def main(seed: int) -> None:
     report = simulate(seed)
     story = report.result
-    print(f"seed {seed}: {story.submitted} submitted, {dict(Counter(story.ended.values()))}")
-    print(f"{len(story.executions)} attempts, {report.steps} steps, {report.virtual_s:.1f} s of virtual time")
-    print(f"digest {report.digest}")
+    ends = ", ".join(f"{count} {state}" for state, count in sorted(Counter(story.ended.values()).items()))
+    sys.stdout.write(
+        f"seed {seed}: {story.submitted} tasks submitted; {ends}\n"
+        f"{len(story.executions)} attempts, {report.steps} steps, {report.virtual_s:.1f} s of virtual time\n"
+        f"digest {report.digest}\n"
+    )
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ promised is judged from the raw log and from what clients were told, never from 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from dataclasses import dataclass, field
 
@@ -38,6 +39,9 @@ HOSTS = ("host-1", "host-2", "host-3")
 LIVENESS_S = 240.0
 
 
+UNRULY = RunnerOptions(duration_ms=(1.0, 400.0), failed=0.1, crashed=0.05, hung=0.03, failed_permanently=0.02)
+
+
 @dataclass(frozen=True)
 class Plan:
     """What one run does. Small snapshots and steps, so that their seams are crossed often."""
@@ -46,9 +50,7 @@ class Plan:
     burst: int = 12
     submit_during_s: float = 15.0
     faults: FaultOptions = field(default_factory=lambda: FaultOptions(during_s=20.0, gap_s=(0.1, 2.5)))
-    runner: RunnerOptions = RunnerOptions(
-        duration_ms=(1.0, 400.0), failed=0.1, crashed=0.05, hung=0.03, failed_permanently=0.02
-    )
+    runner: RunnerOptions = field(default_factory=lambda: UNRULY)
     cancelled: float = 0.05
 
 
@@ -142,11 +144,9 @@ class Plane:
         self.story.submitted += 1
         self.story.accepted.add(handle.id)
         if cancels:
-            try:
+            # Nobody may answer in time: the task is cancelled or not; it must end either way.
+            with contextlib.suppress(OhmeshError):
                 await client.cancel([handle.id])
-            except OhmeshError:
-                # Nobody answered in time: the task may be cancelled or not; it must end either way.
-                pass
         ended = await handle.end()
         assert ended.state in FINAL_STATES
         self.story.ended[handle.id] = ended.state
