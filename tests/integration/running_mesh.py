@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil  # type: ignore[import-untyped]  # it ships no types
 
@@ -146,6 +147,12 @@ class RunningMesh:
     def run(self, verb: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         """One command about this mesh, to its end."""
         return ohmesh(verb, *arguments, "--data", str(self.data), cwd=self.folder)
+
+    def ask(self, verb: str, *arguments: str) -> Any:
+        """The JSON that one command answers; fails with what it said when it fails."""
+        ran = self.run(verb, *arguments, "--json")
+        assert ran.returncode == 0, f"{verb} {arguments}: exit code {ran.returncode}: {ran.stderr}"
+        return json.loads(ran.stdout)
 
 
 @contextlib.contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 from pathlib import Path
 
@@ -17,21 +16,17 @@ from tests.waiting import wait_until
 def test_work_flows_by_command_line_and_by_python(tmp_path: Path) -> None:
     with running_mesh(tmp_path) as mesh:
         mesh.up()
-        answer = mesh.run("submit", "text", "What a lovely day!", "--wait", "20", "--json")
-        assert answer.returncode == 0, answer.stderr
-        assert json.loads(answer.stdout)["value"]["label"] == "POSITIVE"
-
+        assert (
+            mesh.ask("submit", "text", "What a lovely day!", "--wait", "20")["value"]["label"] == "POSITIVE"
+        )
         task_id = mesh.run("submit", "function", "ohmesh.handlers.samples:add", "1", "2").stdout.strip()
-        result = mesh.run("result", task_id, "--json")
-        assert json.loads(result.stdout)["value"] == 3, result.stderr
+        assert mesh.ask("result", task_id)["value"] == 3
 
         with Mesh.connect(data=str(mesh.data)) as python:
             assert python.call("function", "ohmesh.handlers.samples:add", 20, 22, timeout=20) == 42
 
-        listed = json.loads(mesh.run("tasks", "--json").stdout)
-        assert [task["state"] for task in listed["tasks"]] == ["succeeded"] * 3
-        workers = json.loads(mesh.run("workers", "--json").stdout)["workers"]
-        assert [worker["host"] for worker in workers] == ["worker-1"]
+        assert [task["state"] for task in mesh.ask("tasks")["tasks"]] == ["succeeded"] * 3
+        assert [worker["host"] for worker in mesh.ask("workers")["workers"]] == ["worker-1"]
 
 
 def test_a_worker_of_ones_own_joins_and_leaves(tmp_path: Path) -> None:
@@ -44,7 +39,7 @@ def test_a_worker_of_ones_own_joins_and_leaves(tmp_path: Path) -> None:
         worker.interrupt()
         assert worker.exit_code() == 0, worker.said
         wait_until(lambda: all(map(is_gone, children)), what="the runners end with their worker")
-        workers = json.loads(mesh.run("workers", "--json").stdout)["workers"]
+        workers = mesh.ask("workers")["workers"]
         assert [worker for worker in workers if worker["liveness"] == "active"] == []
 
 
@@ -76,8 +71,7 @@ def test_down_ends_it_from_another_terminal_and_says_when_there_is_none(tmp_path
     with running_mesh(tmp_path) as mesh:
         program = mesh.up()
         children = program.children()
-        down = mesh.run("down", "--json")
-        assert (down.returncode, json.loads(down.stdout)["pid"]) == (0, program.process.pid), down.stderr
+        assert mesh.ask("down")["pid"] == program.process.pid
         assert program.exit_code() == 0
         assert all(map(is_gone, children))
         assert mesh.run("down").returncode == 4

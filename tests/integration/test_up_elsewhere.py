@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -24,8 +23,8 @@ def test_a_second_mesh_on_the_same_engine_has_its_own_tasks_and_workers(
         program = second.up()
         answer = second.run("submit", "text", "Splendid!", "--wait", "20")
         assert answer.returncode == 0, answer.stderr
-        assert json.loads(first.run("tasks", "--json").stdout)["tasks"] == []
-        hosts = [worker["host"] for worker in json.loads(second.run("workers", "--json").stdout)["workers"]]
+        assert first.ask("tasks")["tasks"] == []
+        hosts = [worker["host"] for worker in second.ask("workers")["workers"]]
         assert len(hosts) == 1
         assert hosts[0] != "worker-1", "on a shared engine a worker is named after its machine too"
         assert second.run("down").returncode == 0

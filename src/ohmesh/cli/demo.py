@@ -1,7 +1,7 @@
 """`ohmesh demo`: a mesh does real work, loses a worker in the middle of it, and the raw log is asked what was lost.
 
-Nothing is played: the processes are those of `ohmesh up`, the worker is killed with SIGKILL while it holds tasks (the
-log tells which; where it held none, another try is made), and the figures at the end are counted in the log.
+Nothing is played: the processes are those of `ohmesh up`; a worker hangs (SIGSTOP, so that it cannot finish what it is
+handed), is seen to hold tasks, and is killed with SIGKILL; the figures at the end are counted in the log on disk.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass, field
 from importlib import resources
 from itertools import cycle, islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import click
 import msgspec
@@ -35,8 +35,7 @@ KIND = "text"
 WORKERS = 2
 UNDER_WAY = 8
 WORK_DEADLINE_S = 60.0
-KILLS_MAX = 3  # a worker may have finished what it held in the instant before it was killed
-SHOWN_RESULTS = 5
+SHOWN_HAPPY, SHOWN_SAD = 3, 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +46,6 @@ class Kill:
 
 
 @dataclass(slots=True)
-class Flow:
-    """A tenth of a burst has come back: the rest is with the workers now."""
-
-    full_at: int = 0
-    is_full: asyncio.Event = field(default_factory=asyncio.Event)
-
-
-@dataclass(slots=True)
 class Run:
     """What happened, as far as the submitting side can know it; the log says the rest."""
 
@@ -62,7 +53,6 @@ class Run:
     latencies_ms: list[float] = field(default_factory=list)
     quiet_ms: list[float] = field(default_factory=list)
     kills: list[Kill] = field(default_factory=list)
-    flow: Flow = field(default_factory=Flow)
 
 
 @click.command("demo")
@@ -103,36 +93,31 @@ async def _demo(sentences: list[str], output: Output) -> DemoReport:
         run = Run()
         try:
             async with asyncio.timeout(WORK_DEADLINE_S), connect_client(supervisor.config) as client:
-                audit = await _work(client, supervisor, run, sentences, output)
+                await _work(client, supervisor, run, sentences, output)
         except TimeoutError:
             raise MeshError(f"The tasks did not end within {WORK_DEADLINE_S:g} s.") from None
-        return await _report(run, audit, time.monotonic() - begun_s)
+        except ExceptionGroup as group:  # of the burst: one reason says enough
+            raise group.exceptions[0] from None
+        return await _report(run, await _audit(supervisor), time.monotonic() - begun_s)
 
 
 async def _work(
     client: Client, supervisor: Supervisor, run: Run, sentences: list[str], output: Output
-) -> Audit:
+) -> None:
     half = len(sentences) // 2
     output.say(f"2  handing in {half} sentences, {UNDER_WAY} under way at a time")
     turns = asyncio.Semaphore(UNDER_WAY)
     await asyncio.gather(*(_hand_in(client, run, sentence, turns) for sentence in sentences[:half]))
     run.quiet_ms = list(run.latencies_ms)
-    while True:
-        output.say(
-            f"3  handing in {len(sentences) - half} at once, and killing a worker that holds some of them"
-        )
-        turns = asyncio.Semaphore(len(sentences))
-        run.flow = Flow(len(run.latencies_ms) + (len(sentences) - half) // 10)
-        burst = asyncio.gather(*(_hand_in(client, run, sentence, turns) for sentence in sentences[half:]))
-        kill = await _kill_in_full_flow(supervisor.workers[0], run.flow)
-        run.kills.append(kill)
-        output.say(f"   kill -9 {kill.pid}: {kill.worker} is gone, with what it held")
-        await burst
-        output.say(f"4  all {len(run.tasks)} tasks have ended; counting in the raw log, entry by entry")
-        audit = await _audit(supervisor)
-        if _killed(audit, kill) or len(run.kills) == KILLS_MAX:
-            return audit
-        output.say("   it had just finished all that it held; once more")
+    victim = supervisor.workers[0]
+    output.say(f"3  handing in {len(sentences) - half} at once; {victim.name} hangs meanwhile (SIGSTOP)")
+    os.kill(victim.pid, signal.SIGSTOP)
+    turns = asyncio.Semaphore(len(sentences))
+    async with asyncio.TaskGroup() as burst:
+        for sentence in sentences[half:]:
+            burst.create_task(_hand_in(client, run, sentence, turns))
+        run.kills.append(await _kill_holder(client, victim, output))
+    output.say(f"4  all {len(run.tasks)} tasks have ended; counting in the raw log, entry by entry")
 
 
 async def _hand_in(client: Client, run: Run, sentence: str, turns: asyncio.Semaphore) -> None:
@@ -146,18 +131,17 @@ async def _hand_in(client: Client, run: Run, sentence: str, turns: asyncio.Semap
         run.tasks.append((handle, sentence))
         await handle.end()
         run.latencies_ms.append((time.perf_counter() - begun_s) * 1000)
-        if len(run.latencies_ms) >= run.flow.full_at:
-            run.flow.is_full.set()
 
 
-async def _kill_in_full_flow(victim: Child, flow: Flow) -> Kill:
-    """Kill -9 a worker while results come back from it; the log shows what it held."""
-    await flow.is_full.wait()
+async def _kill_holder(client: Client, victim: Child, output: Output) -> Kill:
+    """Kill -9 the worker once its dispatcher says that it holds tasks; stopped as it is, it cannot finish them."""
     pid = victim.pid
-    if not pid:
-        raise MeshError(f"{victim.name} was not there to be killed.", hint="See why in the lines above.")
-    os.kill(pid, signal.SIGKILL)
-    return Kill(victim.name, pid, time.time_ns() // 1_000_000)
+    while True:
+        held = sum(host.running for host in await client.requests.list_hosts() if host.pid == pid)
+        if held:
+            os.kill(pid, signal.SIGKILL)
+            output.say(f"   it holds {held} of them: kill -9 {pid}")
+            return Kill(victim.name, pid, time.time_ns() // 1_000_000)
 
 
 async def _audit(supervisor: Supervisor) -> Audit:
@@ -169,12 +153,6 @@ async def _audit(supervisor: Supervisor) -> Audit:
     async with connect_engine(supervisor.config) as engine:
         shape = await read_shape(engine.state, mesh)
         return await audit_log(engine.log, Subjects(mesh), shape.shards)
-
-
-def _killed(audit: Audit, kill: Kill) -> int:
-    from ohmesh.cli.demo_report import killed_as_logged
-
-    return killed_as_logged(audit, kill.worker, kill.pid, killed_ms=kill.at_ms).held
 
 
 async def _report(run: Run, audit: Audit, seconds: float) -> DemoReport:
@@ -196,13 +174,21 @@ async def _report(run: Run, audit: Audit, seconds: float) -> DemoReport:
         log_rows=audit.rows,
         epochs=audit.epochs,
         seconds=round(seconds, 1),
-        results=[await _result(handle, sentence) for handle, sentence in run.tasks[-SHOWN_RESULTS:]],
+        results=await _most_decided(run),
     )
 
 
-async def _result(handle: TaskHandle, sentence: str) -> DemoResult:
+async def _most_decided(run: Run) -> list[DemoResult]:
+    """A few results, each sentence once: the happiest and the saddest."""
     from ohmesh.cli.demo_report import DemoResult
+    from ohmesh.model.task import TaskState
 
-    value = await handle.result()
-    assert isinstance(value, dict)
-    return msgspec.convert({"sentence": sentence, **value}, DemoResult)
+    sentences = {sentence: handle for handle, sentence in run.tasks if handle.state is TaskState.SUCCEEDED}
+    results = [
+        msgspec.convert(
+            {"sentence": sentence, **cast("dict[str, object]", await handle.result())}, DemoResult
+        )
+        for sentence, handle in sentences.items()
+    ]
+    results.sort(key=lambda result: -result.score)
+    return [*results[:SHOWN_HAPPY], *results[-SHOWN_SAD:]]
