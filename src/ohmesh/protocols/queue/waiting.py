@@ -48,13 +48,11 @@ class Lane:
     def mark_stale(self) -> None:
         """One task of this lane stopped waiting without having been taken."""
         self._stale += 1
-        if self._stale >= STALE_REBUILD_MIN and self._stale * 2 >= sum(map(len, self._queues)):
+        present = sum(map(len, self._queues))
+        if self._stale >= STALE_REBUILD_MIN and self._stale * 2 >= present:
             self._queues = tuple(deque(filter(is_waiting, queue)) for queue in self._queues)
-            self._stale = 0
-
-    def is_bare(self) -> bool:
-        """Nothing is in it, not even a stale entry."""
-        return not any(self._queues)
+            # Below zero where many ended by one row: those that are marked next are gone already.
+            self._stale -= present - sum(map(len, self._queues))
 
     def best_rank(self, now_ms: int) -> tuple[float, int] | None:
         """(rank, -order) of the task that would be taken next; None when nothing waits."""
@@ -151,7 +149,7 @@ class Waiting:
     def prune(self) -> None:
         """Let go of lanes that are empty: kinds and requirements come from outside, so there may be any number."""
         for kind, lanes in list(self._lanes.items()):
-            for requires in [requires for requires, lane in lanes.items() if lane.is_bare()]:
+            for requires in [requires for requires, lane in lanes.items() if not len(lane)]:
                 del lanes[requires]
             if not lanes:
                 del self._lanes[kind]

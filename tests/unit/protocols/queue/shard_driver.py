@@ -1,4 +1,7 @@
-"""A shard with its log in a list: what a dispatcher does, without a loop, for tests of the pure machine."""
+"""A shard with its log in a list: what a dispatcher does, without a loop, for tests of the pure machine.
+
+A second table follows the frames alone. Whatever is told is held against it: nobody may hear what is not in the log.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,16 @@ from dataclasses import dataclass, field
 
 from ohmesh.model.agent import AgentSpec
 from ohmesh.model.message import HostReport, Outcomes
-from ohmesh.model.task import Grant, Outcome, OutcomeStatus, Submission, TaskFailure
+from ohmesh.model.task import (
+    FINAL_STATES,
+    Grant,
+    Outcome,
+    OutcomeStatus,
+    Submission,
+    TaskFailure,
+    TaskResult,
+    TaskState,
+)
 from ohmesh.policies.priority import rank
 from ohmesh.policies.retry import RetryPolicy, retry_delay_ms
 from ohmesh.policies.routing import fair_share
@@ -39,6 +51,9 @@ class Heard:
     unknown: list[str] = field(default_factory=list)
     cancelled: list[str] = field(default_factory=list)
     too_late: list[str] = field(default_factory=list)
+    not_cancellable: list[str] = field(default_factory=list)
+    results: dict[str, TaskResult] = field(default_factory=dict)
+    enquired: list[str] = field(default_factory=list)
     grants: dict[str, list[Grant]] = field(default_factory=dict)
     numbers: dict[str, int] = field(default_factory=dict)
     settled: dict[str, list[int]] = field(default_factory=dict)
@@ -48,11 +63,15 @@ class Heard:
 class ShardDriver:
     """Appends each step to `frames` (through the wire form) and then lets its effects be heard."""
 
-    def __init__(self, config: ShardConfig | None = None, seed: int = 1, table: TaskTable | None = None) -> None:
+    def __init__(
+        self, config: ShardConfig | None = None, seed: int = 1, table: TaskTable | None = None
+    ) -> None:
         self.config = config or ShardConfig(lease_ms=10_000)
         self.now_ms = START_MS
         self.epoch = 0
         self.frames: list[bytes] = []
+        self.steps: list[Step] = []
+        self.mirror = TaskTable()
         self.heard = Heard()
         self.shard = self._shard(table, seed)
         self.take_over()
@@ -84,10 +103,12 @@ class ShardDriver:
             if step is None:
                 return
             if step.rows:
-                self.frames.append(
-                    encode_log_frame(LogFrame(LOG_VERSION, self.epoch, len(self.frames), b"", step.rows))
-                )
+                frame = LogFrame(LOG_VERSION, self.epoch, len(self.frames), b"", step.rows)
+                self.frames.append(encode_log_frame(frame))
+                self.mirror.apply_all(decode_log_frame(self.frames[-1], len(self.frames)).rows)
             self.shard.appended(step)
+            self.steps.append(step)
+            check_told(step, self.mirror)
             self._tell(step)
 
     def _tell(self, step: Step) -> None:
@@ -97,6 +118,8 @@ class ShardDriver:
             heard.refused.update({refusal.task_id: refusal.code for refusal in news.refused})
             heard.finished.update({ended.task_id: str(ended.state) for ended in news.finished})
             heard.values.update({ended.task_id: ended.value for ended in news.finished})
+            heard.results.update({ended.task_id: ended for ended in news.finished})
+            heard.not_cancellable.extend(news.not_cancellable)
             heard.unknown.extend(news.unknown)
             heard.cancelled.extend(news.cancelled)
             heard.too_late.extend(news.too_late)
@@ -106,6 +129,8 @@ class ShardDriver:
                 heard.numbers[host] = batch.number
             heard.settled.setdefault(host, []).extend(host_news.settled)
             heard.revoked.setdefault(host, []).extend(host_news.revoked)
+            if host_news.enquire:
+                heard.enquired.append(host)
 
     # What the outside does
 
@@ -115,7 +140,13 @@ class ShardDriver:
         self.settle()
 
     def join(
-        self, host: str = "host", *, slots: int = 1, kind: str = "kind", incarnation: int = 1, **fields: object
+        self,
+        host: str = "host",
+        *,
+        slots: int = 1,
+        kind: str = "kind",
+        incarnation: int = 1,
+        **fields: object,
     ) -> None:
         capabilities = fields.pop("capabilities", ())
         assert isinstance(capabilities, tuple)
@@ -128,11 +159,39 @@ class ShardDriver:
         hosting.report(self.shard, message, self.now_ms)
         self.settle()
 
-    def finish(self, host: str, grant: Grant, status: OutcomeStatus = OutcomeStatus.SUCCEEDED) -> None:
-        failure = None if status is OutcomeStatus.SUCCEEDED else TaskFailure("Oops", "it broke")
-        outcome = Outcome(grant.lease, grant.task_id, status, b"value", failure, self.now_ms, self.now_ms)
+    def finish(
+        self,
+        host: str,
+        grant: Grant,
+        status: OutcomeStatus = OutcomeStatus.SUCCEEDED,
+        *,
+        retry_after_ms: int = -1,
+    ) -> None:
+        succeeded = status is OutcomeStatus.SUCCEEDED
+        failure = None if succeeded else TaskFailure("Oops", "it broke")
+        value = b"value" if succeeded else b""
+        outcome = Outcome(
+            grant.lease, grant.task_id, status, value, failure, self.now_ms, self.now_ms, retry_after_ms
+        )
         self.shard.outcomes(Outcomes(host, 1, [outcome]), self.now_ms)
         self.settle()
+
+    def cancel(self, *task_ids: str, client: str = "client") -> None:
+        self.shard.cancel(client, list(task_ids), self.now_ms)
+        self.settle()
+
+    def watch(self, *task_ids: str, client: str = "client") -> None:
+        intake.watch(self.shard, client, list(task_ids))
+        self.settle()
+
+    def heartbeat(self, host: str = "host", *, slots: int = 1) -> None:
+        """What a host reports that has received everything and still holds all of it."""
+        held = [lease for lease, task in self.shard.table.leases.items() if task.agent.startswith(host + "/")]
+        specs = [AgentSpec(f"{host}/agent", "kind", (), slots)]
+        self.report(host, specs=specs, held=held, number=self.heard.numbers.get(host, 0))
+
+    def state(self, task_id: str) -> TaskState:
+        return self.shard.table.tasks[task_id].state
 
     def granted(self, host: str = "host") -> list[Grant]:
         return self.heard.grants.get(host, [])
@@ -149,3 +208,19 @@ class ShardDriver:
 def submission(task_id: str, **fields: object) -> Submission:
     values: dict[str, object] = {"kind": "kind", "payload": b"payload"}
     return Submission(task_id=task_id, **(values | fields))  # type: ignore[arg-type]  # fields are named by the test
+
+
+def check_told(step: Step, table: TaskTable) -> None:
+    """What a step lets be heard is true in the log up to and with its own rows."""
+    known = table.tasks.keys() | table.forgotten_ids
+    for news in step.clients.values():
+        assert known.issuperset(news.accepted)
+        assert all(table.tasks[task_id].state is TaskState.CANCELLED for task_id in news.cancelled)
+        assert all(table.tasks[ended.task_id].state is ended.state for ended in news.finished)
+        assert all(ended.state in FINAL_STATES for ended in news.finished)
+    for host, host_news in step.hosts.items():
+        for batch in host_news.grants:
+            assert all(table.leases[grant.lease].task_id == grant.task_id for grant in batch.grants)
+            assert all(table.leases[grant.lease].agent == f"{host}/{grant.agent}" for grant in batch.grants)
+        owners = [table.leases[lease].agent for lease in host_news.settled if lease in table.leases]
+        assert not any(owner.startswith(f"{host}/") for owner in owners)

@@ -19,6 +19,7 @@ from ohmesh.protocols.queue.task_table import TaskTable
 from tests.unit.protocols.queue.shard_driver import ShardDriver, submission
 
 HOSTS = ("h1", "h2", "h3")
+CAPABILITIES: dict[str, tuple[str, ...]] = {"h1": (), "h2": ("gpu",), "h3": ("gpu", "large")}
 CONFIG = ShardConfig(
     step_bytes=600, retention_ms=60_000, retained_tasks=30, horizon_ms=120_000, horizon_tasks=50, losses=50
 )
@@ -54,12 +55,17 @@ class ShardMachine(RuleBasedStateMachine):
         for lease in self.driver.heard.settled.pop(host, []) + self.driver.heard.revoked.pop(host, []):
             self.held[host].pop(lease, None)
 
-    @rule(count=st.integers(1, 8), priority=st.integers(0, 3), delay=st.sampled_from([0, 0, 500]))
-    def submit(self, count: int, priority: int, delay: int) -> None:
+    @rule(
+        count=st.integers(1, 8),
+        priority=st.integers(0, 3),
+        delay=st.sampled_from([0, 0, 500]),
+        requires=st.sampled_from([(), (), ("gpu",)]),
+    )
+    def submit(self, count: int, priority: int, delay: int, requires: tuple[str, ...]) -> None:
         names = [f"t{self.counter + n}" for n in range(count)]
         self.counter += count
         due_ms = self.driver.now_ms + delay if delay else 0
-        self.driver.submit(*names, priority=priority, due_ms=due_ms)
+        self.driver.submit(*names, priority=priority, due_ms=due_ms, requires=requires)
 
     @rule(data=st.data())
     def submit_again(self, data: st.DataObject) -> None:
@@ -74,7 +80,7 @@ class ShardMachine(RuleBasedStateMachine):
         known = self.epochs[host] == self.driver.epoch
         self.driver.report(
             host,
-            specs=[AgentSpec(f"{host}/agent", "kind", (), slots)],
+            specs=[AgentSpec(f"{host}/agent", "kind", CAPABILITIES[host], slots)],
             incarnation=self.incarnations[host],
             epoch=self.driver.epoch,
             number=self.numbers[host] if known else 0,
