@@ -62,7 +62,7 @@ class LeaseKeeper:
     async def leave(self) -> None:
         """Give the lease back. Where that fails it runs out by itself."""
         revision = self._lease.revision
-        self._end_belief()
+        self._believed = False  # given back, not lost: nothing to be told
         self._lease.ended()
         if revision:
             try:
