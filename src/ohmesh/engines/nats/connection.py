@@ -24,7 +24,7 @@ from ohmesh.engines.nats.offline import OfflineMessages
 from ohmesh.engines.nats.requests import Requests
 from ohmesh.engines.nats.runtime_file import read_runtime_file
 from ohmesh.engines.nats.translation import LIBRARY_ERRORS, translated, unavailable
-from ohmesh.engines.nats.wire import Wire, checked_url
+from ohmesh.engines.nats.wire import Wire, checked_url, end_if_cancelled
 from ohmesh.errors import EngineUnavailable, OhmeshError
 
 Deliver = Callable[[Msg], Awaitable[None]]
@@ -177,6 +177,7 @@ class Connection:
         self._closed = True
         if self._keeper is not None:
             self._keeper.cancel()
+            await asyncio.wait([self._keeper], timeout=self._config.close_timeout_ms / 1000)
         wire, self._wire = self._wire, None
         if wire is not None:
             try:
@@ -226,6 +227,7 @@ class Connection:
                 self._notice(f"{self._name}: connection lost: {reason}")
                 self._tell(False)
                 await wire.close()
+                end_if_cancelled()
             await self._reconnect()
             self._notice(f"{self._name}: connected again")
             self._tell(True)
@@ -253,8 +255,10 @@ class Connection:
             for interest in list(self._interests):
                 await self._attach(wire, interest)
             await wire.flush(self._config.connect_timeout_ms / 1000)
+            end_if_cancelled()
         except BaseException as error:
             await wire.close()
+            end_if_cancelled()
             if isinstance(error, LIBRARY_ERRORS):
                 raise translated(error, "setting up a connection") from error
             raise

@@ -61,6 +61,7 @@ class Wire:
                 await self.client.connect(servers=list(urls), **options)
         except BaseException as error:
             self.transport.lose("could not connect")
+            end_if_cancelled()
             if not isinstance(error, Exception):
                 raise
             raise translated(self._explained(error), doing) from error
@@ -131,6 +132,14 @@ class Wire:
             silent = silent + 1 if self.transport.received == before else 0
             if silent > self._config.pings_unanswered:
                 self.transport.lose(f"the server was silent for {silent} pings")
+
+
+def end_if_cancelled() -> None:
+    """Raise CancelledError when this task was asked to end and something below has swallowed it: asyncio.wait_for
+    does (Python 3.11, when what it waits for ends in the same turn of the loop), nats-py's flushing does."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def checked_url(url: str) -> str:
