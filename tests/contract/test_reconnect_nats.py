@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import pytest
 
-from ohmesh.engines.nats.config import NatsConfig
+from ohmesh.engines.nats.config import ConnectionConfig, NatsConfig
 from ohmesh.engines.nats.embedded import EmbeddedServer
 from ohmesh.engines.nats.engine import NatsEngine
 from ohmesh.engines.nats.runtime_file import RuntimeFile, write_runtime_file
@@ -312,3 +312,25 @@ def test_an_engine_whose_server_is_not_there_says_so(run: Run, tmp_path: Path) -
             await NatsEngine.connect(mesh="m", runtime_file=tmp_path / "absent.json")
 
     run(scenario())
+
+
+@pytest.mark.timeout(60)
+def test_a_loop_ends_although_its_engines_are_reconnecting_and_were_never_closed(nats_data: Path) -> None:
+    """asyncio.wait_for and nats-py swallow a cancellation now and then; asyncio.run would wait for ever."""
+    restless = NatsConfig(connection=ConnectionConfig(reconnect_least_ms=1, reconnect_most_ms=1))
+
+    async def leave_without_closing() -> list[NatsEngine]:
+        async with own_server(nats_data) as server:
+            engines = [
+                await NatsEngine.connect(server.url, mesh="left", seed_file=server.seed_file, config=restless)
+                for _ in range(4)
+            ]
+            connectedness = [Connectedness(engine) for engine in engines]
+        for told in connectedness:
+            await told.lost()
+        return engines
+
+    for _ in range(8):
+        engines = asyncio.run(leave_without_closing())
+        keepers = [connection._keeper for engine in engines for connection in engine._connections]
+        assert all(keeper is not None and keeper.cancelled() for keeper in keepers)
