@@ -24,10 +24,13 @@ from ohmesh.roles.client_payload import decode_value, encode_arguments
 
 
 async def submit(client: Client, arguments: a.Submit) -> TaskOutcome:
-    """Durable when it returns. With `wait_s` it also waits for the end; ResultTimeout carries the id."""
+    """Durable when it returns. With `wait_s` it also waits for the end; ResultTimeout carries the id.
+
+    Without it the answer is a receipt, `queued` even where a quick task has ended already: no value was waited for.
+    """
     handle = await client.submit(request_of(client, arguments))
     if not arguments.wait_s:
-        return TaskOutcome(handle.id, handle.state)
+        return TaskOutcome(handle.id, TaskState.QUEUED)
     return outcome_of(await handle.end(arguments.wait_s))
 
 
