@@ -29,6 +29,8 @@ from ohmesh.roles.process_config import ProcessConfig
 from ohmesh.roles.role_claims import ASSIGNMENT_KEY, RoleClaims
 from ohmesh.roles.role_tasks import RoleFactory, RoleTasks
 
+CANCEL_AGAIN_S = 0.2
+
 Notice = Callable[[str], None]
 
 
@@ -112,7 +114,7 @@ class Process:
 
     async def _reconcile(self) -> int:
         """Bring record and tasks together once; returns the milliseconds until the next look."""
-        self._tasks.report_overdue()
+        self._tasks.press_overdue()
         if not self.holds_lease():
             return self._config.check_every_ms
         try:
@@ -202,6 +204,12 @@ class Process:
 
 
 async def _cancelled(tasks: list[asyncio.Task[None]]) -> None:
+    """Cancel until they have ended: a call into a library may lose a cancellation (see RoleTasks)."""
+    pending = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=CANCEL_AGAIN_S)
     for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+        # Looked at, so that asyncio does not complain of it: why serve ends is told by serve.
+        _ = task.cancelled() or task.exception()

@@ -77,17 +77,22 @@ class RoleTasks:
             self.stop(role)
 
     async def all_ended(self) -> None:
-        """Wait for the roles that were stopped, at most the time that a role has for it."""
-        tasks = [run.task for run in self._runs.values()]
-        if tasks:
-            await asyncio.wait(tasks, timeout=self._config.role_stop_ms / 1000)
-        self.report_overdue()
+        """Wait for the roles that were stopped, at most twice the time that a role has for it."""
+        for _ in range(2):
+            tasks = [run.task for run in self._runs.values()]
+            if tasks:
+                await asyncio.wait(tasks, timeout=self._config.role_stop_ms / 1000)
+            self.press_overdue()
 
-    def report_overdue(self) -> None:
+    def press_overdue(self) -> None:
+        """Tell of the roles that should have ended, and cancel them again: a library may have lost the first time
+        (asyncio.wait_for does, before Python 3.12, when its result comes in the same moment)."""
         now_ms = self._clock.monotonic_ms()
         for role, run in self._runs.items():
-            late = run.asked_to_end_ms and now_ms - run.asked_to_end_ms >= self._config.role_stop_ms
-            if late and not run.was_reported:
+            if not run.asked_to_end_ms or now_ms - run.asked_to_end_ms < self._config.role_stop_ms:
+                continue
+            run.task.cancel()
+            if not run.was_reported:
                 run.was_reported = True
                 self.notice(
                     f"{role} (term {run.term}) was cancelled {now_ms - run.asked_to_end_ms} ms ago and has not ended; "

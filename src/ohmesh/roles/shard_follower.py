@@ -19,7 +19,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from ohmesh.errors import EngineError, EngineUnavailable, LogCorrupt, SequenceConflict
+from ohmesh.errors import Backpressure, EngineError, EngineUnavailable, LogCorrupt, SequenceConflict
 from ohmesh.model.task import TaskView
 from ohmesh.ports.log import Entry
 from ohmesh.protocols.queue.history import Happening, History
@@ -58,12 +58,13 @@ class ShardFollower:
     async def run(self) -> None:
         pause_ms, retry_ms = self._config.poll_ms, self._config.retry_ms
         while True:
+            _honour_cancellation()
             try:
                 is_busy, has_news = await self._step()
             except SequenceConflict as error:
                 self._notice(f"{error}")
                 self._history, is_busy, has_news = None, False, True
-            except EngineError as error:
+            except (EngineError, Backpressure) as error:
                 self._complain(f"The projector of {self._log} waits: {error}")
                 await asyncio.sleep(retry_ms / 1000)
                 retry_ms = min(2 * retry_ms, self._config.retry_max_ms)
@@ -226,3 +227,10 @@ class ShardFollower:
         if words != self._complaint:
             self._complaint = words
             self._notice(words)
+
+
+def _honour_cancellation() -> None:
+    """A call may have lost it: asyncio.wait_for does, before Python 3.12, when its result comes in the same moment."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError

@@ -12,7 +12,7 @@ import asyncio
 import re
 from collections.abc import Callable, Sequence
 
-from ohmesh.errors import EngineError, SequenceConflict
+from ohmesh.errors import Backpressure, EngineError, SequenceConflict
 from ohmesh.model.task import TaskView
 from ohmesh.ports.ledger import Batch, Event, TaskQuery
 from ohmesh.protocols.queue.history import Happening, Opening
@@ -95,7 +95,7 @@ class ShardRecord:
                 break
             except SequenceConflict:
                 raise
-            except EngineError as error:
+            except (EngineError, Backpressure) as error:
                 failures += 1
                 if failures == 1:
                     self._notice(f"History of {self._log} falls behind at entry {self.recorded}: {error}")

@@ -291,11 +291,13 @@ def test_a_role_that_will_not_end_is_told_of_and_given_to_another() -> None:
 
         def stubborn(process: Process) -> Life:
             async def live(term: int) -> None:
-                try:
-                    await asyncio.sleep(3600.0)
-                except asyncio.CancelledError:
-                    # Exactly what a role must not do.
-                    await asyncio.sleep(3600.0)
+                ends_s = world.loop.time() + 30.0
+                while world.loop.time() < ends_s:
+                    try:
+                        await asyncio.sleep(1.0)
+                    except asyncio.CancelledError:
+                        # Exactly what a role must not do.
+                        continue
 
             return live
 
@@ -308,6 +310,30 @@ def test_a_role_that_will_not_end_is_told_of_and_given_to_another() -> None:
         await asyncio.sleep(3.0)
         assert any("has not ended" in notice for notice in watch.notices)
         assert watch.acting("stubborn") == "node-2"
+
+    run(main, seed=1)
+
+
+def test_a_cancellation_that_a_library_lost_is_repeated() -> None:
+    async def main(world: World) -> None:
+        watch = RoleWatch(world)
+
+        def deaf_once(process: Process) -> Life:
+            async def live(term: int) -> None:
+                try:
+                    await asyncio.Event().wait()
+                except asyncio.CancelledError:
+                    await asyncio.Event().wait()
+
+            return live
+
+        world.start("only", watch.main((), lives={"deaf": deaf_once}))
+        await asyncio.sleep(START_S)
+        before_s = world.loop.time()
+        await world.stop("only")
+        assert world.loop.time() - before_s < 2 * CONFIG.role_stop_ms / 1000 + 0.1
+        assert owners(world) == {}
+        assert not watch.processes["only"].roles()
 
     run(main, seed=1)
 
