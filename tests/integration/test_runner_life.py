@@ -22,6 +22,19 @@ from tests.unit.runners.runner_harness import AGENTS_FOLDER, Host, config, paylo
 ROOT = Path(__file__).resolve().parents[2]
 
 
+def runner_processes() -> list[str]:
+    """Command lines of this process's runners; servers that other tests share are none of our business."""
+    found: list[str] = []
+    for child in psutil.Process().children():
+        try:
+            words = " ".join(child.cmdline())
+        except psutil.NoSuchProcess:
+            continue
+        if "ohmesh.runners" in words:
+            found.append(words)
+    return found
+
+
 def start_error(settings: RunnerConfig) -> str:
     async def scenario() -> str:
         pool = ProcessRunnerPool(settings)
@@ -31,7 +44,7 @@ def start_error(settings: RunnerConfig) -> str:
         return str(caught.value)
 
     message = asyncio.run(scenario())
-    assert not psutil.Process().children()
+    assert not runner_processes()
     return message
 
 
@@ -131,7 +144,7 @@ def test_stop_hands_back_what_waits_lets_the_running_end_and_leaves_no_process()
             assert {host.outcomes[lease].status for lease in waits} == {OutcomeStatus.RETURNED}
 
     asyncio.run(scenario())
-    assert not psutil.Process().children()
+    assert not runner_processes()
 
 
 def test_what_does_not_end_within_the_grace_of_stop_is_killed_and_handed_back() -> None:
@@ -143,7 +156,7 @@ def test_what_does_not_end_within_the_grace_of_stop_is_killed_and_handed_back() 
             assert {host.outcomes[lease].status for lease in leases} == {OutcomeStatus.RETURNED}
 
     asyncio.run(scenario())
-    assert not psutil.Process().children()
+    assert not runner_processes()
 
 
 DIES = """
