@@ -1,7 +1,8 @@
 """Plain tables and records: aligned columns of text, no frames, never wider than asked.
 
-When the columns do not fit, the widest one is shortened until they do; what was cut ends in `...`. Numbers stand
-right, all else left. Nothing is cut in JSON, which is the form for programs.
+When the columns do not fit, the widest one is shortened until they do; what was cut ends in `...`. The first column is
+never cut: it names the row, and people copy it. Numbers stand right, all else left. Nothing is cut in JSON, which is
+the form for programs.
 """
 
 from __future__ import annotations
@@ -52,8 +53,8 @@ def cell_text(value: object) -> str:
 
 def _fit(wide: list[int], room: int) -> list[int]:
     fitted = list(wide)
-    while sum(fitted) > room:
-        widest = max(range(len(fitted)), key=fitted.__getitem__)
+    while sum(fitted) > room and len(fitted) > 1:
+        widest = max(range(1, len(fitted)), key=fitted.__getitem__)
         if fitted[widest] <= MIN_COLUMN_WIDTH:
             break
         fitted[widest] -= 1
