@@ -45,7 +45,7 @@ class OutcomeStatus(IntEnum):
     RETURNED = 6  # never started, or innocent in a killed runner: handed back, no attempt counted
 
 
-class TaskFailure(Struct, array_like=True, frozen=True):
+class TaskFailure(Struct, array_like=True, frozen=True, gc=False):
     """Why an attempt did not succeed. `kind` is the exception's class name, or timeout, crash, lost_worker."""
 
     kind: str
@@ -53,7 +53,7 @@ class TaskFailure(Struct, array_like=True, frozen=True):
     traceback: str = ""
 
 
-class Submission(Struct, array_like=True, frozen=True):
+class Submission(Struct, array_like=True, frozen=True, gc=False):
     """What a client asks for. 0 and "" mean: the kind's default.
 
     payload: MessagePack of [positional arguments, keyword arguments].
@@ -72,7 +72,7 @@ class Submission(Struct, array_like=True, frozen=True):
     requires: tuple[str, ...] = ()
 
 
-class Grant(Struct, array_like=True, frozen=True):
+class Grant(Struct, array_like=True, frozen=True, gc=False):
     """One attempt of one task, leased to one agent of the host it is sent to; `agent` is its bare name there."""
 
     lease: int
@@ -83,7 +83,7 @@ class Grant(Struct, array_like=True, frozen=True):
     timeout_ms: int
 
 
-class Outcome(Struct, array_like=True, frozen=True):
+class Outcome(Struct, array_like=True, frozen=True, gc=False):
     """How the attempt under `lease` ended. `value` is the MessagePack of the result when it succeeded.
 
     retry_after_ms: the handler's own wish (RetryLater); -1 leaves it to the policy.
@@ -99,7 +99,7 @@ class Outcome(Struct, array_like=True, frozen=True):
     retry_after_ms: int = -1
 
 
-class TaskResult(Struct, array_like=True, frozen=True):
+class TaskResult(Struct, array_like=True, frozen=True, gc=False):
     """The end of a task, as its submitter hears it."""
 
     task_id: str

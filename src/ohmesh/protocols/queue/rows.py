@@ -22,7 +22,7 @@ from ohmesh.model.task import Submission, TaskFailure, TaskState
 LOG_VERSION = 1
 
 
-class EpochStarted(Struct, array_like=True, frozen=True, tag=1):
+class EpochStarted(Struct, array_like=True, frozen=True, gc=False, tag=1):
     """A dispatcher took the shard over. `lost_tail` says what a power cut took, "" when nothing is missing."""
 
     epoch: int
@@ -31,12 +31,12 @@ class EpochStarted(Struct, array_like=True, frozen=True, tag=1):
     lost_tail: str = ""
 
 
-class Submitted(Struct, array_like=True, frozen=True, tag=2):
+class Submitted(Struct, array_like=True, frozen=True, gc=False, tag=2):
     at_ms: int
     tasks: list[Submission]
 
 
-class Granted(Struct, array_like=True, frozen=True, tag=3):
+class Granted(Struct, array_like=True, frozen=True, gc=False, tag=3):
     """Leases first_lease, first_lease + 1, ... of these tasks to one agent. Counts an attempt of each.
 
     timeout_ms: for tasks that do not say themselves."""
@@ -48,7 +48,7 @@ class Granted(Struct, array_like=True, frozen=True, tag=3):
     task_ids: list[str]
 
 
-class Succeeded(Struct, array_like=True, frozen=True, tag=4):
+class Succeeded(Struct, array_like=True, frozen=True, gc=False, tag=4):
     """Columns: one result for each lease."""
 
     at_ms: int
@@ -57,7 +57,7 @@ class Succeeded(Struct, array_like=True, frozen=True, tag=4):
     started_ms: list[int]
 
 
-class Failed(Struct, array_like=True, frozen=True, tag=5):
+class Failed(Struct, array_like=True, frozen=True, gc=False, tag=5):
     """The attempt failed. `state` is RETRYING (again at `due_ms`) or a final one. `lost`: its host vanished, which
     is counted apart from the attempts, because the task is hardly to blame."""
 
@@ -70,7 +70,7 @@ class Failed(Struct, array_like=True, frozen=True, tag=5):
     lost: bool = False
 
 
-class Returned(Struct, array_like=True, frozen=True, tag=6):
+class Returned(Struct, array_like=True, frozen=True, gc=False, tag=6):
     """Handed back unstarted, or innocent: the attempt is not counted and the task keeps its place."""
 
     at_ms: int
@@ -78,20 +78,20 @@ class Returned(Struct, array_like=True, frozen=True, tag=6):
     reason: str
 
 
-class Cancelled(Struct, array_like=True, frozen=True, tag=7):
+class Cancelled(Struct, array_like=True, frozen=True, gc=False, tag=7):
     """Final at once; the lease of a running one lives on until its host lets go (Released)."""
 
     at_ms: int
     task_ids: list[str]
 
 
-class Released(Struct, array_like=True, frozen=True, tag=8):
+class Released(Struct, array_like=True, frozen=True, gc=False, tag=8):
     """The host let go of leases whose tasks had ended already."""
 
     leases: list[int]
 
 
-class HostChanged(Struct, array_like=True, frozen=True, tag=9):
+class HostChanged(Struct, array_like=True, frozen=True, gc=False, tag=9):
     at_ms: int
     host: str
     incarnation: int
@@ -101,14 +101,14 @@ class HostChanged(Struct, array_like=True, frozen=True, tag=9):
     version: str = ""
 
 
-class Forgotten(Struct, array_like=True, frozen=True, tag=10):
+class Forgotten(Struct, array_like=True, frozen=True, gc=False, tag=10):
     """The `count` tasks that ended longest ago are no longer held here; the ledger keeps their history. Their ids
     are remembered until HorizonMoved, so that a late retry of their submission is not run again."""
 
     count: int
 
 
-class SnapshotTaken(Struct, array_like=True, frozen=True, tag=11):
+class SnapshotTaken(Struct, array_like=True, frozen=True, gc=False, tag=11):
     """Blob `key` holds the table as it was after the frame at `sequence`. A snapshot exists once this row does."""
 
     at_ms: int
@@ -116,7 +116,7 @@ class SnapshotTaken(Struct, array_like=True, frozen=True, tag=11):
     sequence: int
 
 
-class HorizonMoved(Struct, array_like=True, frozen=True, tag=12):
+class HorizonMoved(Struct, array_like=True, frozen=True, gc=False, tag=12):
     """The `count` ids that were forgotten longest ago are not remembered any more. A submission that was made before
     the last of those tasks ended is refused from now on: it may be a retry of one of them."""
 
@@ -139,7 +139,7 @@ Row = (
 )
 
 
-class LogFrame(Struct, array_like=True, frozen=True):
+class LogFrame(Struct, array_like=True, frozen=True, gc=False):
     """One entry of the log. `previous` is the digest of the entry before it (b"" in the first one of a log)."""
 
     version: int

@@ -31,7 +31,7 @@ _RUNNING = TaskState.RUNNING
 _AFTER_FAILURE = {TaskState.RETRYING} | DEAD_LETTER_STATES
 
 
-class Task(Struct, array_like=True):
+class Task(Struct, array_like=True, gc=False):
     """One task as the shard holds it. `order` rises with submission; `lease` is 0 unless an agent holds it now."""
 
     submission: Submission
