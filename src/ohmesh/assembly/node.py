@@ -42,7 +42,7 @@ async def run_node(config: Config, *, name: str, ready: Callable[[str], None], n
             config=config.of(ProcessConfig),
         )
         serving = asyncio.ensure_future(
-            process.serve(_roles(config, engine, process.name, shape), notice=notice)
+            process.serve(_roles(config, engine, process.name, shape, notice), notice=notice)
         )
         stopping = asyncio.ensure_future(stopped.wait())
         ready(process.name)
@@ -54,12 +54,14 @@ async def run_node(config: Config, *, name: str, ready: Callable[[str], None], n
         await asyncio.gather(serving, return_exceptions=True)
 
 
-def _roles(config: Config, engine: NatsEngine, owner: str, shape: Shape) -> dict[str, RoleFactory]:
+def _roles(
+    config: Config, engine: NatsEngine, owner: str, shape: Shape, notice: Notice
+) -> dict[str, RoleFactory]:
     roles: dict[str, RoleFactory] = {
         f"dispatcher-{shard}": partial(_dispatch, config, engine, owner, shard)
         for shard in range(shape.shards)
     }
-    roles["projector"] = partial(_project, config, engine, shape)
+    roles["projector"] = partial(_project, config, engine, shape, notice)
     return roles
 
 
@@ -77,7 +79,7 @@ async def _dispatch(config: Config, engine: NatsEngine, owner: str, shard: int, 
     await dispatcher.run(term)
 
 
-async def _project(config: Config, engine: NatsEngine, shape: Shape, term: int) -> None:
+async def _project(config: Config, engine: NatsEngine, shape: Shape, notice: Notice, term: int) -> None:
     """Opened anew in each term: a ledger that is away must not keep dispatchers from running."""
     ledger = await open_ledger(
         config.mesh.ledger or data_directory(config).ledger_url, config.of(LedgerConfig)
@@ -90,6 +92,7 @@ async def _project(config: Config, engine: NatsEngine, shape: Shape, term: int) 
             shards=shape.shards,
             config=config.of(ProjectorConfig),
         )
+        projector.notice = notice
         await projector.run(term)
     finally:
         await ledger.close()

@@ -48,7 +48,7 @@ class Task(Struct, array_like=True, gc=False):
     finished_ms: int = 0
     due_ms: int = 0
     value: bytes = b""
-    failures: list[TaskFailure] = []
+    failures: tuple[TaskFailure, ...] = ()
 
     @property
     def task_id(self) -> str:
@@ -190,9 +190,7 @@ class TaskTable:
         task = self._end_lease(row.lease)
         if task.state is not _RUNNING or row.state not in _AFTER_FAILURE:
             raise LogCorrupt(f"{self._story(task)} cannot become {row.state} by a failure.")
-        if len(task.failures) >= MAX_FAILURES_KEPT:
-            del task.failures[0]
-        task.failures = [*task.failures, row.failure]
+        task.failures = (*task.failures[-MAX_FAILURES_KEPT + 1 :], row.failure)
         task.started_ms = row.started_ms or task.started_ms
         if row.lost:
             task.attempts -= 1
@@ -323,7 +321,7 @@ def view(task: Task, default_max_attempts: int = 0) -> TaskView:
         due_ms=task.due_ms,
         host=task.agent.rpartition("/")[0],
         agent=task.agent,
-        failures=tuple(task.failures),
+        failures=task.failures,
         value=task.value,
         order=task.order,
     )
