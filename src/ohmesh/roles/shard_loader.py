@@ -48,8 +48,8 @@ def projector_key(shard: int) -> str:
 class Loaded:
     """The table after the entry at `last`, whose digest is `previous`; `lost_tail` says what is missing, or "".
 
-    orphans: snapshots beyond the end of the log, in the order in which they are to be deleted: the newest, which a
-    successor would use if we did not come that far, last."""
+    orphans: snapshots of what is not in the log (any more), in the order in which they are to be deleted: the newest,
+    which a successor would use if we did not come that far, last."""
 
     table: TaskTable
     last: int
@@ -87,14 +87,8 @@ async def load(source: ShardSource) -> Loaded:
 
 
 async def _load(source: ShardSource, bounds: Bounds) -> Loaded:
-    keys = sorted(await source.blobs.list(snapshot_prefix(source.shard)))
-    loaded = await _newest_snapshot(source, bounds, keys)
-    loaded.orphans = [key for key in keys if snapshot_sequence(key) > bounds.last]
-    if loaded.last > bounds.last:
-        loaded.lost_tail = f"The log ends at {bounds.last}, before its snapshot at {loaded.last}."
-        entries = await source.log.read(source.name, first=max(1, bounds.last), limit=1)
-        loaded.last = bounds.last
-        loaded.previous = digest(entries[0].data) if entries and bounds.last else b""
+    loaded = await _newest_snapshot(source, bounds)
+    if loaded.lost_tail:
         return loaded
     await replay(source, loaded)
     projected = await source.projected()
@@ -129,26 +123,31 @@ async def replay(source: ShardSource, loaded: Loaded) -> None:
                 return
 
 
-async def _newest_snapshot(source: ShardSource, bounds: Bounds, keys: list[str]) -> Loaded:
-    for key in reversed(keys):
+async def _newest_snapshot(source: ShardSource, bounds: Bounds) -> Loaded:
+    """What the newest usable snapshot holds; with a lost tail, brought to the end of the log already."""
+    end: _End | None = None
+    orphans: list[str] = []
+    for key in sorted(await source.blobs.list(snapshot_prefix(source.shard)), reverse=True):
         if snapshot_sequence(key) < bounds.first - 1:
             break
         data = await source.blobs.get(key)
         if data is None:
             continue
         table, sequence, previous = decode_snapshot(data)
-        if sequence > bounds.last:
-            is_usable = table.epoch >= await _epoch_at_end(source, bounds)
-        else:
-            is_usable = await _is_of_this_log(source, bounds, sequence, previous)
-        if is_usable:
-            return Loaded(table, sequence, previous)
+        if sequence <= bounds.last and await _is_of_this_log(source, bounds, sequence, previous):
+            return Loaded(table, sequence, previous, orphans=orphans)
+        orphans.insert(0, key)
+        end = end or await _end(source, bounds)
+        if sequence > end.sequence and table.epoch >= end.epoch:
+            table.apply_all(end.beginnings)
+            lost_tail = f"The log ends at {end.sequence}, before its snapshot at {sequence}."
+            return Loaded(table, bounds.last, end.previous, lost_tail, orphans)
     if bounds.first > 1 and bounds.last > 0:
         raise LogCorrupt(
             f"Log {source.name} begins at {bounds.first} and no snapshot covers what came before.",
             hint="Restore the data directory from a backup.",
         )
-    return Loaded(TaskTable(), 0, b"")
+    return Loaded(TaskTable(), 0, b"", orphans=orphans)
 
 
 async def _is_of_this_log(source: ShardSource, bounds: Bounds, sequence: int, previous: bytes) -> bool:
@@ -158,13 +157,28 @@ async def _is_of_this_log(source: ShardSource, bounds: Bounds, sequence: int, pr
     return bool(entries) and entries[0].sequence == sequence and digest(entries[0].data) == previous
 
 
-async def _epoch_at_end(source: ShardSource, bounds: Bounds) -> int:
-    """Of the last entry that does more than begin an epoch: who only began one has decided nothing."""
+@dataclass(frozen=True, slots=True)
+class _End:
+    """The last entry that does more than begin an epoch (who only began one has decided nothing), the epochs that were
+    begun after it, and the digest of the very last entry."""
+
+    sequence: int
+    epoch: int
+    beginnings: list[EpochStarted]
+    previous: bytes
+
+
+async def _end(source: ShardSource, bounds: Bounds) -> _End:
+    beginnings: list[EpochStarted] = []
+    last = b""
     for sequence in range(bounds.last, bounds.first - 1, -1):
         entries = await source.log.read(source.name, first=sequence, limit=1)
         if not entries:
             break
+        last = last or digest(entries[0].data)
         frame = decode_log_frame(entries[0].data, sequence)
-        if not all(isinstance(row, EpochStarted) for row in frame.rows):
-            return frame.epoch
-    return 0
+        begun = [row for row in frame.rows if isinstance(row, EpochStarted)]
+        if len(begun) < len(frame.rows):
+            return _End(sequence, frame.epoch, beginnings, last)
+        beginnings[:0] = begun
+    return _End(0, 0, beginnings, last)

@@ -1,0 +1,96 @@
+"""Snapshots are stored however long the engine is away; the log is trimmed no further than everybody has come."""
+
+from __future__ import annotations
+
+import asyncio
+
+from ohmesh.protocols.queue.rows import Released, SnapshotTaken
+from ohmesh.protocols.queue.task_table import TaskTable
+from ohmesh.roles.shard_loader import projector_key, snapshot_key, snapshot_prefix
+from ohmesh.roles.snapshots import SnapshotConfig, Snapshots
+from tests.unit.roles.queue_engine import LOG, QueueEngine, virtually
+
+
+async def shard(engine: QueueEngine, *, entries: int, snapshots: list[int], projected: int) -> Snapshots:
+    writer = engine.writer()
+    for number in range(entries):
+        await writer.append(1, [Released([number])])
+    for sequence in snapshots:
+        await engine.side.blobs.put(snapshot_key(0, sequence), b"snapshot")
+    if projected:
+        await engine.side.state.put(projector_key(0), b"%d" % projected)
+    return Snapshots(engine.source(), SnapshotConfig())
+
+
+def named(sequence: int) -> SnapshotTaken:
+    return SnapshotTaken(1, snapshot_key(0, sequence), sequence)
+
+
+async def first(engine: QueueEngine) -> int:
+    return (await engine.side.log.bounds(LOG)).first
+
+
+async def kept(engine: QueueEngine) -> list[str]:
+    return await engine.side.blobs.list(snapshot_prefix(0))
+
+
+def test_nothing_is_trimmed_before_a_row_names_a_snapshot() -> None:
+    async def main(engine: QueueEngine) -> None:
+        snapshots = await shard(engine, entries=10, snapshots=[5], projected=10)
+        await snapshots.trim(None)
+        assert await first(engine) == 1
+
+    virtually(main)
+
+
+def test_the_log_is_trimmed_up_to_the_newest_snapshot_that_history_has_passed() -> None:
+    async def main(engine: QueueEngine) -> None:
+        snapshots = await shard(engine, entries=20, snapshots=[5, 10, 15], projected=12)
+        await snapshots.trim(named(15))
+        assert await first(engine) == 11
+        assert await kept(engine) == [snapshot_key(0, 10), snapshot_key(0, 15)]
+
+    virtually(main)
+
+
+def test_nothing_is_trimmed_that_history_has_not_passed() -> None:
+    async def main(engine: QueueEngine) -> None:
+        snapshots = await shard(engine, entries=20, snapshots=[5, 10], projected=0)
+        await snapshots.trim(named(10))
+        assert (await first(engine), len(await kept(engine))) == (1, 2)
+
+    virtually(main)
+
+
+def test_a_snapshot_that_is_not_named_yet_trims_nothing() -> None:
+    async def main(engine: QueueEngine) -> None:
+        snapshots = await shard(engine, entries=20, snapshots=[5, 15], projected=20)
+        await snapshots.trim(named(5))
+        assert (await first(engine), len(await kept(engine))) == (6, 2)
+
+    virtually(main)
+
+
+def test_a_snapshot_is_stored_when_the_engine_is_back() -> None:
+    async def main(engine: QueueEngine) -> None:
+        snapshots = await shard(engine, entries=1, snapshots=[], projected=0)
+        snapshot = snapshots.encode(TaskTable(), 1, b"digest")
+        engine.cluster.kill_server()
+        storing = asyncio.ensure_future(snapshots.store(snapshot))
+        await asyncio.sleep(60)
+        assert not storing.done()
+        engine.cluster.start_server()
+        await storing
+        assert await engine.side.blobs.get(snapshot.key) == snapshot.data
+        assert snapshots.failures > 5
+
+    virtually(main)
+
+
+def test_snapshots_of_two_histories_at_one_sequence_have_two_keys() -> None:
+    async def main(engine: QueueEngine) -> None:
+        snapshots = Snapshots(engine.source(), SnapshotConfig())
+        keys = [snapshots.encode(TaskTable(), 7, previous).key for previous in (b"one", b"two")]
+        assert keys[0] != keys[1]
+
+    virtually(main)
