@@ -209,3 +209,23 @@ def test_kinds_and_requirements_in_which_nothing_waits_are_let_go() -> None:
         driver.join(kind=f"kind-{number}", capabilities=(f"need-{number}",))
     driver.wait(1_000)
     assert list(driver.shard.waiting.kinds()) == []
+
+
+def test_among_tasks_that_have_waited_as_long_as_counts_the_first_submitted_is_first() -> None:
+    driver = ShardDriver()
+    driver.submit("low", priority=LOW)
+    driver.submit("high", priority=HIGH)
+    driver.submit("normal", priority=NORMAL)
+    driver.wait(5 * AGING_MS)
+    driver.join()
+    assert work_off(driver) == ["low", "high", "normal"]
+
+
+def test_an_agent_that_was_narrowed_and_widened_again_is_granted_again() -> None:
+    driver = ShardDriver()
+    driver.join(slots=1)
+    driver.join(slots=0)
+    driver.submit("t")
+    assert driver.granted() == []
+    driver.join(slots=1)
+    assert names(driver.granted()) == ["t"]

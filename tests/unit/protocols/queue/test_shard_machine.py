@@ -154,6 +154,10 @@ class ShardMachine(RuleBasedStateMachine):
     def time_passes(self, duration_ms: int) -> None:
         self.driver.wait(duration_ms)
 
+    @rule(back_ms=st.sampled_from([1, 5_000, 100_000]))
+    def the_clock_steps_back(self, back_ms: int) -> None:
+        self.driver.now_ms -= back_ms
+
     @rule()
     def a_successor_replays(self) -> None:
         self.driver.take_over()
@@ -177,6 +181,11 @@ class ShardMachine(RuleBasedStateMachine):
         assert sorted(accounted) == sorted(shard.table.leases)
         tasks = [task.task_id for task in shard.table.leases.values()]
         assert len(set(tasks)) == len(tasks)
+
+    @invariant()
+    def time_never_falls_from_row_to_row(self) -> None:
+        times = [row.at_ms for row in self.driver.rows() if hasattr(row, "at_ms")]
+        assert times == sorted(times)
 
     @invariant()
     def depth_is_a_count(self) -> None:
