@@ -152,9 +152,16 @@ class Supervisor:
         )
         await self.server.start()
         self._write_runtime_file()
-        self._guard = asyncio.create_task(
-            self.server.supervise(self._write_runtime_file), name="engine-guard"
-        )
+        self._guard = asyncio.create_task(self.server.supervise(self._tell_address), name="engine-guard")
+
+    def _tell_address(self) -> None:
+        """The server was started again, nearly always where it was before."""
+        try:
+            self._write_runtime_file()
+        except OSError as error:
+            self._notice(
+                f"{self.data.runtime_file} cannot be written ({error.strerror}); it says {self.url} now"
+            )
 
     def _write_runtime_file(self) -> None:
         assert self.server is not None

@@ -14,13 +14,14 @@ Call `start` from a thread that lives as long as the process: the kernel ties th
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import secrets
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,6 +33,7 @@ from ohmesh.engines.nats.ownership import Lock, acquire_owner_lock, acquire_serv
 from ohmesh.engines.nats.readiness import ServerNotReady, check_ready
 from ohmesh.engines.nats.runtime_file import write_private
 from ohmesh.engines.nats.server_config import Durability, ServerSettings, render_server_config
+from ohmesh.engines.nats.store_room import RoomConfig, StoreRoom
 from ohmesh.errors import EngineFailed, EngineUnavailable
 
 _LOG_LINES = 12
@@ -44,7 +46,7 @@ class EmbeddedConfig:
 
     client_pending_bytes: a client that is further behind than this is cut off (it reconnects, and has lost that much of
     the bus); the server's own 64 MiB are less than a second of frames at full speed.
-    restart_tries: failed starts in a row before `supervise` gives up.
+    restart_tries: failed starts in a row before `supervise` gives up; while the disk is full it does not.
     """
 
     data: Path
@@ -60,6 +62,7 @@ class EmbeddedConfig:
     restart_most_ms: int = 5_000
     log_bytes: int = 8 << 20
     log_files: int = 3
+    room: RoomConfig = field(default_factory=RoomConfig)
     connection: ConnectionConfig = field(default_factory=ConnectionConfig)
     notice: Notice = log_notice
 
@@ -73,6 +76,7 @@ class EmbeddedServer:
         self._process: subprocess.Popen[bytes] | None = None
         self._port = config.port
         self._public_key = ""
+        self._room = StoreRoom(config.data, config.data / "nats.log", config.room, config.notice)
         self._stopping = False
         self._changing = asyncio.Lock()
 
@@ -98,11 +102,12 @@ class EmbeddedServer:
 
     async def start(self) -> None:
         """Own the data directory and have a server that answers. Raises EngineInUse or EngineFailed."""
-        self.config.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._owner = acquire_owner_lock(self.config.data)
         self._stopping = False
         try:
-            self._public_key = ensure_seed_file(self.seed_file)
+            with self._in_words():
+                self.config.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+                self._owner = acquire_owner_lock(self.config.data)
+                self._public_key = ensure_seed_file(self.seed_file)
             await self._launch()
         except BaseException:
             await self.stop()
@@ -124,32 +129,41 @@ class EmbeddedServer:
             await self._launch()
 
     async def supervise(self, restarted: Callable[[], None] = lambda: None) -> None:
-        """Start the server again whenever it died, until `stop`. `restarted` is called each time (the URL may be new
-        when somebody took the port). Raises EngineFailed when it cannot be started any more."""
+        """Start the server again whenever it died, or had stopped storing and could store again, until `stop`.
+        `restarted` is called each time (the URL may be new when somebody took the port). Raises EngineFailed when it
+        cannot be started any more."""
         while not self._stopping:
-            if self.is_running:
+            if self.is_running and not (self._room.is_due() and await asyncio.to_thread(self._room.look)):
                 await asyncio.sleep(self.config.poll_interval_ms / 1000)
                 continue
-            status = self._process.returncode if self._process is not None else None
-            self.config.notice(f"the NATS server ended (status {status}); starting it again")
+            if self.is_running:
+                self.config.notice("starting the NATS server again, so that it stores again")
+                async with self._changing:
+                    await self._end_process()
+                self._room.watch_from_here()
+            else:
+                status = self._process.returncode if self._process is not None else None
+                self.config.notice(f"the NATS server ended (status {status}); starting it again")
             await self._revive()
             if not self._stopping:
                 restarted()
 
     async def _revive(self) -> None:
         wait_ms = self.config.poll_interval_ms
-        for attempt in range(1, self.config.restart_tries + 1):
-            if self._stopping:
-                return
+        attempt = 0
+        while not self._stopping:
+            await asyncio.to_thread(self._room.look)
+            attempt += not self._room.is_short
             try:
                 async with self._changing:
                     if not self.is_running:
                         await self._launch()
                 return
             except EngineFailed as error:
-                if attempt == self.config.restart_tries:
+                if attempt >= self.config.restart_tries:
                     raise
-                self.config.notice(f"start {attempt} of {self.config.restart_tries} failed: {error}")
+                if not self._room.is_short:
+                    self.config.notice(f"start {attempt} of {self.config.restart_tries} failed: {error}")
             await asyncio.sleep(wait_ms / 1000)
             wait_ms = min(4 * wait_ms, self.config.restart_most_ms)
 
@@ -159,7 +173,8 @@ class EmbeddedServer:
         for attempt in range(1, self.config.port_tries + 1):
             self._port = self._choose_port()
             name = f"ohmesh-{secrets.token_hex(6)}"
-            await self._spawn(name)
+            with self._in_words():
+                await self._spawn(name)
             try:
                 await self._until_ready(name)
             except BaseException as error:
@@ -168,7 +183,8 @@ class EmbeddedServer:
                 if self.config.port or not taken or attempt == self.config.port_tries:
                     raise
                 continue
-            write_private(self.config.data / "port", f"{self._port}\n".encode())
+            with contextlib.suppress(OSError):  # next time it is another port, which clients find too
+                write_private(self.config.data / "port", f"{self._port}\n".encode())
             return
 
     async def _spawn(self, name: str) -> None:
@@ -185,7 +201,9 @@ class EmbeddedServer:
             client_pending_bytes=self.config.client_pending_bytes,
             log_bytes=self.config.log_bytes,
             log_files=self.config.log_files,
+            store_bytes=self._room.total_bytes(),
         )
+        self._room.watch_from_here()
         write_private(configuration, render_server_config(settings).encode())
         lock = await acquire_server_lock(data, patience_s=self.config.stop_timeout_ms / 1000)
         try:
@@ -253,6 +271,17 @@ class EmbeddedServer:
     def _check_owned(self) -> None:
         if self._owner is None:
             raise EngineFailed(f"The server of {self.config.data} was not started, or is stopped.")
+
+    @contextlib.contextmanager
+    def _in_words(self) -> Iterator[None]:
+        """What the file system refuses us, translated."""
+        try:
+            yield
+        except OSError as error:
+            raise EngineFailed(
+                f"The NATS server cannot be started in {self.config.data}: {error.strerror or error}.",
+                hint="Make room or mend the permissions there, or choose another directory with --data.",
+            ) from error
 
     def _last_words(self) -> str:
         lines = [*_tail(self.config.data / "nats.log"), *_tail(self.config.data / "nats.out")]

@@ -2,6 +2,8 @@
 
 `durability`: "interval" syncs the store to disk every second, so a power cut can take the last second (nothing is lost
 when only processes die); "fsync" syncs before each acknowledgement and loses nothing that was acknowledged.
+`store_bytes`, the bound of the store, is given because the server's own default, three quarters of what is free when it
+starts, counts what is stored already against it: a store larger than that would take nothing after a restart.
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ class ServerSettings:
     client_pending_bytes: int
     log_bytes: int
     log_files: int
+    store_bytes: int
 
 
 def render_server_config(settings: ServerSettings) -> str:
@@ -47,6 +50,7 @@ logfile_size_limit: {settings.log_bytes}
 logfile_max_num: {settings.log_files}
 jetstream {{
   store_dir: {json.dumps(str(settings.store))}
+  max_file_store: {settings.store_bytes}
   sync_interval: {sync}
 }}
 authorization {{

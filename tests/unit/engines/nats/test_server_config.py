@@ -18,6 +18,7 @@ SETTINGS = ServerSettings(
     client_pending_bytes=2_097_152,
     log_bytes=1_000,
     log_files=3,
+    store_bytes=1_000_000,
 )
 
 
