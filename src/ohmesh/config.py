@@ -157,6 +157,7 @@ PROFILES: dict[str, dict[str, object]] = {
         "executor.heartbeat_ms": 500,
         "executor.lease_ms": 3_000,
         "executor.resend_ms": 1_000,
+        "dispatcher.shard.lease_ms": 3_000,
         "dispatcher.retry.base_ms": 200,
         "dispatcher.retry.cap_ms": 10_000,
     },
@@ -164,6 +165,7 @@ PROFILES: dict[str, dict[str, object]] = {
         **_EVERYWHERE,
         "executor.heartbeat_ms": 1_000,
         "executor.lease_ms": 5_000,
+        "dispatcher.shard.lease_ms": 5_000,
     },
     "wan": {
         **_EVERYWHERE,
