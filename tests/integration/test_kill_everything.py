@@ -13,10 +13,8 @@ import random
 import secrets
 import sys
 import time
-from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import psutil  # type: ignore[import-untyped]  # it ships no types
 
@@ -32,17 +30,13 @@ from ohmesh.roles.client_handle import TaskHandle
 from ohmesh.roles.client_payload import encode_arguments
 from tests.integration.running_mesh import Program, RunningMesh, running_mesh
 
-Run = Callable[[Coroutine[Any, Any, None]], None]
-
 TASKS = 2_000
 NAP_S = 0.02
 KINDS_OF_VICTIM = ("worker", "dispatcher", "engine")
 WORKERS = 2
 KILLS_OF_EACH = 3
 COMES_BACK_MS = 5_000  # a worker that was killed is started and has joined by then
-LAST_TASKS = (
-    200  # handed in after the last kill, so that there is always something for the successor to grant
-)
+LAST_TASKS = 400  # wait when the last dispatcher is killed, so that its successor has work to grant
 BETWEEN_KILLS_S = (0.3, 1.5)
 SUCCESSION_BOUND_MS = 10_000
 ALL_ENDED_S = 100.0
