@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
@@ -58,6 +59,9 @@ class QueueEngine:
 
     def rows(self) -> list[Row]:
         return [row for frame in self.frames() for row in frame.rows]
+
+    async def time_passes(self, duration_s: float) -> None:
+        await asyncio.sleep(duration_s)
 
     def cut_power(self) -> None:
         self.cluster.power_cut()

@@ -8,8 +8,10 @@ import pytest
 
 from ohmesh.engines.memory.faults import CallFate
 from ohmesh.errors import Fenced
+from ohmesh.ports.log import Log
 from ohmesh.protocols.queue.rows import Released, Row, digest
-from ohmesh.roles.log_writer import LogWriter, TailLost
+from ohmesh.roles.log_writer import LogWriter, LogWriterConfig, TailLost
+from ohmesh.simulator.entropy import SimulatedEntropy
 from tests.unit.roles.queue_engine import LOG, QueueEngine, virtually
 
 
@@ -199,5 +201,34 @@ def test_an_append_that_was_cancelled_may_land_and_its_successor_finds_it() -> N
             await successor.append(2, row(2))
         await follow(engine, successor)
         assert await successor.append(2, row(2)) == 2
+
+    virtually(main)
+
+
+class Misnumbers:
+    """The port Log; one acknowledgement names a sequence that is not ours."""
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+        self.read = log.read
+        self.bounds = log.bounds
+        self.create = log.create
+        self.trim = log.trim
+        self.has_misnumbered = False
+
+    async def append(self, name: str, data: bytes, *, expected: int) -> int:
+        if not self.has_misnumbered:
+            self.has_misnumbered = True
+            return expected + 7
+        return await self._log.append(name, data, expected=expected)
+
+
+def test_an_acknowledgement_of_another_sequence_is_none() -> None:
+    async def main(engine: QueueEngine) -> None:
+        log = Misnumbers(engine.side.log)
+        writer = LogWriter(log, LOG, SimulatedEntropy(1, "writer"), LogWriterConfig())
+        assert await writer.append(1, row(1)) == 1
+        assert log.has_misnumbered
+        assert engine.rows() == [Released([1])]
 
     virtually(main)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
 from ohmesh.engines.memory.blobs import MemoryBlobs
@@ -122,12 +120,12 @@ def test_a_snapshot_of_another_history_is_passed_over() -> None:
 def test_a_snapshot_ahead_of_the_log_shows_a_lost_tail_and_is_used() -> None:
     async def main(engine: QueueEngine) -> None:
         await begun(engine, [submitted("durable")])
-        await asyncio.sleep(1.5)
+        await engine.time_passes(1.5)
         await write(engine, [submitted("lost-by-the-log")])
         key = await take_snapshot(engine)
         data = await engine.side.blobs.get(key)
         engine.cut_power()
-        await asyncio.sleep(0.1)
+        await engine.time_passes(0.1)
         assert data is not None
         await engine.side.blobs.put(key, data)
         loaded = await loaded_after(engine)

@@ -77,7 +77,7 @@ def test_a_snapshot_is_stored_when_the_engine_is_back() -> None:
         snapshot = snapshots.encode(TaskTable(), 1, b"digest")
         engine.cluster.kill_server()
         storing = asyncio.ensure_future(snapshots.store(snapshot))
-        await asyncio.sleep(60)
+        await engine.time_passes(60)
         assert not storing.done()
         engine.cluster.start_server()
         await storing

@@ -13,7 +13,7 @@ from ohmesh.roles.step_messages import client_messages, host_messages
 
 
 @settings(max_examples=25)
-@given(st.integers(0, 25_000), st.integers(0, 3_000), st.lists(st.integers(0, 500_000), max_size=8))
+@given(st.integers(0, 25_000), st.integers(0, 12_000), st.lists(st.integers(0, 500_000), max_size=8))
 def test_all_news_of_a_client_is_told_once_in_frames_that_can_be_sent(
     ids: int, refusals: int, values: list[int]
 ) -> None:

@@ -220,7 +220,9 @@ class ShardMachine(RuleBasedStateMachine):
                 driver.shard.outcomes(Outcomes(host, self.incarnations[host], outcomes), driver.now_ms)
                 driver.settle()
             driver.wait(1_000)
-            if all(task.state in FINAL_STATES and not task.lease for task in driver.shard.table.tasks.values()):
+            if all(
+                task.state in FINAL_STATES and not task.lease for task in driver.shard.table.tasks.values()
+            ):
                 break
         stuck = [task for task in driver.shard.table.tasks.values() if task.state not in FINAL_STATES]
         assert not stuck, msgspec.to_builtins(stuck[:3])
