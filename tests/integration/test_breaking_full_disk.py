@@ -15,7 +15,7 @@ from tests.integration.small_disk import SmallDisk, small_disk
 
 TEXT_BYTES = 50_000
 TASKS = 120
-PATIENCE_S = 4.0
+PATIENCE_S = 5.0
 SAID_LINES = 60
 
 
@@ -39,6 +39,9 @@ async def _fill_and_free(mesh: RunningMesh, up: Program, disk: SmallDisk) -> Non
         during = await hand_in(client, texts, timeout_s=PATIENCE_S)
         took_s = time.monotonic() - begun_s
         _check_told(during, took_s)
+        late = await hand_in(client, texts[:5], timeout_s=1.0)
+        assert [type(error) for error in late.errors] == [Backpressure] * 5, late.errors
+        assert "Is the disk full?" in str(late.errors[0])
         disk.free()
         after = await hand_in(client, texts[:5])
         handles = [*before.handles, *during.handles, *after.handles]

@@ -16,7 +16,6 @@ import asyncio
 import contextlib
 import weakref
 from collections import deque
-from dataclasses import dataclass, field
 
 from ohmesh.errors import EngineError, Fenced, InvalidArgument, OhmeshError, PayloadTooLarge, UsageError
 from ohmesh.model.frame import MAX_FRAME_BYTES, decode_to_dispatcher, encode_frame
@@ -35,61 +34,22 @@ from ohmesh.model.message import (
 )
 from ohmesh.model.subject import Subjects
 from ohmesh.policies.priority import rank
-from ohmesh.policies.retry import RetryPolicy, retry_delay_ms
+from ohmesh.policies.retry import retry_delay_ms
 from ohmesh.policies.routing import fair_share
-from ohmesh.ports.blobs import Blobs
-from ohmesh.ports.bus import Bus, Message
-from ohmesh.ports.clock import Clock
-from ohmesh.ports.entropy import Entropy
-from ohmesh.ports.log import Log
-from ohmesh.ports.state import State
+from ohmesh.ports.bus import Message
 from ohmesh.protocols.queue import hosting, intake, placement, queries, retention
 from ohmesh.protocols.queue.rows import SnapshotTaken
-from ohmesh.protocols.queue.shard import Shard, ShardConfig, ShardPolicies
+from ohmesh.protocols.queue.shard import Shard, ShardPolicies
 from ohmesh.protocols.queue.step import Step
-from ohmesh.roles.log_writer import LogWriter, LogWriterConfig
+from ohmesh.roles.blocked_log import declined
+from ohmesh.roles.dispatcher_config import DispatcherConfig, DispatcherPorts, DispatcherStatistics
+from ohmesh.roles.log_writer import LogWriter
 from ohmesh.roles.mesh_clock import MeshClock
 from ohmesh.roles.shard_loader import Loaded, ShardSource, load
-from ohmesh.roles.snapshots import Snapshot, SnapshotConfig, Snapshots
+from ohmesh.roles.snapshots import Snapshot, Snapshots
 from ohmesh.roles.step_messages import client_messages, host_messages
 
-
-@dataclass(frozen=True, slots=True)
-class DispatcherConfig:
-    """tick_ms: how late a delayed or retried task may become ready. sweep_ms: how late a silent host is noticed.
-    stall_ms: when we have not looked for longer, that time does not count as a silence of hosts.
-    backlog_frames: frames that may wait while a snapshot is encoded; more are dropped, and sent again by their
-    senders. aging_ms: waiting lifts a task by one priority for each such stretch."""
-
-    shard: ShardConfig = field(default_factory=ShardConfig)
-    retry: RetryPolicy = field(default_factory=RetryPolicy)
-    writer: LogWriterConfig = field(default_factory=LogWriterConfig)
-    snapshot: SnapshotConfig = field(default_factory=SnapshotConfig)
-    aging_ms: int = 60_000
-    tick_ms: int = 20
-    sweep_ms: int = 250
-    stall_ms: int = 1_000
-    backlog_frames: int = 10_000
-
-
-@dataclass(frozen=True, slots=True)
-class DispatcherPorts:
-    bus: Bus
-    log: Log
-    state: State
-    blobs: Blobs
-    clock: Clock
-    entropy: Entropy
-
-
-@dataclass(slots=True)
-class DispatcherStatistics:
-    frames_received: int = 0
-    frames_refused: int = 0
-    frames_dropped: int = 0
-    appends: int = 0
-    rows: int = 0
-    messages_undeliverable: int = 0
+__all__ = ["Dispatcher", "DispatcherConfig", "DispatcherPorts", "DispatcherStatistics"]
 
 
 class Dispatcher:
@@ -114,6 +74,8 @@ class Dispatcher:
         self._clock = MeshClock(ports.clock)
         self._wake = asyncio.Event()
         self._backlog: deque[Message] = deque()
+        self._urgent: deque[tuple[str, bytes]] = deque(maxlen=self.config.urgent_messages)
+        self._has_urgent = asyncio.Event()
         self._failure: Exception | None = None
         self._is_deciding = False
         self._is_hearing = True
@@ -140,6 +102,7 @@ class Dispatcher:
                 group.create_task(self._tick(), name=f"dispatcher-{self._number}-tick")
                 group.create_task(self._trim(), name=f"dispatcher-{self._number}-trim")
                 group.create_task(self._store(), name=f"dispatcher-{self._number}-store")
+                group.create_task(self._speak(), name=f"dispatcher-{self._number}-speak")
         except BaseExceptionGroup as group:
             raise group.exceptions[0] from None
         finally:
@@ -237,8 +200,10 @@ class Dispatcher:
         try:
             frame = decode_to_dispatcher(message.data)
             now_ms = self._clock.now_ms()
+            is_blocked = self._is_blocked()
             for body in frame.bodies:
-                self._handle(body, message.reply, now_ms)
+                if not is_blocked or not self._decline(body, message.reply):
+                    self._handle(body, message.reply, now_ms)
         except InvalidArgument as error:
             self.statistics.frames_refused += 1
             if message.reply:
@@ -261,6 +226,29 @@ class Dispatcher:
             shard.cancel(body.client, body.task_ids, now_ms)
         elif reply and not shard.is_clogged():
             self._answer_with(reply, queries.answer(shard, body, now_ms, self._writer.last))
+
+    def _is_blocked(self) -> bool:
+        blocked = self._writer.blocked
+        if blocked is None:
+            return False
+        return (asyncio.get_running_loop().time() - blocked.since_s) * 1000 >= self.config.blocked_ms
+
+    def _decline(self, body: ToDispatcher, reply: str) -> bool:
+        """While the log takes nothing: answer at once, past all that waits for it, what would only wait too."""
+        assert self._writer.blocked is not None
+        answer = declined(body, self._shard.table, self._number, self._writer.blocked.refusal)
+        subject = self._subjects.client(body.client) if isinstance(body, Submit) else reply
+        if answer is not None and subject:
+            self._urgent.append((subject, self._frame(answer)))
+            self._has_urgent.set()
+        return answer is not None
+
+    async def _speak(self) -> None:
+        while True:
+            await self._has_urgent.wait()
+            self._has_urgent.clear()
+            while self._urgent:
+                await self._publish(*self._urgent.popleft())
 
     def _answer_with(self, subject: str, reply: Reply) -> None:
         data = self._frame(reply)

@@ -16,7 +16,15 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from ohmesh.errors import AppendUnresolved, EngineUnavailable, Fenced, LogCorrupt, SequenceConflict
+from ohmesh.errors import (
+    AppendUnresolved,
+    EngineFailed,
+    EngineUnavailable,
+    Fenced,
+    LogCorrupt,
+    OhmeshError,
+    SequenceConflict,
+)
 from ohmesh.ports.entropy import Entropy
 from ohmesh.ports.log import Log
 from ohmesh.protocols.queue.rows import (
@@ -35,6 +43,14 @@ class LogWriterConfig:
 
     first_pause_ms: int = 10
     last_pause_ms: int = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """The engine answers, but has taken no append since `since_s` of the loop's time, lately because of `refusal`."""
+
+    since_s: float
+    refusal: OhmeshError
 
 
 class TailLost(LogCorrupt):
@@ -56,6 +72,7 @@ class LogWriter:
         self.appended_bytes = 0
         self.repeats = 0
         self.ghosts = 0
+        self.blocked: Blocked | None = None
         self._begun_epoch = 0
 
     def seek(self, last: int, previous: bytes) -> None:
@@ -83,28 +100,41 @@ class LogWriter:
     async def _resolve(self, data: bytes, epoch: int) -> bytes:
         """What stands at expected + 1 now: `data`, or the ghost of a lower epoch."""
         pause_ms = self._config.first_pause_ms
-        while True:
-            refused = False
-            try:
-                if await self._log.append(self._name, data, expected=self.last) == self.last + 1:
+        begun_s = asyncio.get_running_loop().time()
+        try:
+            while True:
+                refusal = await self._refusal(data)
+                if refusal is None:
                     return data
-            except SequenceConflict:
-                refused = True
-            except (AppendUnresolved, EngineUnavailable):
-                pass
-            self.repeats += 1
-            landed = await self._landed(data, epoch, refused=refused)
-            if landed is not None:
-                return landed
-            await asyncio.sleep(pause_ms / 1000 * (0.5 + self._entropy.bits(16) / 131072))
-            pause_ms = min(2 * pause_ms, self._config.last_pause_ms)
+                self.repeats += 1
+                landed = await self._landed(data, epoch, Blocked(begun_s, refusal))
+                if landed is not None:
+                    return landed
+                await asyncio.sleep(pause_ms / 1000 * (0.5 + self._entropy.bits(16) / 131072))
+                pause_ms = min(2 * pause_ms, self._config.last_pause_ms)
+        finally:
+            self.blocked = None
 
-    async def _landed(self, data: bytes, epoch: int, *, refused: bool) -> bytes | None:
+    async def _refusal(self, data: bytes) -> OhmeshError | None:
+        """Why it is not known to have landed; None: it has.
+
+        An answer that is no answer (no room, a limit of the account) is no end either: what is decided stays decided,
+        and room may come back."""
+        try:
+            sequence = await self._log.append(self._name, data, expected=self.last)
+        except (SequenceConflict, AppendUnresolved, EngineUnavailable, EngineFailed) as error:
+            return error
+        if sequence == self.last + 1:
+            return None
+        return EngineFailed(f"An append after {self.last} was acknowledged as {sequence}.")
+
+    async def _landed(self, data: bytes, epoch: int, blocked: Blocked) -> bytes | None:
         """What is at expected + 1, `data` where it is ours; None: not known, try again. Raises Fenced or TailLost."""
         try:
             entries = await self._log.read(self._name, first=self.last + 1, limit=1)
             bounds = await self._log.bounds(self._name)
         except EngineUnavailable:
+            self.blocked = None  # it is away, as everybody sees
             return None
         if entries and entries[0].sequence == self.last + 1:
             if entries[0].data == data:
@@ -121,8 +151,9 @@ class LogWriter:
                 f"Log {self._name} ends at {bounds.last}; entry {self.last} was acknowledged before.",
                 hint="Its server lost unsynced data (power cut); use durability: fsync where that must not happen.",
             )
-        if refused and bounds.last > self.last:
+        if isinstance(blocked.refusal, SequenceConflict) and bounds.last > self.last:
             raise Fenced(
                 f"Log {self._name} ends at {bounds.last}, beyond {self.last + 1}: it was trimmed by another."
             )
+        self.blocked = blocked
         return None
