@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import difflib
 from collections.abc import Sequence
 
-from ohmesh.errors import InvalidArgument, ResultTimeout, UnknownTask
+from ohmesh.errors import InvalidArgument, OhmeshError, ResultTimeout, UnknownTask
+from ohmesh.model.agent import Liveness
 from ohmesh.model.message import ListTasks as TaskQuery
 from ohmesh.model.priority import Priority, parse_priority
 from ohmesh.model.task import TaskFailure, TaskResult, TaskState, TaskView
@@ -31,13 +34,13 @@ async def submit(client: Client, arguments: a.Submit) -> TaskOutcome:
     handle = await client.submit(request_of(client, arguments))
     if not arguments.wait_s:
         return TaskOutcome(handle.id, TaskState.QUEUED)
-    return outcome_of(await handle.end(arguments.wait_s))
+    return outcome_of(await _end_within(client, handle, arguments.wait_s))
 
 
 async def result(client: Client, arguments: a.Result) -> TaskOutcome:
     """How a task ended. ResultTimeout when it has not within `wait_s`, UnknownTask when there is none."""
     handle = await client.watch(arguments.task_id)
-    return outcome_of(await handle.end(arguments.wait_s))
+    return outcome_of(await _end_within(client, handle, arguments.wait_s))
 
 
 async def list_tasks(client: Client, arguments: a.ListTasks) -> TaskList:
@@ -112,6 +115,39 @@ def describe(view: TaskView) -> TaskDescription:
         failures=[_failure(failure) for failure in view.failures],
         value=decode_value(view.value),
     )
+
+
+async def _end_within(client: Client, handle: TaskHandle, wait_s: float) -> TaskResult:
+    """The end; a wait that was in vain says why, where the mesh can tell."""
+    try:
+        return await handle.end(wait_s)
+    except ResultTimeout as timeout:
+        reason = ""
+        with contextlib.suppress(OhmeshError):  # then the time-out has to do
+            reason = await _reason_to_wait(client, handle.id)
+        if not reason:
+            raise
+        raise ResultTimeout(
+            f"Task {handle.id} has not ended after {wait_s:g} s: {reason}",
+            task_id=handle.id,
+            hint=timeout.hint,
+        ) from None
+
+
+async def _reason_to_wait(client: Client, task_id: str) -> str:
+    """A task that waits for a worker that nobody runs: the commonest reason, and a misspelt kind is the next."""
+    page, workers = await asyncio.gather(
+        client.requests.list_tasks(TaskQuery([task_id])), client.requests.list_hosts()
+    )
+    if not page.tasks or page.tasks[0].state is not TaskState.QUEUED:
+        return ""
+    kind = page.tasks[0].kind
+    running = {each for worker in workers if worker.liveness is Liveness.ACTIVE for each in worker.kinds}
+    if kind in running:
+        return ""
+    near = difflib.get_close_matches(kind, sorted(running), n=1)
+    meant = f" Did you mean {near[0]!r}?" if near else ""
+    return f"no worker that is alive runs kind {kind!r}.{meant}"
 
 
 def _failure(failure: TaskFailure) -> Failure:
