@@ -107,7 +107,7 @@ class EmbeddedServer:
             with self._in_words():
                 self.config.data.mkdir(mode=0o700, parents=True, exist_ok=True)
                 self._owner = acquire_owner_lock(self.config.data)
-                self._public_key = ensure_seed_file(self.seed_file)
+                self._public_key = ensure_seed_file(self.seed_file, self.config.notice)
             await self._launch()
         except BaseException:
             await self.stop()
