@@ -73,7 +73,7 @@ def test_submit_may_wait_and_a_failure_is_a_result(run: Run) -> None:
 
 def test_a_wait_in_vain_says_that_nobody_runs_the_kind(run: Run) -> None:
     async def scenario(verb: Verb) -> None:
-        with pytest.raises(ResultTimeout, match="runs kind 'ecko'. Did you mean 'echo'"):
+        with pytest.raises(ResultTimeout, match=r"runs kind 'ecko'\. Did you mean 'echo'"):
             await verb("submit", kind="ecko", wait_s=0.05)
 
     with_verbs(run, scenario)
