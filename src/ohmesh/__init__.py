@@ -33,12 +33,14 @@ if TYPE_CHECKING:
     )
     from ohmesh.handlers.declaration import agent
     from ohmesh.mesh import AsyncMesh, Mesh
+    from ohmesh.model.complexity import Complexity
     from ohmesh.model.priority import Priority
     from ohmesh.model.task import TaskState
 
 _HOMES = {
     "AsyncMesh": "ohmesh.mesh",
     "Backpressure": "ohmesh.errors",
+    "Complexity": "ohmesh.model.complexity",
     "InvalidArgument": "ohmesh.errors",
     "Mesh": "ohmesh.mesh",
     "MeshUnreachable": "ohmesh.errors",
@@ -59,6 +61,7 @@ _HOMES = {
 __all__ = [
     "AsyncMesh",
     "Backpressure",
+    "Complexity",
     "InvalidArgument",
     "Mesh",
     "MeshUnreachable",

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 import pytest
 
 from ohmesh import (
+    Complexity,
     InvalidArgument,
     MeshUnreachable,
     Priority,
@@ -59,6 +60,17 @@ def test_a_handle_tells_how_a_task_fares(run: Run) -> None:
         described = await mesh.get(handle.id)
         assert described.value == [["x"], {}]
         assert str(described).startswith(handle.id)
+
+    with_mesh(run, scenario)
+
+
+def test_a_program_has_estimators_of_its_own_and_the_tag_survives_the_end(run: Run) -> None:
+    async def scenario(mesh: AsyncMesh) -> None:
+        mesh.estimators["echo"] = lambda pages: Complexity.LARGE if pages > 50 else Complexity.SMALL
+        handles = [await mesh.submit(echo, pages) for pages in (50, 51)]
+        for handle, tag in zip(handles, ("small", "large"), strict=True):
+            await handle.result(10)
+            assert (await mesh.get(handle.id)).complexity == tag
 
     with_mesh(run, scenario)
 

@@ -14,6 +14,7 @@ import ohmesh
 FRONT_DOOR = [
     "AsyncMesh",
     "Backpressure",
+    "Complexity",
     "InvalidArgument",
     "Mesh",
     "MeshUnreachable",

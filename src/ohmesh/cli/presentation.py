@@ -84,6 +84,7 @@ def _show_tasks(tasks: r.TaskList, output: Output) -> None:
             "kind": task.kind,
             "state": task.state,
             "priority": task.priority,
+            "size": task.complexity,
             "attempts": task.attempts,
             "agent": task.agent,
             "age": _duration(now_ms - task.submitted_ms),
@@ -94,19 +95,29 @@ def _show_tasks(tasks: r.TaskList, output: Output) -> None:
         for task in tasks.tasks
     ]
     rows += [{"task": task_id, "state": "unknown"} for task_id in tasks.unknown]
-    output.data(rows, columns=("task", "kind", "state", "priority", "attempts", "agent", "age", "took"))
+    output.data(
+        rows, columns=("task", "kind", "state", "priority", "size", "attempts", "agent", "age", "took")
+    )
     for task in tasks.tasks:
         for failure in task.failures[-1:]:
             output.say(f"{task.task_id}: {failure}")
     if len(tasks.tasks) < tasks.total:
         more = f"; more: --after {tasks.after}" if tasks.after else ""
-        output.say(f"showing {len(tasks.tasks)} of {tasks.total} tasks{more}")
+        output.say(_matched(len(tasks.tasks), tasks.total, "tasks", tasks.filter) + more)
+    elif tasks.filter and not rows:
+        output.say(f"no task matches: {tasks.filter}")
     elif not rows:
         output.say("no tasks; hand one in: ohmesh submit text 'Hello!'")
 
 
 def _judge_tasks(tasks: r.TaskList) -> ExitCode:
+    if tasks.filter and not tasks.tasks:
+        return ExitCode.NOTHING_MATCHED
     return _share(len(tasks.tasks), 0, len(tasks.unknown))
+
+
+def _matched(shown: int, total: int, noun: str, selection: str) -> str:
+    return f"showing {shown} of {total} {noun}{f' that match: {selection}' if selection else ''}"
 
 
 def _show_cancellation(cancellation: r.Cancellation, output: Output) -> None:
@@ -124,8 +135,14 @@ def _show_workers(listed: r.WorkerList, output: Output) -> None:
     now_ms = time.time() * 1000
     rows = [_worker_row(worker, now_ms) for worker in listed.workers]
     output.data(rows)
-    if not rows:
+    if listed.filter:
+        output.say(_matched(len(rows), listed.total, "workers", listed.filter))
+    elif not rows:
         output.say("no workers; start one: ohmesh worker module:object")
+
+
+def _judge_workers(listed: r.WorkerList) -> ExitCode:
+    return ExitCode.NOTHING_MATCHED if listed.filter and not listed.workers else ExitCode.OK
 
 
 def _worker_row(worker: HostView, now_ms: float) -> dict[str, object]:
@@ -196,6 +213,6 @@ _FORMS: dict[type, tuple[Callable[..., None], Callable[..., ExitCode]]] = {
     r.TaskOutcomes: (_show_outcomes, _judge_outcomes),
     r.TaskList: (_show_tasks, _judge_tasks),
     r.Cancellation: (_show_cancellation, _judge_cancellation),
-    r.WorkerList: (_show_workers, _fine),
+    r.WorkerList: (_show_workers, _judge_workers),
     r.MeshStatus: (_show_status, _judge_status),
 }

@@ -17,6 +17,7 @@ from ohmesh.operations import arguments as a
 from ohmesh.operations import mesh as mesh_operations
 from ohmesh.operations import tasks as task_operations
 from ohmesh.operations.results import Cancellation, MeshStatus, TaskDescription, TaskList, WorkerList
+from ohmesh.policies.complexity import Estimator, complexity_of_task
 from ohmesh.roles.client import Client, TaskRequest
 from ohmesh.roles.client_handle import TaskHandle
 from ohmesh.roles.client_payload import encode_arguments
@@ -115,6 +116,14 @@ class AsyncMesh:
             if error is None:  # else the first error is the one to hear of; the client has logged this one
                 raise
 
+    @property
+    def estimators(self) -> dict[str, Estimator]:
+        """What tags a task small or large before it is queued, by kind; yours for your kinds, kept with this object:
+
+        mesh.estimators["report"] = lambda pages: Complexity.LARGE if len(pages) > 50 else Complexity.SMALL
+        """
+        return self.client.estimators
+
     def prepare(
         self,
         /,
@@ -135,15 +144,18 @@ class AsyncMesh:
         key: the same key is the same task, submitted however often. requires: capabilities that the agent must have.
         Raises InvalidArgument, PayloadTooLarge.
         """
+        kind = kind if isinstance(kind, str) else _kind_of(kind)
+        payload = encode_arguments(arguments, named, self.client.config.payload_bytes)
         return TaskRequest(
-            kind=kind if isinstance(kind, str) else _kind_of(kind),
-            payload=encode_arguments(arguments, named, self.client.config.payload_bytes),
+            kind=kind,
+            payload=payload,
             priority=priority if type(priority) is Priority else parse_priority(priority),
             timeout_ms=0 if timeout is None else max(1, _milliseconds("timeout", timeout)),
             max_attempts=0 if retries is None else _attempts(retries),
             delay_ms=_milliseconds("delay", delay) if delay else 0,
             key=key,
             requires=_capabilities(requires),
+            weight=complexity_of_task(kind, arguments, named, self.client.estimators).weight,
         )
 
     @takes_task(prepare)
@@ -178,14 +190,25 @@ class AsyncMesh:
         """Cancel tasks, queued or running; the answer names each id once."""
         return await task_operations.cancel_tasks(self.client, a.CancelTasks(task_ids=list(task_ids)))
 
-    async def tasks(self, *, kind: str = "", state: str = "", limit: int = 100, after: str = "") -> TaskList:
-        """A page of tasks, newest first; `after` of one page asks for the next."""
-        query = a.ListTasks(kind=kind, state=state, limit=limit, after=after)
+    async def tasks(
+        self,
+        *,
+        kind: str = "",
+        state: str = "",
+        limit: int = 100,
+        after: str = "",
+        filter: str = "",  # noqa: A002 - the word of every door
+    ) -> TaskList:
+        """A page of tasks, newest first; `after` of one page asks for the next.
+
+        filter: a selector, such as "state=dead and age>1h"; InvalidSelector says what is wrong with it and where.
+        """
+        query = a.ListTasks(kind=kind, state=state, limit=limit, after=after, filter=filter)
         return await task_operations.list_tasks(self.client, query)
 
-    async def workers(self) -> WorkerList:
-        """All workers, those that are offline too."""
-        return await mesh_operations.list_workers(self.client, a.ListWorkers())
+    async def workers(self, *, filter: str = "") -> WorkerList:  # noqa: A002 - the word of every door
+        """Workers, those that are offline too; `filter` is a selector, such as "kind=text and load>80%"."""
+        return await mesh_operations.list_workers(self.client, a.ListWorkers(filter=filter))
 
     async def status(self) -> MeshStatus:
         """Queues, dispatchers and workers in numbers."""

@@ -24,6 +24,7 @@ from ohmesh.mesh.background import BackgroundLoop
 from ohmesh.mesh.opening import Agent
 from ohmesh.model.identity import IdSource
 from ohmesh.model.task import TaskState
+from ohmesh.policies.complexity import Estimator
 from ohmesh.roles.client import TaskRequest, id_of_key
 from ohmesh.roles.client_handle import TaskHandle
 from ohmesh.roles.client_payload import value_of
@@ -231,6 +232,11 @@ class Mesh:
         except OhmeshError:
             if error is None:  # else the first error is the one to hear of; the client has logged this one
                 raise
+
+    @property
+    def estimators(self) -> dict[str, Estimator]:
+        """What tags a task small or large, by kind; see AsyncMesh.estimators."""
+        return self.mesh.estimators
 
     prepare = _encoding_here(AsyncMesh.prepare)
 

@@ -59,6 +59,7 @@ class Submission(Struct, array_like=True, frozen=True, gc=False):
     payload: MessagePack of [positional arguments, keyword arguments].
     created_ms: the client's wall clock at the first try; unchanged when the submission is sent again.
     due_ms: mesh time before which the task must not start; 0 is now.
+    weight: how heavy the task is; model.complexity says which tag that is.
     """
 
     task_id: str
@@ -70,6 +71,7 @@ class Submission(Struct, array_like=True, frozen=True, gc=False):
     timeout_ms: int = 0
     max_attempts: int = 0
     requires: tuple[str, ...] = ()
+    weight: int = 1
 
 
 class Grant(Struct, array_like=True, frozen=True, gc=False):
@@ -113,6 +115,7 @@ class TaskView(Struct, frozen=True):
     """One task as a person asks for it. Times are mesh time in milliseconds since 1970; 0 is not yet.
 
     value_omitted_bytes: the size of a result that was too large for history; `value` is then empty.
+    complexity: small or large; "" where it was not recorded.
     """
 
     task_id: str
@@ -131,3 +134,4 @@ class TaskView(Struct, frozen=True):
     value: bytes = b""
     order: int = 0
     value_omitted_bytes: int = 0
+    complexity: str = ""

@@ -57,7 +57,7 @@ class TaskOutcomes(Struct, frozen=True):
 
 
 class TaskDescription(Struct, frozen=True):
-    """One task as a person asks for it."""
+    """One task as a person asks for it. `complexity`: small or large, "" where it was not recorded."""
 
     task_id: str
     kind: str
@@ -73,6 +73,7 @@ class TaskDescription(Struct, frozen=True):
     agent: str = ""
     failures: list[Failure] = []
     value: Value = None
+    complexity: str = ""
 
     def __str__(self) -> str:
         place = f" on {self.agent}" if self.agent else ""
@@ -80,12 +81,14 @@ class TaskDescription(Struct, frozen=True):
 
 
 class TaskList(Struct, frozen=True):
-    """`after` asks for the next page ("" on the last); `total` counts all that match, shown or not."""
+    """`after` asks for the next page ("" on the last); `filter` is what they had to match, in canonical form; `total`
+    counts all that the dispatchers asked hold, whether they match or not."""
 
     tasks: list[TaskDescription]
     after: str = ""
     total: int = 0
     unknown: list[str] = []
+    filter: str = ""
 
     def __iter__(self) -> Iterator[TaskDescription]:
         return iter(self.tasks)
@@ -109,7 +112,11 @@ class Cancellation(Struct, frozen=True):
 
 
 class WorkerList(Struct, frozen=True):
+    """`total` counts all that are known, whether they match `filter` or not."""
+
     workers: list[HostView]
+    total: int = 0
+    filter: str = ""
 
     def __iter__(self) -> Iterator[HostView]:
         return iter(self.workers)

@@ -21,6 +21,10 @@ from ohmesh.operations.results import (
     TaskOutcome,
     TaskOutcomes,
 )
+from ohmesh.policies.complexity import complexity_of_task
+from ohmesh.registry.fields import TASKS
+from ohmesh.registry.selector import Selector, compile_selector
+from ohmesh.registry.selector.tree import And, Comparison, Node, Operator
 from ohmesh.roles.client import Client, TaskRequest
 from ohmesh.roles.client_handle import TaskHandle
 from ohmesh.roles.client_payload import decode_value, encode_arguments
@@ -44,9 +48,12 @@ async def result(client: Client, arguments: a.Result) -> TaskOutcome:
 
 
 async def list_tasks(client: Client, arguments: a.ListTasks) -> TaskList:
-    query = TaskQuery([], arguments.kind, _state(arguments.state), arguments.limit, arguments.after)
+    state = _state(arguments.state)
+    query = TaskQuery([], arguments.kind, state, arguments.limit, arguments.after, arguments.filter)
     page = await client.requests.list_tasks(query)
-    return TaskList([describe(view) for view in page.tasks], page.after, page.total)
+    return TaskList(
+        [describe(view) for view in page.tasks], page.after, page.total, filter=_selection(arguments, state)
+    )
 
 
 async def get_tasks(client: Client, arguments: a.GetTasks) -> TaskList:
@@ -80,16 +87,19 @@ async def cancel_tasks(client: Client, arguments: a.CancelTasks) -> Cancellation
 
 
 def request_of(client: Client, arguments: a.Submit) -> TaskRequest:
-    """The verb's arguments as the client takes them."""
+    """The verb's arguments as the client takes them, with the task's complexity."""
+    payload = encode_arguments(arguments.arguments, arguments.named, client.config.payload_bytes)
+    complexity = complexity_of_task(arguments.kind, arguments.arguments, arguments.named, client.estimators)
     return TaskRequest(
         kind=arguments.kind,
-        payload=encode_arguments(arguments.arguments, arguments.named, client.config.payload_bytes),
+        payload=payload,
         priority=parse_priority(arguments.priority),
         timeout_ms=round(arguments.timeout_s * 1000),
         max_attempts=arguments.retries + 1,
         delay_ms=round(arguments.delay_s * 1000),
         key=arguments.key,
         requires=tuple(arguments.requires),
+        weight=complexity.weight,
     )
 
 
@@ -114,6 +124,7 @@ def describe(view: TaskView) -> TaskDescription:
         agent=view.agent,
         failures=[_failure(failure) for failure in view.failures],
         value=decode_value(view.value),
+        complexity=view.complexity,
     )
 
 
@@ -159,6 +170,21 @@ async def _end(handle: TaskHandle, wait_s: float) -> TaskResult | ResultTimeout 
         return await handle.end(wait_s)
     except (ResultTimeout, UnknownTask) as error:
         return error
+
+
+def _selection(arguments: a.ListTasks, state: str) -> str:
+    """All that a task had to match, in canonical form."""
+    parts: list[Node] = []
+    if arguments.kind:
+        parts.append(Comparison("kind", Operator.EQUAL, arguments.kind))
+    if state:
+        parts.append(Comparison("state", Operator.EQUAL, state))
+    if arguments.filter:
+        tree = compile_selector(arguments.filter, TASKS).tree
+        parts += tree.operands if isinstance(tree, And) else [tree]
+    if not parts:
+        return ""
+    return str(Selector(And(tuple(parts)) if len(parts) > 1 else parts[0], TASKS))
 
 
 def _state(name: str) -> str:

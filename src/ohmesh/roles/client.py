@@ -35,6 +35,7 @@ from ohmesh.model.identity import IdSource, encode_base32
 from ohmesh.model.message import CancelAnswer
 from ohmesh.model.subject import Subjects, shard_of
 from ohmesh.model.task import Submission
+from ohmesh.policies.complexity import built_in_estimators
 from ohmesh.ports.bus import Subscription
 from ohmesh.roles.client_cancel import Cancellations
 from ohmesh.roles.client_config import ClientConfig, ClientPorts
@@ -54,6 +55,7 @@ class TaskRequest(Struct, frozen=True, kw_only=True):
     """What a caller wants done. 0, "" and () leave it to the kind or the mesh.
 
     payload: see client_payload.encode_arguments. max_attempts: 1 is no retry. key: the same key is the same task.
+    weight: that of its complexity (policies.complexity).
     """
 
     kind: str
@@ -64,10 +66,14 @@ class TaskRequest(Struct, frozen=True, kw_only=True):
     delay_ms: int = 0
     key: str = ""
     requires: tuple[str, ...] = ()
+    weight: int = 1
 
 
 class Client:
-    """One for a program: `start`, submit from one event loop, `close`. `name` is where answers are sent to."""
+    """One for a program: `start`, submit from one event loop, `close`. `name` is where answers are sent to.
+
+    estimators: what tags the tasks of a kind, by kind; its owner may add to it and take from it.
+    """
 
     def __init__(
         self,
@@ -82,6 +88,7 @@ class Client:
         self.name = encode_base32(ports.entropy.bits(80), 16)
         self.mesh = subjects.mesh
         self.config = config
+        self.estimators = built_in_estimators(config.complexity)
         self.requests = Requests(ports, subjects, shards=shards, config=config, client=self.name)
         self._ports = ports
         self._subjects = subjects
@@ -232,6 +239,7 @@ class Client:
             request.timeout_ms,
             request.max_attempts,
             request.requires,
+            request.weight,
         )
 
     def _handle_for(self, submission: Submission) -> TaskHandle:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ohmesh.model.frame import MAX_FRAME_BYTES
+from ohmesh.policies.complexity import ComplexityConfig
 from ohmesh.ports.bus import Bus
 from ohmesh.ports.clock import Clock
 from ohmesh.ports.entropy import Entropy
@@ -28,6 +29,7 @@ class ClientConfig:
     watch_burst_ids: ids asked for in one sweep, so that a million tasks do not swamp a new dispatcher.
     tracked_tasks: tasks whose end is kept for whoever asks later; the ends of others are asked for when awaited.
     request_try_ms: one request waits this long before it is repeated within its timeout.
+    complexity: from where on the tasks of built-in kinds are tagged large.
     """
 
     window_bytes: int = 16 * 1024 * 1024
@@ -50,3 +52,4 @@ class ClientConfig:
     request_pause_ms: int = 200
     locate_ids: int = 64
     close_grace_ms: int = 2_000
+    complexity: ComplexityConfig = field(default_factory=ComplexityConfig)

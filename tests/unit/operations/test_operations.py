@@ -124,6 +124,26 @@ def test_get_keeps_the_order_and_names_the_unknown(run: Run) -> None:
     with_verbs(run, scenario)
 
 
+def test_a_task_is_tagged_before_it_is_queued_and_keeps_its_tag_to_the_end(run: Run) -> None:
+    async def scenario(verb: Verb) -> None:
+        large = await verb("submit", kind="text", arguments=["word " * 201])
+        small = await verb("submit", kind="text", arguments=["word " * 200])
+        ended = await verb("submit", kind="echo", wait_s=10)
+        assert isinstance(large, r.TaskOutcome)
+        assert isinstance(small, r.TaskOutcome)
+        assert isinstance(ended, r.TaskOutcome)
+        listed = await verb("tasks get", task_ids=[large.task_id, small.task_id, ended.task_id])
+        assert isinstance(listed, r.TaskList)
+        assert [task.complexity for task in listed] == ["large", "small", "small"]
+        with pytest.raises(InvalidArgument, match="begins with b'no pictu'"):
+            await verb("submit", kind="image", arguments=[b"no picture"])
+        everything = await verb("tasks list")
+        assert isinstance(everything, r.TaskList)
+        assert everything.total == 3
+
+    with_verbs(run, scenario)
+
+
 def test_wait_accounts_for_every_id_once(run: Run) -> None:
     async def scenario(verb: Verb) -> None:
         done = await verb("submit", kind="echo", wait_s=10)

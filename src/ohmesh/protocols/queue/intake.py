@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ohmesh.errors import Backpressure, InvalidArgument, PayloadTooLarge, SubmissionTooOld
+from ohmesh.model.complexity import WEIGHT_MAX
 from ohmesh.model.message import Refusal
 from ohmesh.model.task import FINAL_STATES, Submission
 from ohmesh.protocols.queue import rows as r
@@ -95,7 +96,8 @@ def _refusal(
             task_id[:MAX_NAME_LENGTH],
             InvalidArgument.code,
             f"A task needs an id and a kind of 1 to {MAX_NAME_LENGTH} ASCII characters, a priority from 0 to 3, "
-            f"at most {MAX_REQUIRES} required capabilities of such names, and no negative times or attempts.",
+            f"a weight from 1 to {WEIGHT_MAX}, at most {MAX_REQUIRES} required capabilities of such names, "
+            "and no negative times or attempts.",
         )
     if len(submission.payload) > config.payload_bytes:
         return Refusal(
@@ -140,6 +142,7 @@ def _is_well_formed(submission: Submission) -> bool:
         and 0 <= submission.priority <= 3
         and submission.timeout_ms >= 0
         and submission.max_attempts >= 0
+        and 0 < submission.weight <= WEIGHT_MAX
         and (not submission.requires or _are_names(submission.requires))
     )
 

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from ohmesh.errors import LogCorrupt
 from ohmesh.model.agent import AgentSpec, Liveness
+from ohmesh.model.complexity import complexity_of
 from ohmesh.model.task import (
     DEAD_LETTER_STATES,
     FINAL_STATES,
@@ -177,9 +178,14 @@ class TaskTable:
             task.value = value
             task.started_ms = started_ms
             task.finished_ms = at_ms
-            # A task that succeeded never runs again: its payload is let go, its name and kind stay.
+            # A task that succeeded never runs again: its payload is let go, its name, kind and weight stay.
             task.submission = Submission(
-                submission.task_id, submission.kind, b"", submission.priority, submission.created_ms
+                submission.task_id,
+                submission.kind,
+                b"",
+                submission.priority,
+                submission.created_ms,
+                weight=submission.weight,
             )
             finished.append(task)
             self.depth[submission.kind].running -= 1
@@ -324,6 +330,7 @@ def view(task: Task, default_max_attempts: int = 0) -> TaskView:
         failures=task.failures,
         value=task.value,
         order=task.order,
+        complexity=complexity_of(submission.weight).value,
     )
 
 

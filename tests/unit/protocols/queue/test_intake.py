@@ -73,6 +73,8 @@ def test_one_who_asks_twice_hears_it_once() -> None:
         submission("t", priority=-1),
         submission("t", timeout_ms=-1),
         submission("t", max_attempts=-1),
+        submission("t", weight=0),
+        submission("t", weight=1_001),
         submission("t", requires=("",)),
         submission("t", requires=("c" * 65,)),
         submission("t", requires=tuple(f"c{number}" for number in range(17))),

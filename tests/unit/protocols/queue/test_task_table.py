@@ -81,6 +81,14 @@ def test_a_task_that_succeeded_lets_its_payload_go_and_one_that_failed_keeps_it(
     assert dead.tasks["t"].submission.payload == b"payload"
 
 
+def test_a_task_keeps_its_weight_to_the_end() -> None:
+    table = TaskTable()
+    table.apply(r.Submitted(1_001, [submission("t", weight=3)]))
+    assert view(table.tasks["t"]).complexity == "large"
+    table.apply_all([GRANTED, SUCCEEDED])
+    assert view(table.tasks["t"]).complexity == "large"
+
+
 def test_a_view_counts_lost_attempts_too_and_says_when_it_started() -> None:
     lost = r.Failed(1_003, 7, FAILURE, TaskState.RETRYING, 0, lost=True)
     table = table_with(GRANTED, lost, r.Granted(1_004, "other/agent", 8, 30_000, ["t"]))
@@ -152,6 +160,7 @@ def test_a_snapshot_that_cannot_be_read_says_so() -> None:
         st.integers(0, 2**31),
         st.integers(0, 100),
         st.lists(st.text(max_size=10), max_size=3).map(tuple),
+        st.integers(1, 1_000),
     )
 )
 def test_a_frame_that_is_written_is_read_again(task: Submission) -> None:
@@ -169,3 +178,9 @@ def test_an_entry_that_is_none_of_ours_names_its_sequence() -> None:
 def test_a_row_of_a_later_writer_with_one_more_field_is_read() -> None:
     longer = msgspec.msgpack.encode([1, 3, 5, b"", [[8, [7], "a field of the future"]]])
     assert r.decode_log_frame(longer, 1).rows == [r.Released([7])]
+
+
+def test_a_submission_of_an_earlier_writer_weighs_one() -> None:
+    row = [2, 1_001, [["t", "text", b"", 1, 5, 0, 0, 0, []]]]
+    (submitted,) = r.decode_log_frame(msgspec.msgpack.encode([1, 3, 5, b"", [row]]), 1).rows
+    assert submitted == r.Submitted(1_001, [Submission("t", "text", b"", 1, 5, weight=1)])
