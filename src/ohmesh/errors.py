@@ -3,6 +3,7 @@
     OhmeshError
     |-- UsageError               the caller asked for something that cannot be
     |   |-- InvalidArgument          a value has the wrong type, range or form
+    |   |   `-- InvalidSelector          a filter cannot be read; shows where
     |   |-- PayloadTooLarge          arguments or result above the limit of one task
     |   |-- UnknownTask              no task of that id is known here
     |   |-- UnknownKind              no agent of that kind was ever seen
@@ -68,6 +69,20 @@ class UsageError(OhmeshError):
 
 class InvalidArgument(UsageError):
     code = "invalid_argument"
+
+
+class InvalidSelector(InvalidArgument):
+    """`excerpt` is the text and, in a second line, a caret below its character `position`."""
+
+    code = "invalid_selector"
+
+    def __init__(self, message: str, *, excerpt: str = "", position: int = 0, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.excerpt = excerpt
+        self.position = position
+
+    def __str__(self) -> str:
+        return f"{super().__str__()}\n{self.excerpt}" if self.excerpt else super().__str__()
 
 
 class PayloadTooLarge(UsageError):

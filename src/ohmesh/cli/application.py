@@ -18,7 +18,7 @@ import click
 
 from ohmesh.cli.exit_codes import ExitCode, exit_code_of
 from ohmesh.cli.output import Output
-from ohmesh.errors import OhmeshError
+from ohmesh.errors import InvalidSelector, OhmeshError
 from ohmesh.operations.commands import COMMANDS, GROUPS
 
 
@@ -117,7 +117,8 @@ def _run(arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         raise
     except OhmeshError as error:
-        return _report(error, str(error), exit_code_of(error))
+        excerpt = error.excerpt if isinstance(error, InvalidSelector) else ""
+        return _report(error, str(error).removesuffix(excerpt), exit_code_of(error), excerpt)
     except Exception as error:  # noqa: BLE001 - the last line of defence: a bug must not print a traceback
         return _report(
             error,
@@ -126,10 +127,10 @@ def _run(arguments: Sequence[str]) -> int:
         )
 
 
-def _report(error: BaseException, line: str, code: ExitCode) -> int:
+def _report(error: BaseException, line: str, code: ExitCode, excerpt: str = "") -> int:
     if os.environ.get("OHMESH_DEBUG") == "1":
         traceback.print_exception(error)
-    Output().error(line)
+    Output().error(line, excerpt)
     return code
 
 

@@ -51,11 +51,14 @@ class Output:
         if not self.quiet:
             print(line, file=self._talk, flush=True)
 
-    def error(self, line: str) -> None:
+    def error(self, line: str, excerpt: str = "") -> None:
+        """One line, whatever it says; below it the `excerpt` of what was typed, as it is."""
         label = "error:"
         if uses_colour(self._talk):
             label = f"\x1b[1;31m{label}\x1b[0m"
         print(f"{label} {' '.join(line.split())}", file=self._talk, flush=True)
+        if excerpt:
+            print(excerpt, file=self._talk, flush=True)
 
 
 def to_json(plain: object) -> str:

@@ -136,13 +136,17 @@ class Enquire(Struct, array_like=True, frozen=True, gc=False, tag=34):
 
 
 class ListTasks(Struct, array_like=True, frozen=True, gc=False, tag=41):
-    """Tasks the shard holds, newest first. `after`: the cursor of the page before."""
+    """Tasks the shard holds, newest first. `after`: the cursor of the page before; `filter`: a selector of tasks.
+
+    A page with an `after` may hold fewer than `limit` or none: the shard looks at a bounded number of tasks at a time.
+    """
 
     task_ids: list[str] = []
     kind: str = ""
     state: str = ""
     limit: int = 100
     after: str = ""
+    filter: str = ""
 
 
 class TaskPage(Struct, array_like=True, frozen=True, gc=False, tag=42):

@@ -12,6 +12,8 @@ from msgspec import Meta, Struct
 
 from ohmesh.model.priority import Priority
 from ohmesh.model.task import TaskState
+from ohmesh.registry.fields import TASKS, WORKERS
+from ohmesh.registry.selector.schema import Schema
 
 MAX_PAGE_TASKS = 1_000
 MAX_TASK_IDS = 10_000
@@ -25,6 +27,18 @@ Seconds = Annotated[float, Meta(ge=0, le=MAX_WAIT_S)]
 Value = Annotated[object, Meta(extra_json_schema={"title": "any JSON value"})]
 PriorityName = Annotated[str, Meta(extra_json_schema={"enum": [one.name for one in reversed(Priority)]})]
 StateName = Annotated[str, Meta(extra_json_schema={"enum": ["", *(state.value for state in TaskState)]})]
+
+
+def _filter_help(schema: Schema, example: str) -> str:
+    return f'Only {schema.noun} that match, as in "{example}". Fields: {", ".join(schema.names)}.'
+
+
+def _check(text: str, schema: Schema) -> None:
+    """Refuse what cannot be read before a mesh is asked. Imported late: nobody pays for it who does not filter."""
+    if text:
+        from ohmesh.registry.selector import compile_selector
+
+        compile_selector(text, schema)
 
 
 class Submit(Struct, frozen=True, kw_only=True):
@@ -56,10 +70,16 @@ class Result(Struct, frozen=True, kw_only=True):
 
 
 class ListTasks(Struct, frozen=True, kw_only=True):
+    """`kind` and `state` are short for the same words in `filter`; a task has to match all that is given."""
+
     kind: Annotated[str, Meta(description="Only tasks of this kind.")] = ""
     state: Annotated[StateName, Meta(description="Only tasks in this state.")] = ""
     limit: Annotated[int, Meta(description="At most this many.", ge=1, le=MAX_PAGE_TASKS)] = 100
     after: Annotated[str, Meta(description="The cursor that the page before ended with.")] = ""
+    filter: Annotated[str, Meta(description=_filter_help(TASKS, "state=dead and age>1h"))] = ""
+
+    def __post_init__(self) -> None:
+        _check(self.filter, TASKS)
 
 
 class GetTasks(Struct, frozen=True, kw_only=True):
@@ -83,7 +103,10 @@ class CancelTasks(Struct, frozen=True, kw_only=True):
 
 
 class ListWorkers(Struct, frozen=True, kw_only=True):
-    pass
+    filter: Annotated[str, Meta(description=_filter_help(WORKERS, "kind=text and load>80%"))] = ""
+
+    def __post_init__(self) -> None:
+        _check(self.filter, WORKERS)
 
 
 class Status(Struct, frozen=True, kw_only=True):

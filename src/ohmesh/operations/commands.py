@@ -43,8 +43,10 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         name="tasks list",
         summary="List tasks, newest first.",
-        help="A page at a time: `after` of one page asks for the next. `total` counts all that match.",
-        example="ohmesh tasks list --kind text --state dead --limit 20",
+        help="A page at a time: `after` of one page asks for the next. A filter is made of tests such as state=dead, "
+        "kind=vm-*, age>1h, priority in (high, critical), joined by and, or, not and parentheses; docs/selectors.md "
+        "has all of it.",
+        example="ohmesh tasks list --filter 'state in (dead, failed) and age<1d' --limit 20",
         arguments=_ARGUMENTS + "ListTasks",
         result=_RESULTS + "TaskList",
         run="ohmesh.operations.tasks:list_tasks",
@@ -84,7 +86,9 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         name="workers",
         summary="Show workers: alive or not, their load, what they run.",
-        example="ohmesh workers",
+        help="A filter is made of tests such as state=active, name=box-*, load>80%, seen>1min, joined by and, or, not "
+        "and parentheses; docs/selectors.md has all of it.",
+        example="ohmesh workers --filter 'kind=text and not state=active'",
         arguments=_ARGUMENTS + "ListWorkers",
         result=_RESULTS + "WorkerList",
         run="ohmesh.operations.mesh:list_workers",

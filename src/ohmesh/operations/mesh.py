@@ -10,14 +10,24 @@ from ohmesh.model.agent import Liveness
 from ohmesh.model.message import ShardDescription
 from ohmesh.operations import arguments as a
 from ohmesh.operations.results import DispatcherStatus, MeshStatus, QueueDepth, WorkerList
+from ohmesh.registry.fields import WORKERS
+from ohmesh.registry.rows import WORKER_SOURCES, matcher
+from ohmesh.registry.selector import compile_selector
 from ohmesh.roles.client import Client
 
 _ALIVE = (Liveness.ACTIVE, Liveness.JOINING)
 
 
-async def list_workers(client: Client, _arguments: a.ListWorkers) -> WorkerList:
-    """Those that are offline too, by name."""
-    return WorkerList(await client.requests.list_hosts())
+async def list_workers(client: Client, arguments: a.ListWorkers) -> WorkerList:
+    """Those that are offline too, by name. The filter is applied here: a shard knows only its part of a load."""
+    workers = await client.requests.list_hosts()
+    if not arguments.filter:
+        return WorkerList(workers, total=len(workers))
+    selector = compile_selector(arguments.filter, WORKERS)
+    is_meant = matcher(selector, WORKER_SOURCES, client.requests.now_ms())
+    return WorkerList(
+        [worker for worker in workers if is_meant(worker)], total=len(workers), filter=str(selector)
+    )
 
 
 async def status(client: Client, _arguments: a.Status) -> MeshStatus:

@@ -10,6 +10,8 @@ import asyncio
 from collections.abc import Sequence
 from typing import TypeVar
 
+import msgspec
+
 from ohmesh.errors import EngineUnavailable, InvalidArgument, MeshUnreachable, OhmeshError
 from ohmesh.model.agent import HostView, Liveness
 from ohmesh.model.frame import decode_reply, encode_frame
@@ -30,6 +32,7 @@ from ohmesh.roles.client_payload import error_of_code
 Question = ListTasks | ListHosts | Describe
 Answer = TypeVar("Answer", TaskPage, HostPage, ShardDescription)
 
+GATHERED_BYTES = 4_000_000
 _LIVELIEST = (Liveness.ACTIVE, Liveness.JOINING, Liveness.SUSPECT, Liveness.LEFT, Liveness.OFFLINE)
 
 
@@ -43,20 +46,28 @@ class Requests:
         self._config = config
         self._client = client
 
+    def now_ms(self) -> int:
+        """The clock that ages in answers are counted by."""
+        return self._ports.clock.now_ms()
+
     async def list_tasks(self, query: ListTasks, *, timeout_s: float | None = None) -> TaskPage:
-        """Newest first over all shards; a kind is asked of its own shard only. `total` counts what shards hold."""
+        """Newest first over all shards; a kind is asked of its own shard only. `total` counts what shards hold.
+
+        With a filter a shard looks at a bounded number of tasks at a time and is asked until the page is full.
+        """
         shards = [shard_of(query.kind, self._shards)] if query.kind else list(range(self._shards))
         if query.task_ids or len(shards) == 1:
-            pages = await self._ask_all(shards, [query] * len(shards), TaskPage, timeout_s)
+            pages = await self._ask_pages(shards, [query] * len(shards), timeout_s)
             tasks = [view for page in pages for view in page.tasks]
             return TaskPage(
                 tasks, pages[0].after if len(pages) == 1 else "", sum(page.total for page in pages)
             )
         cursors = _parse_cursor(query.after, len(shards))
         questions = [
-            ListTasks(query.task_ids, query.kind, query.state, query.limit, cursor) for cursor in cursors
+            ListTasks(query.task_ids, query.kind, query.state, query.limit, cursor, query.filter)
+            for cursor in cursors
         ]
-        pages = await self._ask_all(shards, questions, TaskPage, timeout_s)
+        pages = await self._ask_pages(shards, questions, timeout_s)
         return _merge(pages, cursors, query.limit)
 
     async def locate(self, task_ids: Sequence[str], *, timeout_s: float | None = None) -> dict[str, int]:
@@ -84,6 +95,19 @@ class Requests:
     async def describe(self, *, timeout_s: float | None = None) -> list[ShardDescription]:
         shards = list(range(self._shards))
         return await self._ask_all(shards, [Describe()] * len(shards), ShardDescription, timeout_s)
+
+    async def _ask_pages(
+        self, shards: Sequence[int], questions: Sequence[ListTasks], timeout_s: float | None
+    ) -> list[TaskPage]:
+        """A page of each shard; where a filter matches little, gathered from several answers."""
+        pages = await self._ask_all(shards, questions, TaskPage, timeout_s)
+        for at, question in enumerate(questions):
+            while question.filter and pages[at].after and _has_room(pages[at], question.limit):
+                missing = question.limit - len(pages[at].tasks)
+                further = msgspec.structs.replace(question, limit=missing, after=pages[at].after)
+                (page,) = await self._ask_all([shards[at]], [further], TaskPage, timeout_s)
+                pages[at] = TaskPage([*pages[at].tasks, *page.tasks], page.after, page.total)
+        return pages
 
     async def _ask_all(
         self,
@@ -144,6 +168,11 @@ class Requests:
         )
 
 
+def _has_room(page: TaskPage, limit: int) -> bool:
+    held_bytes = sum(len(view.value) for view in page.tasks)
+    return len(page.tasks) < limit and held_bytes < GATHERED_BYTES
+
+
 def _reason(reply: Reply) -> OhmeshError:
     if isinstance(reply, Problem):
         return error_of_code(reply.code, reply.message, retry_after_ms=reply.retry_after_ms)
@@ -174,8 +203,9 @@ def _merge(pages: Sequence[TaskPage], cursors: list[str], limit: int) -> TaskPag
         cursors[shard] = str(view.order)
         left[shard] -= 1
     for shard, page in enumerate(pages):
-        if not left[shard] and not page.after:
-            cursors[shard] = _EXHAUSTED
+        if not left[shard]:
+            # With a filter, further than the last task that is shown.
+            cursors[shard] = page.after or _EXHAUSTED
     after = "" if set(cursors) == {_EXHAUSTED} else ".".join(cursors)
     return TaskPage([view for view, _ in shown], after, sum(page.total for page in pages))
 

@@ -38,7 +38,7 @@ from ohmesh.policies.retry import retry_delay_ms
 from ohmesh.policies.routing import fair_share
 from ohmesh.ports.bus import Message
 from ohmesh.protocols.queue import hosting, intake, placement, queries, retention
-from ohmesh.protocols.queue.rows import SnapshotTaken
+from ohmesh.protocols.queue.rows import Released, SnapshotTaken
 from ohmesh.protocols.queue.shard import Shard, ShardPolicies
 from ohmesh.protocols.queue.step import Step
 from ohmesh.roles.blocked_log import declined
@@ -48,6 +48,7 @@ from ohmesh.roles.mesh_clock import MeshClock
 from ohmesh.roles.shard_loader import Loaded, ShardSource, load
 from ohmesh.roles.snapshots import Snapshot, Snapshots
 from ohmesh.roles.step_messages import client_messages, host_messages
+from ohmesh.roles.task_sieve import sieve_of
 
 __all__ = ["Dispatcher", "DispatcherConfig", "DispatcherPorts", "DispatcherStatistics"]
 
@@ -218,14 +219,17 @@ class Dispatcher:
             shard.outcomes(body, now_ms)
         elif isinstance(body, HostReport):
             if body.epoch > self._epoch:
-                raise Fenced(f"Host {body.host} has heard epoch {body.epoch}, ours is {self._epoch}.")
-            hosting.report(shard, body, now_ms)
+                # Perhaps we have been replaced, perhaps it speaks of another history: the log knows, and an append asks.
+                shard.decide(Released([]))
+            else:
+                hosting.report(shard, body, now_ms)
         elif isinstance(body, Watch):
             intake.watch(shard, body.client, body.task_ids)
         elif isinstance(body, Cancel):
             shard.cancel(body.client, body.task_ids, now_ms)
         elif reply and not shard.is_clogged():
-            self._answer_with(reply, queries.answer(shard, body, now_ms, self._writer.last))
+            sieve = sieve_of(body, now_ms)
+            self._answer_with(reply, queries.answer(shard, body, now_ms, self._writer.last, sieve=sieve))
 
     def _is_blocked(self) -> bool:
         blocked = self._writer.blocked

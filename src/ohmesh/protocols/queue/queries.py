@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from itertools import islice
 
 import msgspec
@@ -30,19 +31,34 @@ MAX_HOSTS = 2_000
 VIEW_BYTES = 300
 
 
+@dataclass(frozen=True, slots=True)
+class Sieve:
+    """Which tasks are meant; given, because selectors are read above. At most `scan_tasks` are looked at for a page,
+    so that a question about a million tasks holds up nobody's work."""
+
+    matches: Callable[[TaskView], bool]
+    scan_tasks: int
+
+
 def answer(
-    shard: Shard, question: ListTasks | ListHosts | Describe, now_ms: int, last_sequence: int
+    shard: Shard,
+    question: ListTasks | ListHosts | Describe,
+    now_ms: int,
+    last_sequence: int,
+    *,
+    sieve: Sieve | None = None,
 ) -> Reply:
+    """`sieve` belongs to a ListTasks with a filter."""
     if isinstance(question, ListHosts):
         return HostPage(list_hosts(shard, now_ms))
     if isinstance(question, Describe):
         return describe(shard, last_sequence)
     if question.after and not question.after.isdecimal():
         return Problem(InvalidArgument.code, f"{question.after!r} is not the cursor of a page.")
-    return list_tasks(shard, question)
+    return list_tasks(shard, question, sieve)
 
 
-def list_tasks(shard: Shard, query: ListTasks) -> TaskPage:
+def list_tasks(shard: Shard, query: ListTasks, sieve: Sieve | None = None) -> TaskPage:
     """A page of what the shard holds, newest submission first; `after` is the order of the last task shown.
 
     A page ends early where it would be too large for one message; of tasks asked for by id those are shown without
@@ -60,10 +76,31 @@ def list_tasks(shard: Shard, query: ListTasks) -> TaskPage:
         matching = (task for task in matching if task.submission.kind == query.kind)
     if query.state:
         matching = (task for task in matching if task.state == query.state)
+    if sieve is not None:
+        return _sifted(shard, matching, limit, sieve)
     page = list(islice(matching, limit + 1))
     fitting = _fitting(page[:limit])
     after = str(page[fitting - 1].order) if len(page) > fitting else ""
     return TaskPage([view(task, shard.max_attempts(task)) for task in page[:fitting]], after, len(tasks))
+
+
+def _sifted(shard: Shard, candidates: Iterable[Task], limit: int, sieve: Sieve) -> TaskPage:
+    """`after` is the order of the last task looked at, unless all were."""
+    views: list[TaskView] = []
+    size, last_order, after = 0, 0, ""
+    for looked_at, task in enumerate(candidates):
+        if looked_at == sieve.scan_tasks or len(views) == limit:
+            after = str(last_order)
+            break
+        shown = view(task, shard.max_attempts(task))
+        if sieve.matches(shown):
+            size += _view_bytes(task)
+            if size > MAX_PAGE_BYTES and views:
+                after = str(last_order)
+                break
+            views.append(shown)
+        last_order = task.order
+    return TaskPage(views, after, len(shard.table.tasks))
 
 
 def _fitting(page: list[Task]) -> int:

@@ -1,0 +1,63 @@
+"""From what a mesh answers to what a selector asks for: a value for each field of fields.py, in its unit.
+
+Only the fields that a selector names are looked up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+from ohmesh.model.agent import HostView
+from ohmesh.model.priority import Priority
+from ohmesh.model.task import TaskView
+from ohmesh.registry.selector import Selector
+from ohmesh.registry.selector.evaluation import RowValue
+
+Thing = TypeVar("Thing")
+Source = Callable[[Thing, int], RowValue]
+
+_PRIORITIES = {one.value: one.name.lower() for one in Priority}
+
+TASK_SOURCES: Mapping[str, Source[TaskView]] = {
+    "id": lambda task, _now_ms: task.task_id,
+    "kind": lambda task, _now_ms: task.kind,
+    "state": lambda task, _now_ms: task.state,
+    "priority": lambda task, _now_ms: _PRIORITIES.get(task.priority),
+    "attempts": lambda task, _now_ms: task.attempts,
+    "host": lambda task, _now_ms: task.host,
+    "agent": lambda task, _now_ms: task.agent,
+    "age": lambda task, now_ms: max(0, now_ms - task.submitted_ms),
+    "submitted": lambda task, _now_ms: task.submitted_ms,
+    "took": lambda task, _now_ms: _took_ms(task),
+    "failure": lambda task, _now_ms: task.failures[-1].kind if task.failures else "",
+}
+
+WORKER_SOURCES: Mapping[str, Source[HostView]] = {
+    "name": lambda worker, _now_ms: worker.host,
+    "state": lambda worker, _now_ms: worker.liveness,
+    "duty": lambda worker, _now_ms: worker.duty,
+    "running": lambda worker, _now_ms: worker.running,
+    "slots": lambda worker, _now_ms: worker.slots,
+    "load": lambda worker, _now_ms: worker.running / worker.slots if worker.slots else None,
+    "done": lambda worker, _now_ms: worker.completed,
+    "failed": lambda worker, _now_ms: worker.failed,
+    "kind": lambda worker, _now_ms: worker.kinds,
+    "pid": lambda worker, _now_ms: worker.pid,
+    "seen": lambda worker, now_ms: max(0, now_ms - worker.last_seen_ms) if worker.last_seen_ms else None,
+}
+
+
+def matcher(selector: Selector, sources: Mapping[str, Source[Thing]], now_ms: int) -> Callable[[Thing], bool]:
+    """Whether a task (TASK_SOURCES) or a worker (WORKER_SOURCES) is meant, as things are at `now_ms`."""
+    wanted = [(name, sources[name]) for name in selector.fields]
+    matches = selector.matches
+
+    def is_meant(thing: Thing) -> bool:
+        return matches({name: source(thing, now_ms) for name, source in wanted})
+
+    return is_meant
+
+
+def _took_ms(task: TaskView) -> int | None:
+    return task.finished_ms - task.started_ms if task.finished_ms and task.started_ms else None
