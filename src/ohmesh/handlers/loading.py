@@ -8,6 +8,7 @@ the last line of its own traceback.
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import inspect
 import sys
 import traceback
@@ -20,14 +21,19 @@ from ohmesh.handlers.declaration import declaration_of
 from ohmesh.handlers.function_handler import FunctionHandler
 
 ALLOW_OPTION = "allow"  # prefixes of modules that the kind `function` may call into
-_BUILT_IN = {"function": "ohmesh.handlers.function", "text": "ohmesh.handlers.text"}
+_BUILT_IN = {
+    "function": "ohmesh.handlers.function",
+    "image": "ohmesh.handlers.image",
+    "text": "ohmesh.handlers.text",
+}
+_LIBRARIES = {"image": "cv2"}  # of kinds that need an extra, which has the kind's name
 
 
 def load_handlers(targets: Sequence[str], options: Mapping[str, Sequence[str]]) -> list[FunctionHandler]:
     """All agents that `targets` name, in their order; their kinds differ. Raises AgentDefinitionError."""
     if not targets:
         raise AgentDefinitionError(
-            "No agent was named.", hint="Give module:object, or a built-in kind: function, text."
+            "No agent was named.", hint=f"Give module:object, or a built-in kind: {', '.join(_BUILT_IN)}."
         )
     found = [handler for target in targets for handler in _load_target(target, options)]
     _refuse_duplicates(found)
@@ -53,11 +59,21 @@ def load_agents(target: str) -> list[FunctionHandler]:
 def _load_target(target: str, options: Mapping[str, Sequence[str]]) -> list[FunctionHandler]:
     if target not in _BUILT_IN:
         return load_agents(target)
+    _require_extra(target)
     if target == "function":
         from ohmesh.handlers.function import function_handler
 
         return [function_handler(tuple(options.get(ALLOW_OPTION, ())))]
     return load_agents(_BUILT_IN[target])
+
+
+def _require_extra(kind: str) -> None:
+    library = _LIBRARIES.get(kind)
+    if library is not None and importlib.util.find_spec(library) is None:
+        raise AgentDefinitionError(
+            f"The kind {kind!r} needs {library!r}, which is not installed here.",
+            hint=f"Install it: pip install 'ohmesh[{kind}]'.",
+        )
 
 
 def _import_module(name: str, target: str) -> ModuleType:

@@ -109,3 +109,13 @@ def test_built_in_kinds_are_named_like_targets_and_kinds_differ_across_targets(f
         load_handlers(["good_agents", "good_agents:one"], {})
     with pytest.raises(AgentDefinitionError, match="No agent was named"):
         load_handlers([], {})
+
+
+@pytest.mark.parametrize(("kind", "library"), [("image", "cv2")])
+def test_a_kind_without_its_extra_says_what_to_install(
+    kind: str, library: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, library, None)  # what Python sees where it is not installed
+    with pytest.raises(AgentDefinitionError) as caught:
+        load_handlers([kind], {})
+    assert f"pip install 'ohmesh[{kind}]'" in str(caught.value)
