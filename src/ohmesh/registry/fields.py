@@ -6,6 +6,7 @@ Only names and types stand here, so that a door can list them at no cost; rows.p
 from __future__ import annotations
 
 from ohmesh.model.agent import Duty, Liveness
+from ohmesh.model.complexity import Complexity
 from ohmesh.model.priority import Priority
 from ohmesh.model.task import TaskState
 from ohmesh.registry.selector.schema import Field, FieldType, Schema
@@ -26,6 +27,13 @@ TASKS = Schema(
             type=FieldType.CHOICE,
             help="Before which others it starts.",
             choices=tuple(one.name.lower() for one in Priority),
+            is_ordered=True,
+        ),
+        Field(
+            name="complexity",
+            type=FieldType.CHOICE,
+            help="How heavy it was tagged.",
+            choices=tuple(one.value for one in Complexity),
             is_ordered=True,
         ),
         Field(name="attempts", type=FieldType.NUMBER, help="How often it was handed out."),

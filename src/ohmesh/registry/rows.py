@@ -24,6 +24,7 @@ TASK_SOURCES: Mapping[str, Source[TaskView]] = {
     "kind": lambda task, _now_ms: task.kind,
     "state": lambda task, _now_ms: task.state,
     "priority": lambda task, _now_ms: _PRIORITIES.get(task.priority),
+    "complexity": lambda task, _now_ms: task.complexity or None,
     "attempts": lambda task, _now_ms: task.attempts,
     "host": lambda task, _now_ms: task.host,
     "agent": lambda task, _now_ms: task.agent,

@@ -8,8 +8,8 @@ from ohmesh.registry.fields import TASKS
 from ohmesh.registry.rows import TASK_SOURCES, matcher
 from ohmesh.registry.selector import compile_selector
 
-SCANNED_TASKS = 20_000  # some 50 ms of a dispatcher
-FREE_COST = 4  # a task costs about as much as this many comparisons; longer selectors scan less at a time
+SCANNED_TASKS = 10_000  # some 30 ms of a dispatcher
+FREE_COST = 20  # looking at a task costs as much as this many comparisons; long selectors scan less at a time
 
 
 def sieve_of(question: ToDispatcher, now_ms: int) -> Sieve | None:

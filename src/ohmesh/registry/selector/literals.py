@@ -53,7 +53,7 @@ def write_value(value: Value, field: Field) -> str:
         moment = _EPOCH + timedelta(milliseconds=value)
         return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     if field.type is FieldType.DURATION:
-        unit = next(unit for unit, size in UNITS_MS.items() if value % size == 0 or size == 1)
+        unit = next(unit for unit, size in UNITS_MS.items() if size == 1 or (value and value % size == 0))
         return f"{_decimal(value if unit == 'ms' else int(value) // UNITS_MS[unit])}{unit}"
     return _decimal(value)
 
