@@ -112,7 +112,7 @@ class Child:
             if self._ending.is_set():
                 return
             if code == USAGE_EXIT and not self._ready.is_set():
-                self._refusal = self._last_words or "it refused its arguments"
+                self._refusal = self._last_words.removeprefix("error: ") or "it refused its arguments"
                 self._ready.set()
                 return
             if (loop.time() - started_s) * 1000 >= self._config.settled_after_ms:

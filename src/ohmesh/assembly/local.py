@@ -14,6 +14,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 
 from ohmesh.assembly.settings import BUILT_IN_KINDS, load_settings
 from ohmesh.assembly.supervisor import Notice, Supervisor
+from ohmesh.errors import UsageError
+from ohmesh.runners.place import is_runner_process
 
 _logger = logging.getLogger("ohmesh.local")
 
@@ -30,18 +32,26 @@ async def start_local(
     """Yield a running mesh; `connect_client(supervisor.config)` speaks to it. Leaving ends it in order.
 
     settings: any others, "section.key" -> value. A temporary data directory is removed at the end.
+    UsageError inside a worker: it imports the script that starts it, and would start the next mesh, and so on.
     """
+    if is_runner_process():
+        raise UsageError(
+            "A mesh was to be started where a worker imports this module.",
+            hint="Put Mesh.local(...), and all that the script does, under `if __name__ == '__main__':`.",
+        )
     temporary = "" if data else tempfile.mkdtemp(prefix="ohmesh-")
     flags = {
         **(settings or {}),
         "mesh.data": data or temporary,
         "mesh.workers": workers,
     }
-    supervisor = Supervisor(load_settings(flags), targets=targets, notice=notice)
     try:
-        await supervisor.start()
-        yield supervisor
+        supervisor = Supervisor(load_settings(flags), targets=targets, notice=notice)
+        try:
+            await supervisor.start()
+            yield supervisor
+        finally:
+            await supervisor.stop()
     finally:
-        await supervisor.stop()
         if temporary:
             shutil.rmtree(temporary, ignore_errors=True)

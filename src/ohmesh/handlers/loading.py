@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 
-from ohmesh.errors import AgentDefinitionError
+from ohmesh.errors import AgentDefinitionError, OhmeshError
 from ohmesh.handlers.declaration import declaration_of
 from ohmesh.handlers.function_handler import FunctionHandler
 
@@ -99,6 +99,8 @@ def _import_module(name: str, target: str) -> ModuleType:
 
 
 def _import_failed(name: str, error: BaseException) -> AgentDefinitionError:
+    if isinstance(error, OhmeshError):
+        return AgentDefinitionError(f"Importing {name!r} failed: {error.message}", hint=error.hint)
     where = ""
     frames = [one for one in traceback.extract_tb(error.__traceback__) if "importlib" not in one.filename]
     if frames and frames[-1].filename != __file__:

@@ -17,6 +17,7 @@ from ohmesh.ports.handler import Handler, LoadHandlers
 from ohmesh.runners.concurrent_loop import ConcurrentLoop
 from ohmesh.runners.lifeline import die_with_parent
 from ohmesh.runners.page import Page
+from ohmesh.runners.place import mark_runner_process
 from ohmesh.runners.serial_loop import SerialLoop
 from ohmesh.runners.wire import (
     LENGTH,
@@ -37,6 +38,7 @@ def main() -> None:
     connection = socket.socket(fileno=socket_descriptor)
     connection.set_inheritable(False)
     die_with_parent(parent_pid, connection)
+    mark_runner_process()
     page = Page(page_descriptor)
     os.close(page_descriptor)
     os.register_at_fork(after_in_child=connection.close)
