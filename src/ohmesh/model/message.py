@@ -9,15 +9,20 @@ thousands of tasks in memory that is a fifth of the time of a dispatcher.
     dispatcher -> client    Accepted, Finished, CancelAnswer
     host -> dispatcher      HostReport, Outcomes
     dispatcher -> host      Grants, Settled, Revoke, Enquire
-    request -> reply        ListTasks -> TaskPage, ListHosts -> HostPage, Describe -> ShardDescription, Problem
+    request -> reply        ListTasks -> TaskPage, ListHosts -> HostPage, Describe -> ShardDescription,
+                            ChangeTasks -> TasksChanged, PauseKind -> KindState; any of them -> Problem
 """
 
 from __future__ import annotations
+
+from enum import IntEnum
 
 from msgspec import Struct
 
 from ohmesh.model.agent import AgentSpec, Duty, HostView
 from ohmesh.model.task import Grant, Outcome, Submission, TaskResult, TaskView
+
+DEAD_LETTER = "dead_letter"
 
 
 class Submit(Struct, array_like=True, frozen=True, gc=False, tag=1):
@@ -142,6 +147,7 @@ class ListTasks(Struct, array_like=True, frozen=True, gc=False, tag=41):
     """
 
     task_ids: list[str] = []
+    state: also DEAD_LETTER, which are those that ended without a result, could not be helped and were not purged.
     kind: str = ""
     state: str = ""
     limit: int = 100
@@ -168,7 +174,10 @@ class Describe(Struct, array_like=True, frozen=True, gc=False, tag=45):
 
 
 class ShardDescription(Struct, array_like=True, frozen=True, gc=False, tag=46):
-    """One dispatcher's shard in numbers. `depth`: kind -> (queued, running, retrying)."""
+    """One dispatcher's shard in numbers. `depth`: kind -> (queued, running, retrying).
+
+    paused: kind -> since when. dead_letters: kind -> how many.
+    """
 
     shard: int
     epoch: int
@@ -182,13 +191,74 @@ class ShardDescription(Struct, array_like=True, frozen=True, gc=False, tag=46):
 
 class Problem(Struct, array_like=True, frozen=True, gc=False, tag=49):
     """A request that could not be answered; `code` is that of errors.py."""
+    paused: dict[str, int] = {}
+    dead_letters: dict[str, int] = {}
+
+
+class TaskChange(IntEnum):
+    RETRY = 1  # failed, dead, timed out or cancelled: wait again
+    REPLAY = 2  # a dead letter: wait again
+    PURGE_DEAD_LETTERS = 3  # no dead letter any more
+    PURGE_WAITING = 4  # cancelled; what runs goes on
+
+
+class ChangeTasks(Struct, array_like=True, frozen=True, gc=False, tag=47):
+    """Do it to the named tasks, or to `everything` that it fits, of one kind or ("") of all. Durable when answered.
+
+    request: names the wish. Repeated until answered, and the same request never queues a task twice.
+    up_to: with `everything`: that of the answer before, 0 at first; what came later is not meant.
+    """
+
+    change: TaskChange
+    request: str
+    task_ids: list[str] = []
+    everything: bool = False
+    kind: str = ""
+    up_to: int = 0
+
+
+class TasksChanged(Struct, array_like=True, frozen=True, gc=False, tag=48):
+    """`too_late`: not in a state for it, or not any more. `has_more`: ask again, with this `up_to`."""
+
+    done: list[str]
+    too_late: list[str] = []
+    unknown: list[str] = []
+    up_to: int = 0
+    has_more: bool = False
+
+
+class PauseKind(Struct, array_like=True, frozen=True, gc=False, tag=51):
+    """Grant nothing of this kind any more, or grant it again; what runs goes on. Safe to repeat."""
+
+    kind: str
+    is_paused: bool
+
+
+class KindState(Struct, array_like=True, frozen=True, gc=False, tag=52):
+    """`depth`: queued, running, retrying. `paused_ms`: since when; 0 is not paused."""
+
+    kind: str
+    depth: tuple[int, int, int]
+    paused_ms: int = 0
+    dead_letters: int = 0
 
     code: str
     message: str
     retry_after_ms: int = 0
 
 
-ToDispatcher = Submit | Watch | Cancel | HostReport | Outcomes | ListTasks | ListHosts | Describe
+ToDispatcher = (
+    Submit
+    | Watch
+    | Cancel
+    | HostReport
+    | Outcomes
+    | ListTasks
+    | ListHosts
+    | Describe
+    | ChangeTasks
+    | PauseKind
+)
 ToClient = Accepted | Finished | CancelAnswer
 ToHost = Grants | Settled | Revoke | Enquire
-Reply = TaskPage | HostPage | ShardDescription | Problem
+Reply = TaskPage | HostPage | ShardDescription | TasksChanged | KindState | Problem

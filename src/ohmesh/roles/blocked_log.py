@@ -10,9 +10,11 @@ from __future__ import annotations
 from ohmesh.errors import Backpressure, EngineUnavailable, OhmeshError
 from ohmesh.model.message import (
     Accepted,
+    ChangeTasks,
     Describe,
     ListHosts,
     ListTasks,
+    PauseKind,
     Problem,
     Refusal,
     Submit,
@@ -31,6 +33,6 @@ def declined(body: ToDispatcher, table: TaskTable, shard: int, why: OhmeshError)
     if isinstance(body, Submit):
         fresh = [task.task_id for task in body.tasks if task.task_id not in table.tasks]
         return Accepted([], [Refusal(each, Backpressure.code, message, RETRY_AFTER_MS) for each in fresh])
-    if isinstance(body, ListTasks | ListHosts | Describe):
+    if isinstance(body, ListTasks | ListHosts | Describe | ChangeTasks | PauseKind):
         return Problem(EngineUnavailable.code, message, RETRY_AFTER_MS)
     return None

@@ -1,7 +1,7 @@
 """Giving waiting tasks to agents with free slots. Runs once for each step, whatever came in since the last one.
 
 Within a kind the next task is the one of highest rank that some free agent can do; agents take turns, each an even
-share. Nothing here looks at an agent that has no free slot, or at a kind in which nothing waits.
+share. Nothing here looks at an agent that has no free slot, or at a kind in which nothing waits or that is paused.
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ from ohmesh.protocols.queue.waiting import Lane
 def assign(shard: Shard, now_ms: int) -> None:
     """Grant what can be granted now."""
     at_ms = shard.advance(now_ms)
+    paused = shard.table.paused
     for kind in list(shard.waiting.kinds()):
+        if kind in paused:
+            continue
         rotation = shard.fleet.offered(kind)
         if rotation:
             lanes = shard.waiting.lanes(kind)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import islice
@@ -12,6 +13,7 @@ import msgspec
 from ohmesh.errors import InvalidArgument
 from ohmesh.model.agent import Duty, HostView, Liveness
 from ohmesh.model.message import (
+    DEAD_LETTER,
     Describe,
     HostPage,
     ListHosts,
@@ -21,7 +23,7 @@ from ohmesh.model.message import (
     ShardDescription,
     TaskPage,
 )
-from ohmesh.model.task import TaskState, TaskView
+from ohmesh.model.task import TaskView
 from ohmesh.protocols.queue.shard import Shard, failure_bytes
 from ohmesh.protocols.queue.task_table import HostRecord, Task, view
 
@@ -69,19 +71,24 @@ def list_tasks(shard: Shard, query: ListTasks, sieve: Sieve | None = None) -> Ta
         found = [tasks[task_id] for task_id in query.task_ids[:MAX_PAGE] if task_id in tasks]
         return TaskPage(_views(shard, found), "", len(found))
     matching: Iterable[Task] = reversed(tasks.values())
+    total = len(tasks)
+    if query.state == DEAD_LETTER:
+        letters = shard.table.dead_letters
+        matching = sorted(letters.values(), key=lambda task: task.order, reverse=True)
+        total = len(letters)
     if query.after:
         last_order = int(query.after)
         matching = (task for task in matching if task.order < last_order)
     if query.kind:
         matching = (task for task in matching if task.submission.kind == query.kind)
-    if query.state:
+    if query.state and query.state != DEAD_LETTER:
         matching = (task for task in matching if task.state == query.state)
     if sieve is not None:
-        return _sifted(shard, matching, limit, sieve)
+        return msgspec.structs.replace(_sifted(shard, matching, limit, sieve), total=total)
     page = list(islice(matching, limit + 1))
     fitting = _fitting(page[:limit])
     after = str(page[fitting - 1].order) if len(page) > fitting else ""
-    return TaskPage([view(task, shard.max_attempts(task)) for task in page[:fitting]], after, len(tasks))
+    return TaskPage([view(task, shard.max_attempts(task)) for task in page[:fitting]], after, total)
 
 
 def _sifted(shard: Shard, candidates: Iterable[Task], limit: int, sieve: Sieve) -> TaskPage:
@@ -184,7 +191,9 @@ def describe(shard: Shard, last_sequence: int) -> ShardDescription:
         table.owner,
         last_sequence,
         {kind: (depth.queued, depth.running, depth.retrying) for kind, depth in table.depth.items()},
-        {str(state): count for state, count in table.ended.items() if state in TaskState},
+        {str(state): count for state, count in table.ended.items() if count},
         sum(1 for host in shard.fleet.hosts.values() if host.reported),
         table.lost_tail,
+        dict(table.paused),
+        dict(Counter(task.submission.kind for task in table.dead_letters.values())),
     )

@@ -123,6 +123,30 @@ class HorizonMoved(Struct, array_like=True, frozen=True, gc=False, tag=12):
     count: int
 
 
+class Requeued(Struct, array_like=True, frozen=True, gc=False, tag=13):
+    """Dead letters or cancelled tasks wait again, behind those that wait already, with fresh attempts; how they failed
+    is kept. `request` is the wish that did it: the same wish, heard again, is not a second run."""
+
+    at_ms: int
+    task_ids: list[str]
+    request: str = ""
+
+
+class DeadLettersPurged(Struct, array_like=True, frozen=True, gc=False, tag=14):
+    """These stay as they ended but are dead letters no more; they are forgotten like any ended task."""
+
+    at_ms: int
+    task_ids: list[str]
+
+
+class KindPaused(Struct, array_like=True, frozen=True, gc=False, tag=15):
+    """From here on nothing of this kind is granted (or it is again); what runs goes on."""
+
+    at_ms: int
+    kind: str
+    is_paused: bool
+
+
 Row = (
     EpochStarted
     | Submitted
@@ -136,6 +160,9 @@ Row = (
     | Forgotten
     | SnapshotTaken
     | HorizonMoved
+    | Requeued
+    | DeadLettersPurged
+    | KindPaused
 )
 
 

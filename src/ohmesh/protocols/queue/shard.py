@@ -9,6 +9,7 @@ nothing of what it decided has been told to anyone.
       ^                 |  |---failure---> retrying (due) ... granted again, or dead | timed_out | failed
       |--- returned ----|  '---host lost-> retrying, counted apart
     any of these --cancel--> cancelled (a running one keeps its lease until the host lets go)
+    failed, dead, timed_out, cancelled --wished again--> queued, with fresh attempts
 
 Invariants: a lease is live for at most one task; only the outcome of a live lease changes a task, so what a replaced
 attempt brings later is refused; an attempt is counted before it is handed out.
@@ -64,6 +65,7 @@ class ShardConfig:
     losses: how often a task may lose its host before it is given up as the probable cause.
     overrun_ms: a lease older than its timeout and this is void though its host goes on reporting it.
     delay_limit_ms: a handler's wish to be tried again later is cut to this.
+    paused_kinds: kinds that may be paused at a time.
     hosts: records of hosts that are kept; beyond it the one that has been offline for longest is forgotten.
     """
 
@@ -81,13 +83,15 @@ class ShardConfig:
     retained_tasks: int = 200_000
     horizon_ms: int = 600_000
     horizon_tasks: int = 2_000_000
+    paused_kinds: int = 1_000
     hosts: int = 100_000
     forget_batch: int = 5_000
 
 
 class Shard:
-    """Decisions about tasks; those about hosts are in hosting.py, about submissions in intake.py, about what is kept
-    for how long in retention.py. `hearing_since_ms`: before it we may have missed what hosts had to say."""
+    """Decisions about tasks; those about hosts are in hosting.py, about submissions in intake.py, about dead letters
+    in dead_letters.py, about paused kinds in pausing.py, about what is kept for how long in retention.py.
+    `hearing_since_ms`: before it we may have missed what hosts had to say."""
 
     def __init__(
         self,
@@ -287,15 +291,18 @@ class Shard:
                 self.room(id_bytes(task_id)).client(client).too_late.append(task_id)
             else:
                 cancelled.append(task)
-        if not cancelled:
-            return
-        ids = [task.task_id for task in cancelled]
+        if cancelled:
+            self.cancel_all(cancelled, at_ms)
+            self.step.client(client).cancelled.extend(task.task_id for task in cancelled)
+
+    def cancel_all(self, tasks: list[Task], at_ms: int) -> None:
+        """These have not ended; they are cancelled by one row."""
+        ids = [task.task_id for task in tasks]
         self.decide(r.Cancelled(at_ms, ids), sum(map(id_bytes, ids)))
-        for task in cancelled:
+        for task in tasks:
             if task.lease == 0:
                 self.waiting.forget(task)
-            self.step.client(client).cancelled.append(task.task_id)
-            if task.lease:
+            else:
                 self.step.host(task.agent.rpartition("/")[0]).revoked.append(task.lease)
             self.announce(task)
 

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from ohmesh.errors import LogCorrupt
-from ohmesh.model.task import TaskState
+from ohmesh.model.task import DEAD_LETTER_STATES, TaskState
 from ohmesh.protocols.queue.rows import SnapshotTaken
 from ohmesh.protocols.queue.task_table import Depth, HostRecord, Task, TaskTable
 
@@ -36,6 +36,7 @@ class _Snapshot(Struct, array_like=True):
     ended: dict[TaskState, int]
     snapshot: SnapshotTaken | None
     lost_tail: str = ""
+    paused: dict[str, int] = {}
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -62,6 +63,7 @@ def encode_snapshot(table: TaskTable, sequence: int, previous: bytes) -> bytes:
             dict(table.ended),
             table.snapshot,
             table.lost_tail,
+            dict(table.paused),
         )
     )
 
@@ -94,6 +96,12 @@ def _restore(snapshot: _Snapshot) -> TaskTable:
     table.ended = Counter(snapshot.ended)
     table.snapshot = snapshot.snapshot
     table.lost_tail = snapshot.lost_tail
+    table.paused = snapshot.paused
+    table.dead_letters = {
+        task.task_id: task
+        for task in table.finished
+        if task.state in DEAD_LETTER_STATES and not task.is_purged
+    }
     for task in snapshot.tasks:
         depth = table.depth.setdefault(task.submission.kind, Depth())
         if task.state is TaskState.QUEUED:

@@ -28,12 +28,15 @@ from ohmesh.protocols.queue import rows as r
 
 MAX_FAILURES_KEPT = 10
 
+REQUEUEABLE_STATES = DEAD_LETTER_STATES | {TaskState.CANCELLED}
 _RUNNING = TaskState.RUNNING
 _AFTER_FAILURE = {TaskState.RETRYING} | DEAD_LETTER_STATES
 
 
 class Task(Struct, array_like=True, gc=False):
-    """One task as the shard holds it. `order` rises with submission; `lease` is 0 unless an agent holds it now."""
+    """One task as the shard holds it. `order` rises with submission; `lease` is 0 unless an agent holds it now.
+
+    request: the wish that queued it again, "" when none did. is_purged: no longer among the dead letters."""
 
     submission: Submission
     order: int
@@ -50,6 +53,8 @@ class Task(Struct, array_like=True, gc=False):
     due_ms: int = 0
     value: bytes = b""
     failures: tuple[TaskFailure, ...] = ()
+    request: str = ""
+    is_purged: bool = False
 
     @property
     def task_id(self) -> str:
@@ -91,6 +96,8 @@ class TaskTable:
         self.tasks: dict[str, Task] = {}
         self.leases: dict[int, Task] = {}
         self.finished: deque[Task] = deque()
+        self.dead_letters: dict[str, Task] = {}
+        self.paused: dict[str, int] = {}
         self.forgotten: deque[tuple[str, int]] = deque()
         self.forgotten_ids: set[str] = set()
         self.horizon_ms = 0
@@ -112,6 +119,9 @@ class TaskTable:
             r.Forgotten: self._forgotten,
             r.SnapshotTaken: self._snapshot_taken,
             r.HorizonMoved: self._horizon_moved,
+            r.Requeued: self._requeued,
+            r.DeadLettersPurged: self._dead_letters_purged,
+            r.KindPaused: self._kind_paused,
         }
 
     def apply(self, row: r.Row) -> None:
@@ -260,6 +270,7 @@ class TaskTable:
                 raise LogCorrupt(f"{self._story(task)} was forgotten while its lease was live.")
             task_id, kind = task.submission.task_id, task.submission.kind
             del self.tasks[task_id]
+            self.dead_letters.pop(task_id, None)
             self.forgotten.append((task_id, task.finished_ms))
             self.forgotten_ids.add(task_id)
             # Else kinds that are used once, or mistyped, would stay for ever.
@@ -274,6 +285,49 @@ class TaskTable:
             self.forgotten_ids.discard(task_id)
             self.horizon_ms = max(self.horizon_ms, finished_ms)
 
+    def _requeued(self, row: r.Requeued) -> None:
+        self.time_ms = at_ms = row.at_ms
+        again = set(row.task_ids)
+        if len(again) != len(row.task_ids):
+            raise LogCorrupt("A task was queued again twice at once.")
+        for task_id in row.task_ids:
+            ended = self._task(task_id)
+            if ended.lease or ended.state not in REQUEUEABLE_STATES:
+                raise LogCorrupt(f"{self._story(ended)} cannot be queued again.")
+            self.ended[ended.state] -= 1
+            self.dead_letters.pop(task_id, None)
+            # A new object: the old one may stand in a lane as a stale entry, which must stay one. At the end of the
+            # dict, which is in the order of `order`; due now, so that it does not age from its first submission.
+            del self.tasks[task_id]
+            self.tasks[task_id] = Task(
+                ended.submission,
+                self.next_order,
+                ended.submitted_ms,
+                due_ms=at_ms,
+                failures=ended.failures,
+                request=row.request,
+            )
+            self.next_order += 1
+            self._depth(ended.submission.kind).queued += 1
+        self.finished = deque(task for task in self.finished if task.submission.task_id not in again)
+
+    def _dead_letters_purged(self, row: r.DeadLettersPurged) -> None:
+        self.time_ms = row.at_ms
+        for task_id in row.task_ids:
+            task = self.dead_letters.pop(task_id, None)
+            if task is None:
+                raise LogCorrupt(f"Task {task_id} was purged, but it is no dead letter.")
+            task.is_purged = True
+
+    def _kind_paused(self, row: r.KindPaused) -> None:
+        self.time_ms = row.at_ms
+        if row.is_paused == (row.kind in self.paused):
+            raise LogCorrupt(f"Kind {row.kind!r} was {'paused' if row.is_paused else 'resumed'} twice.")
+        if row.is_paused:
+            self.paused[row.kind] = row.at_ms
+        else:
+            del self.paused[row.kind]
+
     def _snapshot_taken(self, row: r.SnapshotTaken) -> None:
         self.time_ms = row.at_ms
         self.snapshot = row
@@ -283,6 +337,8 @@ class TaskTable:
         task.finished_ms = at_ms
         self.finished.append(task)
         self.ended[state] += 1
+        if state in DEAD_LETTER_STATES:
+            self.dead_letters[task.submission.task_id] = task
 
     def _end_lease(self, lease: int) -> Task:
         task = self.leases.pop(lease, None)

@@ -1,0 +1,131 @@
+"""Dead letters: tasks that ended without a result and that somebody may wish to have done after all, or be rid of.
+
+Dead letters are the tasks that failed for good, used up their attempts or their time, and were not purged. A wish
+names tasks or means everything that it fits (then a bounded number at a time: the answer says that there is more).
+A wish carries a name of its own. A task that it queued remembers it, so that the same wish, repeated because its answer
+was lost, never causes a second run, even if the task has failed again in between.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from itertools import islice
+
+from ohmesh.errors import Backpressure, InvalidArgument
+from ohmesh.model.message import ChangeTasks, Problem, TaskChange, TasksChanged
+from ohmesh.model.task import TaskState
+from ohmesh.protocols.queue import rows as r
+from ohmesh.protocols.queue.intake import MAX_NAME_LENGTH, RETRY_AFTER_MS
+from ohmesh.protocols.queue.shard import Shard, id_bytes
+from ohmesh.protocols.queue.task_table import REQUEUEABLE_STATES, Task
+from ohmesh.protocols.queue.waiting import is_waiting
+
+MAX_CHANGES = 1_000
+
+_REQUEUEING = (TaskChange.RETRY, TaskChange.REPLAY)
+
+
+def change_tasks(shard: Shard, wish: ChangeTasks, now_ms: int) -> TasksChanged | Problem:
+    """Decide the rows of a wish; the answer, true once they are in the log, accounts for each id once."""
+    problem = _problem(wish)
+    if problem is not None:
+        return problem
+    at_ms = shard.advance(now_ms)
+    up_to = wish.up_to or shard.table.next_order - 1
+    too_late: list[str] = []
+    unknown: list[str] = []
+    done: list[str] = []
+    chosen: list[Task] = []
+    if wish.everything:
+        chosen = list(islice(_everything(shard, wish, up_to), MAX_CHANGES))
+    else:
+        for task_id in dict.fromkeys(wish.task_ids):
+            task = shard.table.tasks.get(task_id)
+            if task is None:
+                unknown.append(task_id)
+            elif _is_done(task, wish):
+                done.append(task_id)
+            elif _fits(shard, task, wish.change):
+                chosen.append(task)
+            else:
+                too_late.append(task_id)
+    if chosen:
+        full = _full_kind(shard, chosen) if wish.change in _REQUEUEING else None
+        if full is not None:
+            return full
+        _change(shard, chosen, wish, at_ms)
+    done += [task.task_id for task in chosen]
+    return TasksChanged(done, too_late, unknown, up_to, wish.everything and len(chosen) == MAX_CHANGES)
+
+
+def _change(shard: Shard, tasks: list[Task], wish: ChangeTasks, at_ms: int) -> None:
+    ids = [task.task_id for task in tasks]
+    if wish.change is TaskChange.PURGE_WAITING:
+        shard.cancel_all(tasks, at_ms)
+    elif wish.change is TaskChange.PURGE_DEAD_LETTERS:
+        shard.decide(r.DeadLettersPurged(at_ms, ids), sum(map(id_bytes, ids)))
+    else:
+        shard.decide(r.Requeued(at_ms, ids, wish.request), sum(map(id_bytes, ids)) + len(wish.request))
+        for task_id in ids:
+            shard.waiting.add(shard.table.tasks[task_id], at_ms)
+
+
+def _everything(shard: Shard, wish: ChangeTasks, up_to: int) -> Iterable[Task]:
+    """Oldest first. What this wish queued already has a higher order than `up_to`, and it stays out by its name too."""
+    if wish.change is TaskChange.PURGE_WAITING:
+        candidates: Iterable[Task] = filter(is_waiting, shard.table.tasks.values())
+    else:
+        candidates = shard.table.dead_letters.values()
+    return (
+        task
+        for task in candidates
+        if task.order <= up_to
+        and (not wish.kind or task.submission.kind == wish.kind)
+        and (task.request != wish.request or wish.change not in _REQUEUEING)
+    )
+
+
+def _is_done(task: Task, wish: ChangeTasks) -> bool:
+    """The wish was heard before, or somebody else's had the same effect."""
+    if wish.change in _REQUEUEING:
+        return task.request == wish.request
+    if wish.change is TaskChange.PURGE_DEAD_LETTERS:
+        return task.is_purged
+    return task.state is TaskState.CANCELLED
+
+
+def _fits(shard: Shard, task: Task, change: TaskChange) -> bool:
+    """A cancelled task whose host has not let go yet cannot be queued again yet."""
+    if change is TaskChange.RETRY:
+        return task.state in REQUEUEABLE_STATES and not task.lease
+    if change is TaskChange.PURGE_WAITING:
+        return is_waiting(task)
+    return task.task_id in shard.table.dead_letters and not task.lease
+
+
+def _full_kind(shard: Shard, tasks: list[Task]) -> Problem | None:
+    for kind, count in Counter(task.submission.kind for task in tasks).items():
+        depth = shard.table.depth.get(kind)
+        present = depth.total() if depth is not None else 0
+        if present + count > shard.config.depth_tasks:
+            return Problem(
+                Backpressure.code,
+                f"Kind {kind!r} has {present} tasks and {count} are to wait again; its limit is "
+                f"{shard.config.depth_tasks}.",
+                RETRY_AFTER_MS,
+            )
+    return None
+
+
+def _problem(wish: ChangeTasks) -> Problem | None:
+    if not 0 < len(wish.request) <= MAX_NAME_LENGTH or len(wish.task_ids) > MAX_CHANGES:
+        return Problem(
+            InvalidArgument.code,
+            f"A wish has a name of 1 to {MAX_NAME_LENGTH} characters and names at most {MAX_CHANGES} tasks.",
+        )
+    if wish.everything and (wish.task_ids or wish.change is TaskChange.RETRY):
+        return Problem(
+            InvalidArgument.code, "Either tasks are named or everything is meant, which no retry is."
+        )
+    return None
