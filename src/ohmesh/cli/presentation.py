@@ -117,7 +117,7 @@ def _judge_tasks(tasks: r.TaskList) -> ExitCode:
 
 
 def _matched(shown: int, total: int, noun: str, selection: str) -> str:
-    return f"showing {shown} of {total} {noun}{f' that match: {selection}' if selection else ''}"
+    return f"showing {shown} of {total} {noun}{f'; filter: {selection}' if selection else ''}"
 
 
 def _show_cancellation(cancellation: r.Cancellation, output: Output) -> None:

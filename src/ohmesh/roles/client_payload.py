@@ -9,6 +9,7 @@ import msgspec
 from ohmesh.errors import (
     Backpressure,
     InvalidArgument,
+    InvalidSelector,
     MeshError,
     OhmeshError,
     PayloadTooLarge,
@@ -112,7 +113,9 @@ def _culprits(value: object, depth: int) -> Iterator[tuple[object, str]]:
 
 def _codes(root: type[OhmeshError]) -> Iterator[tuple[str, type[OhmeshError]]]:
     for error in root.__subclasses__():
-        takes_a_message = error.__init__ is OhmeshError.__init__ or issubclass(error, TaskError)
+        takes_a_message = error.__init__ is OhmeshError.__init__ or issubclass(
+            error, TaskError | InvalidSelector
+        )
         if takes_a_message and error.__module__ == OhmeshError.__module__:
             yield error.code, error
         yield from _codes(error)

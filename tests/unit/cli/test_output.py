@@ -39,6 +39,12 @@ def test_an_error_is_one_line_whatever_it_says() -> None:
     assert talk.getvalue() == "error: it failed: badly. Do that.\n"
 
 
+def test_an_excerpt_stands_below_an_error_as_it_is() -> None:
+    talk = io.StringIO()
+    Output(talk=talk).error("it failed.", "    a  b\n       ^")
+    assert talk.getvalue() == "error: it failed.\n    a  b\n       ^\n"
+
+
 def test_colour_is_for_terminals_and_no_color_forbids_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("TERM", "xterm")

@@ -67,7 +67,14 @@ def test_a_failed_task_is_an_error_with_its_reason_and_without_a_traceback() -> 
         (r.Cancellation([], unknown=["X"]), ExitCode.NOTHING_MATCHED),
         (r.TaskList([TASK], total=1), ExitCode.OK),
         (r.TaskList([], unknown=["X"]), ExitCode.NOTHING_MATCHED),
+        (r.TaskList([]), ExitCode.OK),
+        (r.TaskList([TASK], total=9, filter="kind=text"), ExitCode.OK),
+        (r.TaskList([], total=9, filter="kind=text"), ExitCode.NOTHING_MATCHED),
+        (r.TaskList([], filter="kind=text"), ExitCode.NOTHING_MATCHED),
         (r.WorkerList([HOST]), ExitCode.OK),
+        (r.WorkerList([]), ExitCode.OK),
+        (r.WorkerList([HOST], total=2, filter="state=active"), ExitCode.OK),
+        (r.WorkerList([], total=2, filter="state=active"), ExitCode.NOTHING_MATCHED),
         (STATUS, ExitCode.OK),
     ],
 )
@@ -94,3 +101,11 @@ def test_status_shows_queues_and_dispatchers() -> None:
     assert "1 of 2 workers alive" in out
     assert "node-1-9" in out
     assert "1 dead" in out
+
+
+def test_a_filtered_list_says_what_it_shows_and_of_how_many() -> None:
+    _, talk, _ = shown(r.TaskList([TASK], "7", 9, filter="kind=text"))
+    assert talk == "showing 1 of 9 tasks; filter: kind=text; more: --after 7\n"
+    assert shown(r.TaskList([], filter="kind=x"))[1] == "no task matches: kind=x\n"
+    _, talk, _ = shown(r.WorkerList([], total=2, filter="kind=x"))
+    assert talk == "showing 0 of 2 workers; filter: kind=x\n"

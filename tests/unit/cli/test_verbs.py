@@ -75,6 +75,27 @@ def test_tasks_alone_lists(typed: list[str], asked: list[tuple[str, Struct]]) ->
     assert asked == [("tasks list", find_command("tasks list").parse({"kind": kind}))]
 
 
+def test_a_filter_reaches_the_verb(asked: list[tuple[str, Struct]]) -> None:
+    assert run(["tasks", "--filter", "state=dead and age>1h"]) == 0
+    assert run(["workers", "--filter", "load>80%"]) == 0
+    assert asked == [
+        ("tasks list", find_command("tasks list").parse({"filter": "state=dead and age>1h"})),
+        ("workers", find_command("workers").parse({"filter": "load>80%"})),
+    ]
+
+
+def test_a_filter_that_cannot_be_read_is_shown_with_a_caret_and_no_mesh_is_asked(
+    asked: list[tuple[str, Struct]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["workers", "--filter", "kind=text and  stat=active"]) == 2
+    line, *excerpt = capsys.readouterr().err.splitlines()
+    assert line.startswith(
+        "error: There is no field 'stat'. Did you mean state? The fields of workers: name,"
+    )
+    assert excerpt == ["    kind=text and  stat=active", "                   ^"]
+    assert asked == []
+
+
 @pytest.mark.parametrize(
     ("typed", "word"),
     [

@@ -38,6 +38,9 @@ NIL = b"\xc0"
 TEXT = TaskRequest(kind="text", payload=b"\x92\x90\x80")
 
 
+FILTERED_AT_A_TIME = 3
+
+
 class ScriptedDispatcher:
     """Keeps what it accepts in `tasks` and `results`; the switches say what goes wrong.
 
@@ -57,6 +60,7 @@ class ScriptedDispatcher:
         self.submissions: list[Submission] = []
         self.watched: list[str] = []
         self.page = TaskPage([])
+        self.is_meant: Callable[[TaskView], bool] = lambda view: True
         self.hosts = HostPage([])
         self.drop_frames = 0
         self.drop_accepted = 0
@@ -174,8 +178,14 @@ class ScriptedDispatcher:
         self._tell(reply, answer, is_client=False)
 
     def _page_of(self, question: ListTasks) -> TaskPage:
-        """As the real one: newest first, the cursor is the order of the last that is shown."""
+        """As the real one: newest first, the cursor is the order of the last shown, or looked at for a filter."""
         views = [view for view in self.page.tasks if not question.after or view.order < int(question.after)]
+        if question.filter:
+            looked_at = views[:FILTERED_AT_A_TIME]
+            shown = [view for view in looked_at if self.is_meant(view)][: question.limit]
+            last = shown[-1] if len(shown) == question.limit else looked_at[-1] if looked_at else None
+            after = str(last.order) if last and last is not views[-1] else ""
+            return TaskPage(shown, after, len(self.page.tasks))
         shown = views[: question.limit]
         after = str(shown[-1].order) if len(views) > len(shown) else ""
         return TaskPage(shown, after, len(self.page.tasks))

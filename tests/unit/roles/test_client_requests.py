@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from random import Random
 
+import msgspec
 import pytest
 
 from ohmesh.engines.memory.cluster import MemoryCluster
@@ -15,6 +16,7 @@ from ohmesh.model.message import HostPage, ListTasks, TaskPage
 from ohmesh.model.subject import shard_of
 from ohmesh.model.task import Submission, TaskView
 from ohmesh.roles.client import Client
+from ohmesh.roles.client_requests import GATHERED_BYTES
 from ohmesh.simulator.run import run_virtual
 from tests.unit.roles.scripted_dispatcher import ScriptedDispatcher, start_client, view_of
 from tests.unit.simulator.passing_time import pass_time
@@ -68,6 +70,43 @@ def test_pages_of_several_shards_are_newest_first_without_gaps_or_repeats(limit:
         assert seen == times[::-1]
 
     with_shards(3, scenario)
+
+
+@pytest.mark.parametrize("limit", [1, 3, 100])
+@pytest.mark.parametrize("shards", [1, 3])
+def test_with_a_filter_each_shard_is_asked_until_the_page_is_full(limit: int, shards: int) -> None:
+    async def scenario(client: Client, dispatchers: list[ScriptedDispatcher]) -> None:
+        for shard, dispatcher in enumerate(dispatchers):
+            dispatcher.page = TaskPage(views([(n * 10 + shard, n + 1) for n in range(40)]))
+            dispatcher.is_meant = lambda view: view.order % 7 == 0
+        expected = sorted(
+            ((order - 1) * 10 + shard for shard in range(shards) for order in range(7, 41, 7)), reverse=True
+        )
+        seen: list[int] = []
+        after, first = "", True
+        while first or after:
+            asked = ListTasks(limit=limit, after=after, filter="a selector")
+            page = await client.requests.list_tasks(asked)
+            assert len(page.tasks) == min(limit, len(expected) - len(seen))
+            seen.extend(view.submitted_ms for view in page.tasks)
+            after, first = page.after, False
+        assert seen == expected
+
+    with_shards(shards, scenario)
+
+
+def test_a_filtered_page_is_not_gathered_beyond_its_bytes() -> None:
+    async def scenario(client: Client, dispatchers: list[ScriptedDispatcher]) -> None:
+        large = [
+            msgspec.structs.replace(view, value=b"x" * 250_000)
+            for view in views([(n, n) for n in range(1, 50)])
+        ]
+        dispatchers[0].page = TaskPage(large)
+        page = await client.requests.list_tasks(ListTasks(filter="a selector"))
+        assert GATHERED_BYTES <= sum(len(view.value) for view in page.tasks) < GATHERED_BYTES + 1_000_000
+        assert page.after == str(page.tasks[-1].order)
+
+    with_shards(1, scenario)
 
 
 def test_a_kind_is_asked_of_its_own_shard_only() -> None:
