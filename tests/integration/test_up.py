@@ -83,6 +83,10 @@ def test_a_killed_supervisor_takes_its_children_along(tmp_path: Path) -> None:
         children = program.children()
         program.kill()
         wait_until(lambda: all(map(is_gone, children)), what=f"no child outlives it: {_alive(children)}")
+        gone = f"(process {program.process.pid}) is gone"
+        asked, examined = mesh.run("status"), mesh.run("doctor")
+        assert (asked.returncode, gone in asked.stderr) == (6, True), asked.stderr
+        assert (examined.returncode, gone in " ".join(examined.stdout.split())) == (1, True), examined.stdout
 
 
 def test_up_again_goes_on_where_it_was(tmp_path: Path) -> None:

@@ -12,12 +12,20 @@ import msgspec
 
 from ohmesh.assembly.data_directory import Shape
 from ohmesh.assembly.settings import data_directory
+from ohmesh.assembly.standing import vanished_pid
 from ohmesh.assembly.system import SystemClock, SystemEntropy
 from ohmesh.config import Config, EngineConfig
 from ohmesh.engines.nats.config import NatsConfig, Notice, log_notice
 from ohmesh.engines.nats.engine import NatsEngine
 from ohmesh.engines.nats.runtime_file import read_runtime_file
-from ohmesh.errors import EngineFailed, InvalidArgument, MeshUnreachable, RevisionConflict
+from ohmesh.errors import (
+    EngineFailed,
+    EngineUnavailable,
+    InvalidArgument,
+    MeshUnreachable,
+    NotAuthorised,
+    RevisionConflict,
+)
 from ohmesh.model.subject import Subjects
 from ohmesh.ports.state import State
 from ohmesh.roles.client import Client
@@ -37,13 +45,22 @@ async def connect_engine(config: Config, *, notice: Notice = log_notice) -> Asyn
             f"No mesh runs in {data.root}.",
             hint="Start one with `ohmesh up`, or say which one with --data DIR or --url URL.",
         )
-    engine = await NatsEngine.connect(
-        settings.url,
-        mesh=config.mesh.name,
-        seed_file=_seed_file(settings),
-        runtime_file=None if settings.url else data.runtime_file,
-        config=replace(config.of(NatsConfig), notice=_one_voice(config.mesh.name, notice)),
-    )
+    try:
+        engine = await NatsEngine.connect(
+            settings.url,
+            mesh=config.mesh.name,
+            seed_file=_seed_file(settings),
+            runtime_file=None if settings.url else data.runtime_file,
+            config=replace(config.of(NatsConfig), notice=_one_voice(config.mesh.name, notice)),
+        )
+    except (EngineUnavailable, NotAuthorised) as error:  # its port may be another server's by now
+        pid = 0 if settings.url else vanished_pid(data)
+        if not pid:
+            raise
+        raise MeshUnreachable(
+            f"The mesh that ran in {data.root} (process {pid}) is gone.",
+            hint="Run `ohmesh up`: it goes on where it was.",
+        ) from error
     try:
         _honour_cancellation()
         yield engine

@@ -7,7 +7,7 @@ import time
 from ohmesh.assembly.connection import connect_client, connect_engine
 from ohmesh.assembly.data_directory import DataDirectory
 from ohmesh.assembly.findings import Finding, fine, note, problem, warning
-from ohmesh.assembly.standing import running_pid
+from ohmesh.assembly.standing import running_pid, vanished_pid
 from ohmesh.config import Config
 from ohmesh.engines.nats.engine import NatsEngine
 from ohmesh.errors import MeshUnreachable, OhmeshError
@@ -22,6 +22,9 @@ ENTRIES_BEHIND_WISHED = 5_000
 async def check_mesh(config: Config, data: DataDirectory) -> list[Finding]:
     """One finding after the other, as far as the mesh is reached."""
     if not config.engine.url and not running_pid(data):
+        if pid := vanished_pid(data):
+            gone = f"the one that ran in {data.root} (process {pid}) is gone without having ended"
+            return [problem("mesh", gone, "`ohmesh up` goes on where it was.")]
         return [note("mesh", f"none runs in {data.root}", "`ohmesh up` starts it.")]
     begun_s = time.perf_counter()
     try:

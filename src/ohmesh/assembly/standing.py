@@ -12,6 +12,7 @@ import time
 
 from ohmesh.assembly.data_directory import DataDirectory
 from ohmesh.engines.nats.ownership import Lock
+from ohmesh.engines.nats.runtime_file import read_runtime_file
 from ohmesh.errors import EngineFailed
 
 POLL_S = 0.02
@@ -28,6 +29,20 @@ def running_pid(data: DataDirectory) -> int:
         lock.close()
         return 0
     return lock.holder()
+
+
+def vanished_pid(data: DataDirectory) -> int:
+    """The process that the runtime file names, when there is none of that number: it was killed. Else 0."""
+    runtime = read_runtime_file(data.runtime_file)
+    if runtime is None:
+        return 0
+    try:
+        os.kill(runtime.pid, 0)
+    except ProcessLookupError:
+        return runtime.pid
+    except PermissionError:  # it is there, and somebody else's
+        return 0
+    return 0
 
 
 def end_running(data: DataDirectory, *, patience_s: float) -> int:
