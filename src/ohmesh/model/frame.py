@@ -59,7 +59,7 @@ def decode_reply(data: bytes) -> Frame[Reply]:
 def _decode(decoder: msgspec.msgpack.Decoder[Frame[Body]], data: bytes) -> Frame[Body]:
     try:
         frame = decoder.decode(data)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidArgument(f"A frame of {len(data)} bytes cannot be read: {error}.") from error
     if frame.version != FRAME_VERSION:
         raise InvalidArgument(

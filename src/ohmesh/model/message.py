@@ -134,20 +134,24 @@ class Revoke(Struct, array_like=True, frozen=True, gc=False, tag=33):
 
 
 class Enquire(Struct, array_like=True, frozen=True, gc=False, tag=34):
-    """A new dispatcher speaks: report now, and send it every outcome that is not settled."""
+    """A new dispatcher speaks: report now, and send it every outcome that is not settled.
+
+    instead_of: a higher epoch that you reported and that the log does not know (its data were lost, or begun anew):
+        whoever still believes in that one is to believe in `epoch` again."""
 
     shard: int
     epoch: int
+    instead_of: int = 0
 
 
 class ListTasks(Struct, array_like=True, frozen=True, gc=False, tag=41):
     """Tasks the shard holds, newest first. `after`: the cursor of the page before; `filter`: a selector of tasks.
 
+    state: also DEAD_LETTER, which are those that ended without a result, could not be helped and were not purged.
     A page with an `after` may hold fewer than `limit` or none: the shard looks at a bounded number of tasks at a time.
     """
 
     task_ids: list[str] = []
-    state: also DEAD_LETTER, which are those that ended without a result, could not be helped and were not purged.
     kind: str = ""
     state: str = ""
     limit: int = 100
@@ -187,10 +191,6 @@ class ShardDescription(Struct, array_like=True, frozen=True, gc=False, tag=46):
     states: dict[str, int]
     hosts: int
     lost_tail: str = ""
-
-
-class Problem(Struct, array_like=True, frozen=True, gc=False, tag=49):
-    """A request that could not be answered; `code` is that of errors.py."""
     paused: dict[str, int] = {}
     dead_letters: dict[str, int] = {}
 
@@ -241,6 +241,10 @@ class KindState(Struct, array_like=True, frozen=True, gc=False, tag=52):
     depth: tuple[int, int, int]
     paused_ms: int = 0
     dead_letters: int = 0
+
+
+class Problem(Struct, array_like=True, frozen=True, gc=False, tag=49):
+    """A request that could not be answered; `code` is that of errors.py."""
 
     code: str
     message: str

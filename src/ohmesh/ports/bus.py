@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+SUBJECT_LENGTH_MAX = 512
+
 
 @dataclass(frozen=True, slots=True)
 class Message:
@@ -27,7 +29,8 @@ class Subscription(Protocol):
 class Bus(Protocol):
     async def publish(self, subject: str, data: bytes) -> None:
         """Hand `data` to the engine; suspends only while the outgoing buffer is full. Dropped while disconnected
-        for longer than that buffer holds. Raises EngineUnavailable once closed."""
+        for longer than that buffer holds. Raises EngineUnavailable once closed, InvalidArgument for what is no subject
+        (and a subject above SUBJECT_LENGTH_MAX: some servers end the whole connection for one)."""
         ...
 
     async def subscribe(self, subject: str, receive: Receive, *, group: str = "") -> Subscription:

@@ -40,7 +40,7 @@ from ohmesh.policies.retry import retry_delay_ms
 from ohmesh.policies.routing import fair_share
 from ohmesh.ports.bus import Message
 from ohmesh.protocols.queue import dead_letters, hosting, intake, pausing, placement, queries, retention
-from ohmesh.protocols.queue.rows import Released, SnapshotTaken
+from ohmesh.protocols.queue.rows import SnapshotTaken
 from ohmesh.protocols.queue.shard import Shard, ShardPolicies
 from ohmesh.protocols.queue.step import Step
 from ohmesh.roles.blocked_log import declined
@@ -220,11 +220,7 @@ class Dispatcher:
         elif isinstance(body, Outcomes):
             shard.outcomes(body, now_ms)
         elif isinstance(body, HostReport):
-            if body.epoch > self._epoch:
-                # Perhaps we have been replaced, perhaps it speaks of another history: the log knows, and an append asks.
-                shard.decide(Released([]))
-            else:
-                hosting.report(shard, body, now_ms)
+            hosting.report(shard, body, now_ms)
         elif isinstance(body, Watch):
             intake.watch(shard, body.client, body.task_ids)
         elif isinstance(body, Cancel):

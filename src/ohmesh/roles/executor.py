@@ -162,6 +162,8 @@ class Executor:
             link = self._links.get(body.shard)
             if link is None:
                 continue
+            if isinstance(body, Enquire) and body.instead_of == link.epoch:
+                link.epoch = 0  # it was of a history that is gone
             if body.epoch < link.epoch:
                 self.statistics.refused_frames += 1
                 continue

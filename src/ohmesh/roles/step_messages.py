@@ -32,7 +32,7 @@ Item = TypeVar("Item")
 def host_messages(news: HostNews, shard: int, epoch: int) -> Iterator[ToHost]:
     """Grants before what revokes them."""
     if news.enquire:
-        yield Enquire(shard, epoch)
+        yield Enquire(shard, epoch, news.instead_of)
     for batch in news.grants:
         yield Grants(shard, epoch, batch.number, batch.grants)
     for leases in _parts(news.settled, IDS_IN_MESSAGE):

@@ -16,7 +16,7 @@ from ohmesh.engines.memory.faults import BusFaults, draw, happens
 from ohmesh.engines.memory.link import Link
 from ohmesh.engines.memory.server import Server
 from ohmesh.errors import EngineUnavailable, InvalidArgument, PayloadTooLarge
-from ohmesh.ports.bus import Message, Receive
+from ohmesh.ports.bus import SUBJECT_LENGTH_MAX, Message, Receive
 
 _REMEMBERED_SUBJECTS = 1024
 
@@ -266,7 +266,11 @@ def matches(pattern: list[str], words: list[str]) -> bool:
 def checked_subject(subject: str, *, may_be_wild: bool = False) -> str:
     """Return it when it can be published to (or, `may_be_wild`, subscribed to); else raise InvalidArgument."""
     words = subject.split(".")
-    is_formed = all(words) and not any(character.isspace() for character in subject)
+    is_formed = (
+        len(subject) <= SUBJECT_LENGTH_MAX
+        and all(words)
+        and not any(character.isspace() for character in subject)
+    )
     is_allowed = may_be_wild and ">" not in words[:-1]
     if not is_formed or (_is_wild(subject) and not is_allowed):
         raise InvalidArgument(

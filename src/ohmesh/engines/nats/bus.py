@@ -8,7 +8,7 @@ from nats.aio.msg import Msg
 
 from ohmesh.engines.nats.connection import Connection, Interest
 from ohmesh.errors import InvalidArgument
-from ohmesh.ports.bus import Message, Receive
+from ohmesh.ports.bus import SUBJECT_LENGTH_MAX, Message, Receive
 
 
 class NatsSubscription:
@@ -27,6 +27,10 @@ class NatsBus:
     async def publish(self, subject: str, data: bytes) -> None:
         if "*" in subject or ">" in subject:
             raise InvalidArgument(f"{subject!r} cannot be published to: wildcards are for subscribing.")
+        if len(subject) > SUBJECT_LENGTH_MAX:
+            raise InvalidArgument(
+                f"A subject of {len(subject)} characters ({subject[:20]}...); {SUBJECT_LENGTH_MAX} are allowed."
+            )
         await self._connection.publish(subject, data)
 
     async def subscribe(self, subject: str, receive: Receive, *, group: str = "") -> NatsSubscription:

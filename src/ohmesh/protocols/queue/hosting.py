@@ -20,6 +20,9 @@ def report(shard: Shard, message: HostReport, now_ms: int) -> None:
     Raises InvalidArgument. A lower incarnation is not believed while the higher one is here; afterwards it is, for a
     host may have been started anew with its clock set back."""
     _check_names(message)
+    if message.epoch > shard.table.epoch:
+        _ask_the_log(shard, message)
+        return
     at_ms = shard.advance(now_ms)
     host = shard.fleet.hosts.get(message.host)
     if host is not None and message.incarnation < host.incarnation:
@@ -43,6 +46,15 @@ def report(shard: Shard, message: HostReport, now_ms: int) -> None:
         _reconcile(shard, host, message, at_ms)
     if message.leaving:
         _leave(shard, host, message, at_ms)
+
+
+def _ask_the_log(shard: Shard, message: HostReport) -> None:
+    """It has heard a later epoch than ours. Either we have been replaced, and then the append of this row tells us; or
+    that epoch is of a history that is gone, and then the host is told so, after the append has proved it."""
+    shard.decide(r.Released([]))
+    news = shard.step.host(message.host)
+    news.enquire = True
+    news.instead_of = message.epoch
 
 
 def _check_names(message: HostReport) -> None:

@@ -161,7 +161,7 @@ class Shard:
         for outcome in message.outcomes:
             lease = outcome.lease
             task = live.get(lease)
-            if task is None or lease in seen or not task.agent.startswith(prefix):
+            if task is None or lease in seen or not _belongs(outcome, task, prefix):
                 self.stale_outcomes += 1
                 continue
             seen.add(lease)
@@ -366,6 +366,11 @@ class Shard:
             return task.submission.max_attempts
         agent = self.fleet.agents.get(task.agent)
         return (agent.spec.max_attempts if agent else 0) or self.config.max_attempts
+
+
+def _belongs(outcome: Outcome, task: Task, prefix: str) -> bool:
+    """A host may remember leases of a mesh whose data are gone; the numbers are given out again, ids are not."""
+    return outcome.task_id == task.task_id and task.agent.startswith(prefix)
 
 
 def id_bytes(task_id: str) -> int:

@@ -37,12 +37,13 @@ class ClientNews:
 
 @dataclass(slots=True)
 class HostNews:
-    """What one host hears from one step."""
+    """What one host hears from one step. `instead_of` belongs to `enquire`."""
 
     grants: list[GrantBatch] = field(default_factory=list)
     settled: list[int] = field(default_factory=list)
     revoked: list[int] = field(default_factory=list)
     enquire: bool = False
+    instead_of: int = 0
 
 
 @dataclass(slots=True)
