@@ -43,6 +43,23 @@ def test_a_worker_of_ones_own_joins_and_leaves(tmp_path: Path) -> None:
         assert [worker for worker in workers if worker["liveness"] == "active"] == []
 
 
+def test_a_worker_that_is_started_first_waits_for_the_mesh(tmp_path: Path) -> None:
+    with running_mesh(tmp_path) as mesh:
+        worker = mesh.begin("worker", "napping", "--data", str(mesh.data))
+        wait_until(lambda: "waiting for the mesh" in worker.said, what="it says what it waits for")
+        mesh.up("--workers", "0")
+        worker.wait_ready()
+        assert worker.said.count("waiting for the mesh") == 1, worker.said
+
+
+def test_a_worker_that_waits_for_a_mesh_ends_at_ctrl_c(tmp_path: Path) -> None:
+    with running_mesh(tmp_path) as mesh:
+        worker = mesh.begin("worker", "napping", "--data", str(mesh.data))
+        wait_until(lambda: "waiting for the mesh" in worker.said, what="it says what it waits for")
+        worker.interrupt()
+        assert worker.exit_code() == 130
+
+
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "terminate"])
 def test_a_signal_ends_everything_in_order(tmp_path: Path, how: signal.Signals) -> None:
     with running_mesh(tmp_path) as mesh:

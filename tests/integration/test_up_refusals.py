@@ -70,7 +70,6 @@ def test_a_worker_without_its_module_says_which(tmp_path: Path) -> None:
         (("status",), 6, "ohmesh up"),
         (("submit", "text", "hello"), 6, "ohmesh up"),
         (("workers", "--url", "nats://127.0.0.1:1"), 6, "127.0.0.1:1"),
-        (("worker", "text"), 6, "ohmesh up"),
         (("down",), 4, "no mesh runs"),
         (("up", "--durability", "perhaps"), 2, "fsync"),
         (("up", "--workers", "many"), 2, "many"),

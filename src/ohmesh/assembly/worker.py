@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 
 from ohmesh.assembly.connection import connect_engine, read_shape
+from ohmesh.assembly.data_directory import Shape
 from ohmesh.assembly.system import SystemClock, SystemEntropy
 from ohmesh.assembly.termination import on_termination
 from ohmesh.config import Config, installed_version
+from ohmesh.engines.nats.engine import NatsEngine
+from ohmesh.errors import EngineUnavailable, MeshUnreachable
 from ohmesh.model.subject import Subjects, checked_name
 from ohmesh.roles.executor import Executor, ExecutorConfig, ExecutorPorts, HostIdentity
 from ohmesh.runners.config import RunnerConfig
@@ -20,7 +24,8 @@ from ohmesh.runners.pool import ProcessRunnerPool
 
 Notice = Callable[[str], None]
 
-SHAPE_PATIENCE_S = 30.0
+SHAPE_PATIENCE_S = 2.0
+RETRY_S = 0.5
 _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9_-]+")
 
 
@@ -29,12 +34,12 @@ async def run_worker(
 ) -> None:
     """Do tasks with the agents that `targets` name until SIGINT or SIGTERM, then hand back and leave.
 
-    joined: called with the worker's name once the mesh has answered it. Raises AgentDefinitionError, EngineUnavailable.
+    joined: called with the worker's name once the mesh has answered it. Waits for a mesh that is
+    not there. Raises AgentDefinitionError, NotAuthorised.
     """
     host = checked_name(name, "worker name") if name else default_worker_name()
     runner = ProcessRunnerPool(replace(config.of(RunnerConfig), targets=tuple(targets)))
-    async with connect_engine(config, notice=notice) as engine:
-        shape = await read_shape(engine.state, config.mesh.name, patience_s=SHAPE_PATIENCE_S)
+    async with _mesh_when_there(config, notice) as (engine, shape):
         executor = Executor(
             ExecutorPorts(engine.bus, SystemClock(), SystemEntropy()),
             runner,
@@ -48,6 +53,25 @@ async def run_worker(
             await executor.run()
         finally:
             welcome.cancel()
+
+
+@contextlib.asynccontextmanager
+async def _mesh_when_there(config: Config, notice: Notice) -> AsyncIterator[tuple[NatsEngine, Shape]]:
+    """However long it takes: whoever started the worker ends it, and hears once what it waits for."""
+    is_told = False
+    while True:
+        async with contextlib.AsyncExitStack() as entered:
+            try:
+                engine = await entered.enter_async_context(connect_engine(config, notice=notice))
+                shape = await read_shape(engine.state, config.mesh.name, patience_s=SHAPE_PATIENCE_S)
+            except (EngineUnavailable, MeshUnreachable) as error:
+                if not is_told:
+                    is_told = True
+                    notice(f"waiting for the mesh, Ctrl-C ends it: {error}")
+            else:
+                yield engine, shape
+                return
+        await asyncio.sleep(RETRY_S)
 
 
 async def _when_joined(executor: Executor, joined: Callable[[str], None]) -> None:
