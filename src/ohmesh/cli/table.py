@@ -1,7 +1,7 @@
 """Plain tables and records: aligned columns of text, no frames, never wider than asked.
 
 When the columns do not fit, the widest one is shortened until they do; what was cut ends in `...`. The first column is
-never cut: it names the row, and people copy it. Numbers stand right, all else left. Nothing is cut in JSON, which is
+cut last: it names the row, and people copy it. Numbers stand right, all else left. Nothing is cut in JSON, which is
 the form for programs.
 """
 
@@ -53,11 +53,11 @@ def cell_text(value: object) -> str:
 
 def _fit(wide: list[int], room: int) -> list[int]:
     fitted = list(wide)
-    while sum(fitted) > room and len(fitted) > 1:
-        widest = max(range(1, len(fitted)), key=fitted.__getitem__)
-        if fitted[widest] <= MIN_COLUMN_WIDTH:
+    while sum(fitted) > room:
+        can_shrink = [at for at, size in enumerate(fitted) if size > MIN_COLUMN_WIDTH]
+        if not can_shrink:
             break
-        fitted[widest] -= 1
+        fitted[max(can_shrink, key=lambda at: (at > 0, fitted[at]))] -= 1
     return fitted
 
 

@@ -60,7 +60,7 @@ def test_a_record_is_a_line_for_each_name() -> None:
     assert MIN_COLUMN_WIDTH < 10
 
 
-def test_the_name_of_a_row_is_never_cut() -> None:
+def test_the_name_of_a_row_is_cut_last() -> None:
     rows = [{"task": "x" * 26, "agent": "y" * 60, "kind": "z" * 40}]
     line = render_table(rows, width=60).splitlines()[1]
     assert line.startswith("x" * 26 + "  ")
