@@ -131,6 +131,77 @@ def _judge_cancellation(cancellation: r.Cancellation) -> ExitCode:
     return _share(len(cancellation.cancelled), len(cancellation.too_late), len(cancellation.unknown))
 
 
+def _show_dead_letters(letters: r.DeadLetters, output: Output) -> None:
+    now_ms = time.time() * 1000
+    rows = [
+        {
+            "task": task.task_id,
+            "kind": task.kind,
+            "state": task.state,
+            "attempts": task.attempts,
+            "ended": f"{_duration(max(0, now_ms - task.finished_ms))} ago",
+            "reason": str(task.failures[-1]) if task.failures else "",
+        }
+        for task in letters.tasks
+    ]
+    output.data(rows, columns=("task", "kind", "state", "attempts", "ended", "reason"))
+    if letters.after:
+        output.say(
+            _matched(len(rows), letters.total, "dead letters", "") + f"; more: --after {letters.after}"
+        )
+    elif not rows:
+        output.say("no dead letters")
+
+
+def _show_dead_letter_details(letters: r.DeadLetterDetails, output: Output) -> None:
+    for task in letters.tasks:
+        output.data(f"{task.task_id} {task.kind} {task.state} after {task.attempts} attempts")
+        for number, failure in enumerate(task.failures, 1):
+            output.data(f"  {number}. {failure}")
+            output.data("".join(f"     {line}\n" for line in failure.traceback.splitlines()).rstrip("\n"))
+    for task_id in letters.unknown:
+        output.say(f"{task_id} is no dead letter")
+
+
+def _show_changes(changed: r.ChangedTasks, output: Output) -> None:
+    rows = [{"task": one, "outcome": "done"} for one in changed.done]
+    rows += [{"task": one, "outcome": "too late, it is not in a state for it"} for one in changed.too_late]
+    rows += [{"task": one, "outcome": "unknown"} for one in changed.unknown]
+    output.data(rows)
+    if not rows:
+        output.say("nothing to do")
+
+
+def _judge_changes(changed: r.ChangedTasks) -> ExitCode:
+    return _share(len(changed.done), len(changed.too_late), len(changed.unknown))
+
+
+def _show_queues(listed: r.QueueList, output: Output) -> None:
+    now_ms = time.time() * 1000
+    rows = [
+        {
+            "queue": queue.kind,
+            "queued": queue.queued,
+            "running": queue.running,
+            "retrying": queue.retrying,
+            "dead": queue.dead_letters,
+            "paused": f"since {_duration(max(0, now_ms - queue.paused_ms))}" if queue.is_paused else "",
+        }
+        for queue in listed.queues
+    ]
+    output.data(rows, columns=("queue", "queued", "running", "retrying", "dead", "paused"))
+    if not rows:
+        output.say("no queues: nothing waits, runs or is paused")
+
+
+def _show_queue(queue: r.QueueState, output: Output) -> None:
+    _show_queues(r.QueueList([queue]), output)
+
+
+def _show_purged(purged: r.PurgedQueue, output: Output) -> None:
+    output.data([{"queue": purged.kind, "cancelled": purged.cancelled}])
+
+
 def _show_workers(listed: r.WorkerList, output: Output) -> None:
     now_ms = time.time() * 1000
     rows = [_worker_row(worker, now_ms) for worker in listed.workers]
@@ -213,6 +284,12 @@ _FORMS: dict[type, tuple[Callable[..., None], Callable[..., ExitCode]]] = {
     r.TaskOutcomes: (_show_outcomes, _judge_outcomes),
     r.TaskList: (_show_tasks, _judge_tasks),
     r.Cancellation: (_show_cancellation, _judge_cancellation),
+    r.DeadLetters: (_show_dead_letters, _fine),
+    r.DeadLetterDetails: (_show_dead_letter_details, _judge_tasks),
+    r.ChangedTasks: (_show_changes, _judge_changes),
+    r.QueueList: (_show_queues, _fine),
+    r.QueueState: (_show_queue, _fine),
+    r.PurgedQueue: (_show_purged, _fine),
     r.WorkerList: (_show_workers, _judge_workers),
     r.MeshStatus: (_show_status, _judge_status),
 }

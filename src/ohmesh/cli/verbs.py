@@ -15,6 +15,7 @@ import click
 import msgspec
 from msgspec import Struct
 
+from ohmesh.cli.exit_codes import ExitCode
 from ohmesh.cli.options import as_flags, json_option, which_mesh_options
 from ohmesh.cli.output import Output
 from ohmesh.cli.presentation import present
@@ -59,6 +60,9 @@ def _command(verb: Command) -> click.Command:
     def call(as_json: bool, config_file: Path | None, **given: object) -> int:
         output = Output(as_json=as_json)
         arguments = verb.parse(_values(parameters, given))
+        if verb.confirmation and not given["yes"] and not _is_confirmed(verb, arguments):
+            output.error("Not confirmed, nothing was changed. Say --yes to do it unasked.")
+            return ExitCode.NOT_CONFIRMED
         result = asyncio.run(_call(verb, arguments, as_flags(given), config_file))
         return present(result, output)
 
@@ -69,7 +73,19 @@ def _command(verb: Command) -> click.Command:
         epilog=f"Example: {verb.example}",
     )(which_mesh_options(json_option(call)))
     command.params[:0] = [_parameter(one) for one in parameters]
+    if verb.confirmation:
+        command.params.append(click.Option(["--yes"], is_flag=True, help="Do it without asking."))
     return command
+
+
+def _is_confirmed(verb: Command, arguments: Struct) -> bool:
+    """Asked on stderr. Nobody there to answer is a no, and so is Ctrl-C."""
+    question = verb.confirmation.format(**msgspec.structs.asdict(arguments))
+    try:
+        return click.confirm(question, err=True)
+    except click.Abort:
+        click.echo(err=True)
+        return False
 
 
 async def _call(verb: Command, arguments: Struct, flags: dict[str, object], file: Path | None) -> Struct:

@@ -14,9 +14,22 @@ from ohmesh.handlers.declaration import declaration_of
 from ohmesh.mesh.opening import Agent, connected, embedded, hold
 from ohmesh.model.priority import Priority, parse_priority
 from ohmesh.operations import arguments as a
+from ohmesh.operations import dead_letters as dead_letter_operations
 from ohmesh.operations import mesh as mesh_operations
+from ohmesh.operations import queues as queue_operations
 from ohmesh.operations import tasks as task_operations
-from ohmesh.operations.results import Cancellation, MeshStatus, TaskDescription, TaskList, WorkerList
+from ohmesh.operations.results import (
+    Cancellation,
+    ChangedTasks,
+    DeadLetters,
+    MeshStatus,
+    PurgedQueue,
+    QueueList,
+    QueueState,
+    TaskDescription,
+    TaskList,
+    WorkerList,
+)
 from ohmesh.policies.complexity import Estimator, complexity_of_task
 from ohmesh.roles.client import Client, TaskRequest
 from ohmesh.roles.client_handle import TaskHandle
@@ -205,6 +218,54 @@ class AsyncMesh:
         """
         query = a.ListTasks(kind=kind, state=state, limit=limit, after=after, filter=filter)
         return await task_operations.list_tasks(self.client, query)
+
+    async def retry(self, *task_ids: str) -> ChangedTasks:
+        """Run ended tasks again (failed, dead, timed out, cancelled), with fresh attempts; each id is named once.
+
+        A handle that has heard the first end keeps it; `result` and `get` from now on speak of the new run.
+        """
+        return await task_operations.retry_tasks(self.client, a.RetryTasks(task_ids=list(task_ids)))
+
+    async def queues(self) -> QueueList:
+        """What waits and runs of each kind, its dead letters, and what is paused."""
+        return await queue_operations.list_queues(self.client, a.ListQueues())
+
+    async def pause(self, kind: str) -> QueueState:
+        """Start no more tasks of this kind until `resume`; what runs goes on, new tasks are taken and wait."""
+        return await queue_operations.pause_queue(self.client, a.PauseQueue(kind=kind))
+
+    async def resume(self, kind: str) -> QueueState:
+        """Start tasks of this kind again."""
+        return await queue_operations.resume_queue(self.client, a.ResumeQueue(kind=kind))
+
+    async def purge(self, kind: str) -> PurgedQueue:
+        """Cancel every task of this kind that waits; what runs goes on."""
+        return await queue_operations.purge_queue(self.client, a.PurgeQueue(kind=kind))
+
+    async def dead_letters(self, *, kind: str = "", limit: int = 100, after: str = "") -> DeadLetters:
+        """A page of dead letters, newest first: tasks that failed for good, or used up their attempts or their time."""
+        query = a.ListDeadLetters(kind=kind, limit=limit, after=after)
+        return await dead_letter_operations.list_dead_letters(self.client, query)
+
+    async def replay(
+        self,
+        *task_ids: str,
+        all: bool = False,  # noqa: A002 - the word of every door
+        kind: str = "",
+    ) -> ChangedTasks:
+        """Run dead letters again: named ones, or all (of a kind). InvalidArgument when it is not clear which."""
+        chosen = a.ReplayDeadLetters(task_ids=list(task_ids), all=all, kind=kind)
+        return await dead_letter_operations.replay_dead_letters(self.client, chosen)
+
+    async def purge_dead_letters(
+        self,
+        *task_ids: str,
+        all: bool = False,  # noqa: A002 - the word of every door
+        kind: str = "",
+    ) -> ChangedTasks:
+        """Take dead letters off the list: named ones, or all (of a kind). As tasks they stay what they were."""
+        chosen = a.PurgeDeadLetters(task_ids=list(task_ids), all=all, kind=kind)
+        return await dead_letter_operations.purge_dead_letters(self.client, chosen)
 
     async def workers(self, *, filter: str = "") -> WorkerList:  # noqa: A002 - the word of every door
         """Workers, those that are offline too; `filter` is a selector, such as "kind=text and load>80%"."""

@@ -10,6 +10,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from ohmesh.errors import InvalidArgument
 from ohmesh.model.priority import Priority
 from ohmesh.model.task import TaskState
 from ohmesh.registry.fields import TASKS, WORKERS
@@ -23,6 +24,7 @@ DEFAULT_WAIT_S = 30.0
 _POSITIONAL = {"positional": True}
 
 TaskId = Annotated[str, Meta(min_length=1, max_length=64)]
+Kind = Annotated[str, Meta(min_length=1, max_length=64)]
 Seconds = Annotated[float, Meta(ge=0, le=MAX_WAIT_S)]
 Value = Annotated[object, Meta(extra_json_schema={"title": "any JSON value"})]
 PriorityName = Annotated[str, Meta(extra_json_schema={"enum": [one.name for one in reversed(Priority)]})]
@@ -100,6 +102,64 @@ class CancelTasks(Struct, frozen=True, kw_only=True):
     task_ids: Annotated[
         list[TaskId], Meta(description="The tasks.", min_length=1, max_length=MAX_TASK_IDS, extra=_POSITIONAL)
     ]
+
+
+class RetryTasks(Struct, frozen=True, kw_only=True):
+    task_ids: Annotated[
+        list[TaskId], Meta(description="The tasks.", min_length=1, max_length=MAX_TASK_IDS, extra=_POSITIONAL)
+    ]
+
+
+class ListDeadLetters(Struct, frozen=True, kw_only=True):
+    kind: Annotated[str, Meta(description="Only those of this kind.")] = ""
+    limit: Annotated[int, Meta(description="At most this many.", ge=1, le=MAX_PAGE_TASKS)] = 100
+    after: Annotated[str, Meta(description="The cursor that the page before ended with.")] = ""
+
+
+class GetDeadLetters(Struct, frozen=True, kw_only=True):
+    task_ids: Annotated[
+        list[TaskId],
+        Meta(description="The tasks.", min_length=1, max_length=MAX_PAGE_TASKS, extra=_POSITIONAL),
+    ]
+
+
+class _ChosenDeadLetters(Struct, frozen=True, kw_only=True):
+    task_ids: Annotated[
+        list[TaskId], Meta(description="The tasks.", max_length=MAX_TASK_IDS, extra=_POSITIONAL)
+    ] = []
+    all: Annotated[bool, Meta(description="All that there are, instead of named ones.")] = False
+    kind: Annotated[str, Meta(description="With --all: only those of this kind.")] = ""
+
+    def __post_init__(self) -> None:
+        if bool(self.task_ids) == self.all or (self.kind and not self.all):
+            raise InvalidArgument(
+                "It is not clear which dead letters are meant.",
+                hint="Name them, or say --all, or --all --kind KIND.",
+            )
+
+
+class ReplayDeadLetters(_ChosenDeadLetters, frozen=True, kw_only=True):
+    pass
+
+
+class PurgeDeadLetters(_ChosenDeadLetters, frozen=True, kw_only=True):
+    pass
+
+
+class ListQueues(Struct, frozen=True, kw_only=True):
+    pass
+
+
+class PauseQueue(Struct, frozen=True, kw_only=True):
+    kind: Annotated[Kind, Meta(description="Which tasks it holds.", extra=_POSITIONAL)]
+
+
+class ResumeQueue(Struct, frozen=True, kw_only=True):
+    kind: Annotated[Kind, Meta(description="Which tasks it holds.", extra=_POSITIONAL)]
+
+
+class PurgeQueue(Struct, frozen=True, kw_only=True):
+    kind: Annotated[Kind, Meta(description="Which tasks it holds.", extra=_POSITIONAL)]
 
 
 class ListWorkers(Struct, frozen=True, kw_only=True):

@@ -54,6 +54,7 @@ class Command:
     """`arguments`, `result` and `run` are "module:name"; `run` is `async (client, arguments) -> result`.
 
     `undo` is the name of the verb that takes it back, "" where there is none; `example` is a line that works.
+    `confirmation` is what a door asks before it does something that is hard to take back, with parameters in braces.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Command:
     risk: Risk = Risk.READ
     idempotent: bool = True
     undo: str = ""
+    confirmation: str = ""
     scope: Scope = Scope.MESH
     role: Role = Role.VIEWER
     local: bool = False

@@ -100,6 +100,14 @@ class TaskList(Struct, frozen=True):
         return "\n".join([f"{len(self.tasks)} of {self.total} tasks", *map(str, self.tasks)])
 
 
+class DeadLetters(TaskList, frozen=True):
+    """A page of dead letters; `failures` of each says why."""
+
+
+class DeadLetterDetails(TaskList, frozen=True):
+    """Dead letters that were asked for by id; `unknown` are none (any more)."""
+
+
 class Cancellation(Struct, frozen=True):
     """`cancelled` will not start or are being stopped; `too_late` had ended; `unknown` were never here."""
 
@@ -109,6 +117,61 @@ class Cancellation(Struct, frozen=True):
 
     def __str__(self) -> str:
         return f"{len(self.cancelled)} cancelled, {len(self.too_late)} too late, {len(self.unknown)} unknown"
+
+
+class ChangedTasks(Struct, frozen=True):
+    """`done` is done and durable; `too_late` were not, or no longer, in a state for it; `unknown` were never here."""
+
+    done: list[str]
+    too_late: list[str] = []
+    unknown: list[str] = []
+
+    def __str__(self) -> str:
+        return f"{len(self.done)} done, {len(self.too_late)} too late, {len(self.unknown)} unknown"
+
+
+class QueueState(Struct, frozen=True):
+    """The tasks of one kind that have not ended, and its dead letters. `paused_ms`: since when; 0 is not paused."""
+
+    kind: str
+    queued: int
+    running: int
+    retrying: int
+    dead_letters: int = 0
+    paused_ms: int = 0
+
+    @property
+    def is_paused(self) -> bool:
+        return self.paused_ms > 0
+
+    def __str__(self) -> str:
+        return (
+            f"{self.kind}: {self.queued} queued, {self.running} running, {self.retrying} retrying, "
+            f"{self.dead_letters} dead letters{', paused' if self.is_paused else ''}"
+        )
+
+
+class QueueList(Struct, frozen=True):
+    queues: list[QueueState]
+
+    def __iter__(self) -> Iterator[QueueState]:
+        return iter(self.queues)
+
+    def __len__(self) -> int:
+        return len(self.queues)
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.queues))
+
+
+class PurgedQueue(Struct, frozen=True):
+    """So many tasks that waited are cancelled; what runs goes on."""
+
+    kind: str
+    cancelled: int
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.cancelled} cancelled"
 
 
 class WorkerList(Struct, frozen=True):

@@ -10,11 +10,13 @@ from collections.abc import Sequence
 from ohmesh.errors import InvalidArgument, OhmeshError, ResultTimeout, UnknownTask
 from ohmesh.model.agent import Liveness
 from ohmesh.model.message import ListTasks as TaskQuery
+from ohmesh.model.message import TaskChange
 from ohmesh.model.priority import Priority, parse_priority
 from ohmesh.model.task import TaskFailure, TaskResult, TaskState, TaskView
 from ohmesh.operations import arguments as a
 from ohmesh.operations.results import (
     Cancellation,
+    ChangedTasks,
     Failure,
     TaskDescription,
     TaskList,
@@ -58,11 +60,16 @@ async def list_tasks(client: Client, arguments: a.ListTasks) -> TaskList:
 
 async def get_tasks(client: Client, arguments: a.GetTasks) -> TaskList:
     """In the order asked for; those that the mesh does not know are named under `unknown`."""
-    wanted = list(dict.fromkeys(arguments.task_ids))
+    return await tasks_named(client, arguments.task_ids)
+
+
+async def tasks_named(client: Client, task_ids: Sequence[str], *, state: str = "") -> TaskList:
+    """`state`: "" or DEAD_LETTER; what is not in it counts as unknown."""
+    wanted = list(dict.fromkeys(task_ids))
     views: dict[str, TaskView] = {}
     step = client.config.locate_ids
     for start in range(0, len(wanted), step):
-        page = await client.requests.list_tasks(TaskQuery(wanted[start : start + step]))
+        page = await client.requests.list_tasks(TaskQuery(wanted[start : start + step], state=state))
         views.update((view.task_id, view) for view in page.tasks)
     found = [describe(views[task_id]) for task_id in wanted if task_id in views]
     return TaskList(found, "", len(found), [task_id for task_id in wanted if task_id not in views])
@@ -84,6 +91,12 @@ async def wait_tasks(client: Client, arguments: a.WaitTasks) -> TaskOutcomes:
 async def cancel_tasks(client: Client, arguments: a.CancelTasks) -> Cancellation:
     answer = await client.cancel(arguments.task_ids)
     return Cancellation(answer.cancelled, answer.too_late, answer.unknown)
+
+
+async def retry_tasks(client: Client, arguments: a.RetryTasks) -> ChangedTasks:
+    """Ended tasks wait again. `too_late`: not ended, succeeded, or its last attempt is still being stopped."""
+    answer = await client.changes.of_tasks(TaskChange.RETRY, arguments.task_ids)
+    return ChangedTasks(answer.done, answer.too_late, answer.unknown)
 
 
 def request_of(client: Client, arguments: a.Submit) -> TaskRequest:

@@ -38,6 +38,7 @@ from ohmesh.model.task import Submission
 from ohmesh.policies.complexity import built_in_estimators
 from ohmesh.ports.bus import Subscription
 from ohmesh.roles.client_cancel import Cancellations
+from ohmesh.roles.client_changes import Changes
 from ohmesh.roles.client_config import ClientConfig, ClientPorts
 from ohmesh.roles.client_handle import Standing, TaskHandle
 from ohmesh.roles.client_lane import Lane, Notice
@@ -103,6 +104,7 @@ class Client:
         self._tracker = Tracker(
             self._lanes, self._cancellations, clock=ports.clock, config=config, notice=notice
         )
+        self.changes = Changes(self.requests, self._tracker, self._ids.next)
         self._subscription: Subscription | None = None
         self._tasks: list[asyncio.Task[None]] = []
 

@@ -7,6 +7,7 @@ whole question fails and names the shard, because an answer that silently lacks 
 from __future__ import annotations
 
 import asyncio
+import heapq
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -16,21 +17,25 @@ from ohmesh.errors import EngineUnavailable, InvalidArgument, MeshUnreachable, O
 from ohmesh.model.agent import HostView, Liveness
 from ohmesh.model.frame import decode_reply, encode_frame
 from ohmesh.model.message import (
+    ChangeTasks,
     Describe,
     HostPage,
+    KindState,
     ListHosts,
     ListTasks,
+    PauseKind,
     Problem,
     Reply,
     ShardDescription,
     TaskPage,
+    TasksChanged,
 )
 from ohmesh.model.subject import Subjects, shard_of
 from ohmesh.roles.client_config import ClientConfig, ClientPorts
 from ohmesh.roles.client_payload import error_of_code
 
-Question = ListTasks | ListHosts | Describe
-Answer = TypeVar("Answer", TaskPage, HostPage, ShardDescription)
+Question = ListTasks | ListHosts | Describe | ChangeTasks | PauseKind
+Answer = TypeVar("Answer", TaskPage, HostPage, ShardDescription, TasksChanged, KindState)
 
 GATHERED_BYTES = 4_000_000
 _LIVELIEST = (Liveness.ACTIVE, Liveness.JOINING, Liveness.SUSPECT, Liveness.LEFT, Liveness.OFFLINE)
@@ -55,7 +60,7 @@ class Requests:
 
         With a filter a shard looks at a bounded number of tasks at a time and is asked until the page is full.
         """
-        shards = [shard_of(query.kind, self._shards)] if query.kind else list(range(self._shards))
+        shards = self.shards_of(query.kind)
         if query.task_ids or len(shards) == 1:
             pages = await self._ask_pages(shards, [query] * len(shards), timeout_s)
             tasks = [view for page in pages for view in page.tasks]
@@ -95,6 +100,19 @@ class Requests:
     async def describe(self, *, timeout_s: float | None = None) -> list[ShardDescription]:
         shards = list(range(self._shards))
         return await self._ask_all(shards, [Describe()] * len(shards), ShardDescription, timeout_s)
+
+    def shards_of(self, kind: str) -> list[int]:
+        """Where tasks of this kind ("": of any) may be."""
+        return [shard_of(kind, self._shards)] if kind else list(range(self._shards))
+
+    async def change_tasks(
+        self, shard: int, wish: ChangeTasks, *, timeout_s: float | None = None
+    ) -> TasksChanged:
+        return await self._ask(shard, wish, TasksChanged, timeout_s)
+
+    async def pause_kind(self, kind: str, is_paused: bool, *, timeout_s: float | None = None) -> KindState:
+        shard = shard_of(kind, self._shards)
+        return await self._ask(shard, PauseKind(kind, is_paused), KindState, timeout_s)
 
     async def _ask_pages(
         self, shards: Sequence[int], questions: Sequence[ListTasks], timeout_s: float | None
@@ -195,8 +213,9 @@ def _parse_cursor(after: str, shards: int) -> list[str]:
 
 def _merge(pages: Sequence[TaskPage], cursors: list[str], limit: int) -> TaskPage:
     """The newest `limit` of all pages; each shard goes on after the last task of its own that is shown."""
-    found = [(view, shard) for shard, page in enumerate(pages) for view in page.tasks]
-    found.sort(key=lambda pair: (-pair[0].submitted_ms, pair[1], -pair[0].order))
+    # Each page keeps its own order: a task that was queued again stands where its second waiting began.
+    columns = [[(view, shard) for view in page.tasks] for shard, page in enumerate(pages)]
+    found = list(heapq.merge(*columns, key=lambda pair: (-pair[0].submitted_ms, pair[1])))
     shown = found[: max(1, limit)]
     left = [len(page.tasks) for page in pages]
     for view, shard in shown:

@@ -94,6 +94,11 @@ class Tracker:
             handle = self._foreign[task_id] = TaskHandle(self, task_id, shard, submission=None)
         return handle
 
+    def queued_again(self, task_ids: Iterable[str]) -> None:
+        """Handles that have heard the first end keep it; who asks from now on waits for the second one."""
+        for task_id in task_ids if self._foreign else ():
+            self._foreign.pop(task_id, None)
+
     def await_end(self, handle: TaskHandle) -> None:
         if self.is_closed:
             raise MeshUnreachable(f"The client is closed; it cannot hear how task {handle.id} ends.")

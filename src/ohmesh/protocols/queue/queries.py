@@ -66,29 +66,27 @@ def list_tasks(shard: Shard, query: ListTasks, sieve: Sieve | None = None) -> Ta
     A page ends early where it would be too large for one message; of tasks asked for by id those are shown without
     their value (`value_omitted_bytes` says so)."""
     limit = max(1, min(query.limit, MAX_PAGE))
-    tasks = shard.table.tasks
+    is_dead = query.state == DEAD_LETTER
+    tasks = shard.table.dead_letters if is_dead else shard.table.tasks
     if query.task_ids:
         found = [tasks[task_id] for task_id in query.task_ids[:MAX_PAGE] if task_id in tasks]
         return TaskPage(_views(shard, found), "", len(found))
     matching: Iterable[Task] = reversed(tasks.values())
-    total = len(tasks)
-    if query.state == DEAD_LETTER:
-        letters = shard.table.dead_letters
-        matching = sorted(letters.values(), key=lambda task: task.order, reverse=True)
-        total = len(letters)
+    if is_dead:  # they stand in the order of their ends
+        matching = sorted(tasks.values(), key=lambda task: task.order, reverse=True)
     if query.after:
         last_order = int(query.after)
         matching = (task for task in matching if task.order < last_order)
     if query.kind:
         matching = (task for task in matching if task.submission.kind == query.kind)
-    if query.state and query.state != DEAD_LETTER:
+    if query.state and not is_dead:
         matching = (task for task in matching if task.state == query.state)
     if sieve is not None:
-        return msgspec.structs.replace(_sifted(shard, matching, limit, sieve), total=total)
+        return _sifted(shard, matching, limit, sieve)
     page = list(islice(matching, limit + 1))
     fitting = _fitting(page[:limit])
     after = str(page[fitting - 1].order) if len(page) > fitting else ""
-    return TaskPage([view(task, shard.max_attempts(task)) for task in page[:fitting]], after, total)
+    return TaskPage([view(task, shard.max_attempts(task)) for task in page[:fitting]], after, len(tasks))
 
 
 def _sifted(shard: Shard, candidates: Iterable[Task], limit: int, sieve: Sieve) -> TaskPage:
