@@ -13,9 +13,15 @@ from ohmesh.assembly.data_directory import DataDirectory, default_data_directory
 from ohmesh.config import Config, Schema, environment_name, load_config
 from ohmesh.engines.ledger.config import LedgerConfig
 from ohmesh.engines.nats.config import NatsConfig
+from ohmesh.handlers.config import HandlersConfig
 from ohmesh.runners.config import RunnerConfig
 
-ADAPTERS: Schema = {"ledger": LedgerConfig, "nats": NatsConfig, "runner": RunnerConfig}
+ADAPTERS: Schema = {
+    "ledger": LedgerConfig,
+    "nats": NatsConfig,
+    "runner": RunnerConfig,
+    "handlers": HandlersConfig,
+}
 BUILT_IN_KINDS = ("text", "function")
 
 

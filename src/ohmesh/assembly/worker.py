@@ -17,6 +17,7 @@ from ohmesh.assembly.termination import on_termination
 from ohmesh.config import Config, installed_version
 from ohmesh.engines.nats.engine import NatsEngine
 from ohmesh.errors import EngineUnavailable, MeshUnreachable
+from ohmesh.handlers.config import HandlersConfig
 from ohmesh.model.subject import Subjects, checked_name
 from ohmesh.roles.executor import Executor, ExecutorConfig, ExecutorPorts, HostIdentity
 from ohmesh.runners.config import RunnerConfig
@@ -38,7 +39,8 @@ async def run_worker(
     not there. Raises AgentDefinitionError, NotAuthorised.
     """
     host = checked_name(name, "worker name") if name else default_worker_name()
-    runner = ProcessRunnerPool(replace(config.of(RunnerConfig), targets=tuple(targets)))
+    options = config.of(HandlersConfig).options()
+    runner = ProcessRunnerPool(replace(config.of(RunnerConfig), targets=tuple(targets), options=options))
     async with _mesh_when_there(config, notice) as (engine, shape):
         executor = Executor(
             ExecutorPorts(engine.bus, SystemClock(), SystemEntropy()),

@@ -13,9 +13,15 @@ EPILOG = """\b
 Examples:
   ohmesh worker my_agents               every @agent function of my_agents.py
   ohmesh worker my_agents:summarise     one of them
-  ohmesh worker text function           the built-in kinds"""
+  ohmesh worker text function           built-in kinds
+  ohmesh worker image http --allow-host 127.0.0.1:8080 --allow-host .example.org
+  ohmesh worker function --allow statistics --allow my_library"""
 
-_SETTINGS = {"concurrency": "runner.sync_processes"}
+_SETTINGS = {
+    "concurrency": "runner.sync_processes",
+    "allow_modules": "handlers.allow_modules",
+    "allow_hosts": "handlers.allow_hosts",
+}
 
 
 @click.command("worker", epilog=EPILOG)
@@ -26,6 +32,21 @@ _SETTINGS = {"concurrency": "runner.sync_processes"}
     type=click.IntRange(1, 1024),
     metavar="N",
     help="Processes for plain functions; default: cores.",
+)
+@click.option(
+    "--allow",
+    "allow_modules",
+    multiple=True,
+    metavar="MODULE",
+    help="A module that kind function may call into; repeatable. [default: none]",
+)
+@click.option(
+    "--allow-host",
+    "allow_hosts",
+    multiple=True,
+    metavar="HOST",
+    help="A host that kind http may reach, with or without :port; .example.org is all below it; repeatable. "
+    "[default: none]",
 )
 @click.option("--parent", type=click.INT, default=0, hidden=True)
 @which_mesh_options
@@ -40,8 +61,8 @@ def command(
 ) -> None:
     """Run your @agent functions as a worker of a mesh, until Ctrl-C.
 
-    TARGET is module:object, a module, or a built-in kind (text, function). It runs in processes of its own; when the
-    mesh goes away, the worker waits and comes back by itself.
+    TARGET is module:object, a module, or a built-in kind (text, function, image, http). It runs in processes of its
+    own; when the mesh goes away, the worker waits and comes back by itself.
     """
     from ohmesh.assembly.settings import load_settings
     from ohmesh.assembly.system import run_in_loop
@@ -57,5 +78,6 @@ def command(
             return
         output.say(f"{host} joined the mesh with {', '.join(targets)}; Ctrl-C ends it")
 
-    config = load_settings(as_flags(given, _SETTINGS), file=config_file)
+    said = {name: value for name, value in given.items() if value != ()}
+    config = load_settings(as_flags(said, _SETTINGS), file=config_file)
     run_in_loop(run_worker(config, targets, name=name or "", joined=joined, notice=output.say))

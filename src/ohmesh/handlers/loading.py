@@ -17,16 +17,17 @@ from pathlib import Path
 from types import ModuleType
 
 from ohmesh.errors import AgentDefinitionError, OhmeshError
+from ohmesh.handlers.config import ALLOW_HOST_OPTION, ALLOW_OPTION
 from ohmesh.handlers.declaration import declaration_of
 from ohmesh.handlers.function_handler import FunctionHandler
 
-ALLOW_OPTION = "allow"  # prefixes of modules that the kind `function` may call into
 _BUILT_IN = {
     "function": "ohmesh.handlers.function",
+    "http": "ohmesh.handlers.http",
     "image": "ohmesh.handlers.image",
     "text": "ohmesh.handlers.text",
 }
-_LIBRARIES = {"image": "cv2"}  # of kinds that need an extra, which has the kind's name
+_LIBRARIES = {"http": "httpx2", "image": "cv2"}  # of kinds that need an extra, which has the kind's name
 
 
 def load_handlers(targets: Sequence[str], options: Mapping[str, Sequence[str]]) -> list[FunctionHandler]:
@@ -64,6 +65,10 @@ def _load_target(target: str, options: Mapping[str, Sequence[str]]) -> list[Func
         from ohmesh.handlers.function import function_handler
 
         return [function_handler(tuple(options.get(ALLOW_OPTION, ())))]
+    if target == "http":
+        from ohmesh.handlers.http import http_handler
+
+        return [http_handler(tuple(options.get(ALLOW_HOST_OPTION, ())))]
     return load_agents(_BUILT_IN[target])
 
 

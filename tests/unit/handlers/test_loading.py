@@ -111,7 +111,7 @@ def test_built_in_kinds_are_named_like_targets_and_kinds_differ_across_targets(f
         load_handlers([], {})
 
 
-@pytest.mark.parametrize(("kind", "library"), [("image", "cv2")])
+@pytest.mark.parametrize(("kind", "library"), [("image", "cv2"), ("http", "httpx2")])
 def test_a_kind_without_its_extra_says_what_to_install(
     kind: str, library: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
