@@ -60,6 +60,19 @@ def test_a_worker_that_waits_for_a_mesh_ends_at_ctrl_c(tmp_path: Path) -> None:
         assert worker.exit_code() == 130
 
 
+def test_a_name_belongs_to_one_worker_at_a_time(tmp_path: Path) -> None:
+    with running_mesh(tmp_path) as mesh:
+        mesh.up("--workers", "0")
+        worker = mesh.worker("--name", "mine")
+        second = mesh.run("worker", "napping", "--name", "mine")
+        assert second.returncode == 2
+        assert "'mine' is alive" in second.stderr
+        assert mesh.run("submit", "echo", "hello", "--wait", "20").stdout == "hello\n"
+        worker.kill()
+        mesh.worker("--name", "mine")
+        assert mesh.run("submit", "echo", "again", "--wait", "20").stdout == "again\n"
+
+
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "terminate"])
 def test_a_signal_ends_everything_in_order(tmp_path: Path, how: signal.Signals) -> None:
     with running_mesh(tmp_path) as mesh:

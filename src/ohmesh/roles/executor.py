@@ -13,20 +13,18 @@ import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ohmesh.errors import EngineError, EngineUnavailable, InvalidArgument, PayloadTooLarge
+from ohmesh.errors import EngineError, EngineUnavailable, InvalidArgument
 from ohmesh.model.agent import AgentSpec, Duty
 from ohmesh.model.frame import MAX_FRAME_BYTES, decode_to_host, encode_frame
 from ohmesh.model.message import Enquire, Grants, HostReport, Outcomes, Revoke, Settled, ToDispatcher
 from ohmesh.model.subject import Subjects, shard_of
-from ohmesh.model.task import Grant, Outcome, OutcomeStatus, TaskFailure, shard_of_lease
+from ohmesh.model.task import Grant, Outcome, OutcomeStatus, shard_of_lease
 from ohmesh.ports.bus import Bus, Message
 from ohmesh.ports.clock import Clock
 from ohmesh.ports.entropy import Entropy
 from ohmesh.ports.runner import Runner
-from ohmesh.protocols.queue.shard import failure_bytes
-
-OUTCOME_OVERHEAD_BYTES = 128
-MAX_OUTCOME_BYTES = MAX_FRAME_BYTES - 1_024
+from ohmesh.roles.host_name import Answers, check_name_is_free
+from ohmesh.roles.outcome_size import outcome_bytes, sendable
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +32,14 @@ class ExecutorConfig:
     """lease_ms should be at least twice heartbeat_ms: one lost heartbeat must not end leases.
     resend_ms: an outcome that was not settled for so long is sent again.
     drain_s: how long running work may go on after the host was told to leave; settle_s: how long to wait then for the
-    dispatcher to settle the last outcomes."""
+    dispatcher to settle the last outcomes; name_answer_s: how long one that has our name may take to say so."""
 
     heartbeat_ms: int = 5_000
     lease_ms: int = 10_000
     resend_ms: int = 2_000
     drain_s: float = 10.0
     settle_s: float = 5.0
+    name_answer_s: float = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,13 +109,18 @@ class Executor:
         self._duty = Duty.READY
         self._is_connected = True
         self._joined = asyncio.Event()
+        self._answers = Answers()
 
     async def run(self) -> None:
-        """Serve until leave() or cancellation; both hand work back and say goodbye before returning."""
+        """Serve until leave() or cancellation; both hand work back and say goodbye before returning.
+
+        Raises InvalidArgument when another host of this name is alive.
+        """
         bus = self._ports.bus
         bus.watch_connection(self._connection_changed)
         for spec in await self._runner.start(self._report_outcomes, self._resize):
             self._add_agent(spec)
+        await self._take_name()
         subscriptions = [
             await bus.subscribe(self._subjects.host(self.host), self._receive),
             await bus.subscribe(self._subjects.every_host(), self._receive),
@@ -150,9 +154,23 @@ class Executor:
     def held_leases(self) -> list[int]:
         return [lease for link in self._links.values() for lease in link.held]
 
+    async def _take_name(self) -> None:
+        subject, timeout_s = self._subjects.host(self.host), self.config.name_answer_s
+        try:
+            await check_name_is_free(
+                self._ports.bus, subject, self._frame(), host=self.host, timeout_s=timeout_s
+            )
+        except InvalidArgument:
+            await self._runner.stop(grace_s=0)
+            raise
+
     # From the dispatcher
 
     def _receive(self, message: Message) -> None:
+        if message.reply:
+            self._answers.owe(message.reply)
+            self._wake.set()
+            return
         try:
             frame = decode_to_host(message.data)
         except InvalidArgument:
@@ -217,7 +235,7 @@ class Executor:
     def _report_outcomes(self, outcomes: Sequence[Outcome]) -> None:
         now_ms = self._ports.clock.monotonic_ms()
         links = self._links
-        for outcome in map(_sendable, outcomes):
+        for outcome in map(sendable, outcomes):
             link = links[shard_of_lease(outcome.lease)]
             link.unsettled[outcome.lease] = (outcome, now_ms)
             link.outgoing.append(outcome)
@@ -258,6 +276,7 @@ class Executor:
         while True:
             await self._wake.wait()
             self._wake.clear()
+            await self._answers.give(self._ports.bus, self._frame())
             for link in self._links.values():
                 if link.outgoing or link.resized:
                     await self._send_outcomes(link)
@@ -306,12 +325,14 @@ class Executor:
         await self._publish(link, Outcomes(self.host, self.incarnation, outcomes[start:], slots))
 
     async def _publish(self, link: _ShardLink, body: ToDispatcher) -> None:
-        data = encode_frame(self.host, self.incarnation, self._ports.clock.now_ms(), [body])
         try:
-            await self._ports.bus.publish(self._subjects.dispatcher(link.shard), data)
+            await self._ports.bus.publish(self._subjects.dispatcher(link.shard), self._frame(body))
         except EngineUnavailable:
             # Nothing is lost: outcomes are repeated until they are settled, reports are periodic.
             return
+
+    def _frame(self, *bodies: ToDispatcher) -> bytes:
+        return encode_frame(self.host, self.incarnation, self._ports.clock.now_ms(), list(bodies))
 
     def _report(self, link: _ShardLink, *, leaving: bool = False) -> HostReport:
         return HostReport(
@@ -357,27 +378,6 @@ class Executor:
             if link.outgoing:
                 await self._send_outcomes(link)
             await self._publish(link, self._report(link, leaving=True))
-
-
-def outcome_bytes(outcome: Outcome) -> int:
-    size = len(outcome.value) + OUTCOME_OVERHEAD_BYTES
-    return size if outcome.failure is None else size + failure_bytes(outcome.failure)
-
-
-def _sendable(outcome: Outcome) -> Outcome:
-    """One that is too large could never be sent, and its task would wait for ever."""
-    size = outcome_bytes(outcome)
-    if size <= MAX_OUTCOME_BYTES:
-        return outcome
-    message = f"The outcome takes {size} bytes, one message holds {MAX_OUTCOME_BYTES}."
-    return Outcome(
-        outcome.lease,
-        outcome.task_id,
-        OutcomeStatus.FAILED_PERMANENTLY,
-        failure=TaskFailure(PayloadTooLarge.__name__, message),
-        started_ms=outcome.started_ms,
-        ended_ms=outcome.ended_ms,
-    )
 
 
 def _returned(grant: Grant) -> Outcome:

@@ -38,6 +38,7 @@ class LoneHost:
         self.outside = world.cluster.connect("dispatcher")
         self.executor: Executor
         self.process: Process
+        self._runner: Runner | None = None
 
     async def open(self, runner: Runner | None = None) -> None:
         self._runner = runner
@@ -46,13 +47,16 @@ class LoneHost:
         await eventually(self.reports, what="the host reports")
 
     async def _main(self, process: Process) -> None:
+        self.executor = self.executor_in(process)
+        await self.executor.run()
+
+    def executor_in(self, process: Process) -> Executor:
         agents = [AgentSpec("agent", "kind", (), 10)]
         runner = self._runner or SimulatedRunner(process, agents, conduct=conduct)
         ports = ExecutorPorts(process.engine.bus, process.clock, process.entropy)
-        self.executor = Executor(
+        return Executor(
             ports, runner, subjects=SUBJECTS, host=HostIdentity("host", 1, 17, "1.0"), config=CONFIG
         )
-        await self.executor.run()
 
     async def say(self, *bodies: ToHost) -> None:
         await self.outside.bus.publish(SUBJECTS.host("host"), encode_frame("d", 1, 1, list(bodies)))

@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine, Sequence
 import pytest
 
 from ohmesh.engines.memory.faults import BusFaults, EngineFaults
-from ohmesh.errors import SimulationError
+from ohmesh.errors import InvalidArgument, SimulationError
 from ohmesh.model.agent import AgentSpec, Duty
 from ohmesh.model.frame import MAX_FRAME_BYTES, encode_frame
 from ohmesh.model.message import Enquire, Grants, HostReport, Outcomes, Revoke, Settled
@@ -328,6 +328,19 @@ def test_a_host_whose_voice_fails_ends_and_is_no_silent_ghost() -> None:
 
     with pytest.raises(SimulationError):
         run(main, seed=1)
+
+
+def test_a_second_host_of_a_name_that_is_alive_is_refused() -> None:
+    async def main(world: World) -> None:
+        host = LoneHost(world)
+        await host.open()
+        second = LoneHost(world)
+        with pytest.raises(InvalidArgument, match="A worker named 'host' is alive"):
+            await second.executor_in(host.process).run()
+        world.crash("host")
+        await LoneHost(world).open()
+
+    run(main, seed=1)
 
 
 def test_grants_are_split_over_frames_and_outcomes_too() -> None:
