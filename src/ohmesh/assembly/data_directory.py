@@ -34,6 +34,10 @@ class DataDirectory:
     mesh: str
 
     @property
+    def mark(self) -> Path:
+        return self.root / _MARK
+
+    @property
     def runtime_file(self) -> Path:
         return self.root / "runtime.json"
 
@@ -63,14 +67,14 @@ class DataDirectory:
     def shape(self) -> Shape | None:
         """What is kept here, None when nothing of ours is."""
         try:
-            content = (self.root / _MARK).read_bytes()
+            content = (self.mark).read_bytes()
         except (FileNotFoundError, NotADirectoryError):
             return None
         try:
             return msgspec.json.decode(content, type=Shape)
         except msgspec.MsgspecError as error:
             raise EngineFailed(
-                f"{self.root / _MARK} is damaged: {error}.",
+                f"{self.mark} is damaged: {error}.",
                 hint=f'It should read {{"mesh": "{self.mesh}", "shards": ...}} as when the mesh was first started.',
             ) from error
 
@@ -85,7 +89,7 @@ class DataDirectory:
                 hint="Give --data an empty or a new directory.",
             )
         shape = Shape(self.mesh, shards)
-        write_private(self.root / _MARK, msgspec.json.encode(shape) + b"\n")
+        write_private(self.mark, msgspec.json.encode(shape) + b"\n")
         return shape
 
     def _check(self, shape: Shape, shards: int, *, is_chosen: bool) -> None:

@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 
 from ohmesh.assembly.children import Child
 from ohmesh.assembly.connection import connect_client, connect_engine, publish_shape
+from ohmesh.assembly.data_watch import watch_data
 from ohmesh.assembly.settings import child_environment, data_directory
 from ohmesh.assembly.system import SystemClock
 from ohmesh.assembly.termination import on_termination
@@ -24,7 +25,12 @@ from ohmesh.assembly.worker_watch import watch_workers
 from ohmesh.config import Config
 from ohmesh.engines.nats.embedded import EmbeddedConfig, EmbeddedServer
 from ohmesh.engines.nats.ownership import Lock, acquire_owner_lock
-from ohmesh.engines.nats.runtime_file import RuntimeFile, remove_runtime_file, write_runtime_file
+from ohmesh.engines.nats.runtime_file import (
+    RuntimeFile,
+    read_runtime_file,
+    remove_runtime_file,
+    write_runtime_file,
+)
 from ohmesh.engines.nats.server_config import Durability
 from ohmesh.errors import EngineFailed
 
@@ -43,7 +49,7 @@ class Supervisor:
         self._targets = tuple(targets)
         self._notice = notice
         self._owner: Lock | None = None
-        self._guard: asyncio.Task[None] | None = None
+        self._guards: list[asyncio.Task[None]] = []
         self._started_ms = SystemClock().now_ms()
 
     @property
@@ -59,18 +65,16 @@ class Supervisor:
             raise
 
     async def wait(self) -> None:
-        """Return never; raise EngineFailed when the engine cannot be kept alive."""
-        if self._guard is not None:
-            await self._guard
-        await asyncio.Event().wait()
+        """Return never; raise EngineFailed when the engine cannot be kept alive, or its data are gone."""
+        await asyncio.gather(*self._guards)
 
     async def stop(self) -> None:
         """Workers hand back and leave, nodes give their roles back, then the engine ends; idempotent."""
         await asyncio.gather(*(worker.stop() for worker in self.workers))
         await asyncio.gather(*(node.stop() for node in self.nodes))
-        if self._guard is not None:
-            self._guard.cancel()
-            await asyncio.gather(self._guard, return_exceptions=True)
+        for guard in self._guards:
+            guard.cancel()
+        await asyncio.gather(*self._guards, return_exceptions=True)
         if self.server is not None:
             remove_runtime_file(self.data.runtime_file, pid=os.getpid())
             await self.server.stop()
@@ -90,6 +94,7 @@ class Supervisor:
             self._owner = acquire_owner_lock(self.data.root)
         else:
             await self._start_engine()
+        self._guard(watch_data(self.data, mend=self._mend_address))
         async with connect_engine(self.config) as engine:
             await publish_shape(engine.state, shape)
         self._start_children()
@@ -152,7 +157,21 @@ class Supervisor:
         )
         await self.server.start()
         self._write_runtime_file()
-        self._guard = asyncio.create_task(self.server.supervise(self._tell_address), name="engine-guard")
+        self._guard(self.server.supervise(self._tell_address))
+
+    def _guard(self, watching: Coroutine[object, object, None]) -> None:
+        self._guards.append(asyncio.create_task(watching, name=f"guard-{len(self._guards)}"))
+
+    def _mend_address(self) -> None:
+        """Somebody may have damaged or removed the file, and then nobody new would find us."""
+        if self.server is None:
+            return
+        try:
+            written = read_runtime_file(self.data.runtime_file)
+        except EngineFailed:
+            written = None
+        if written is None or written.url != self.server.url:
+            self._tell_address()
 
     def _tell_address(self) -> None:
         """The server was started again, nearly always where it was before."""
