@@ -10,12 +10,22 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from ohmesh.model.agent import AgentSpec
-from ohmesh.model.message import Outcomes
-from ohmesh.model.task import FINAL_STATES, Grant, Outcome, OutcomeStatus, TaskFailure, TaskState
-from ohmesh.protocols.queue.rows import Row, Succeeded
+from ohmesh.model.message import ChangeTasks, Outcomes, PauseKind, TaskChange, TasksChanged
+from ohmesh.model.task import (
+    DEAD_LETTER_STATES,
+    FINAL_STATES,
+    Grant,
+    Outcome,
+    OutcomeStatus,
+    TaskFailure,
+    TaskState,
+)
+from ohmesh.protocols.queue import dead_letters, pausing
+from ohmesh.protocols.queue.rows import Granted, Row, Succeeded
 from ohmesh.protocols.queue.shard import ShardConfig
 from ohmesh.protocols.queue.snapshot import decode_snapshot, encode_snapshot
 from ohmesh.protocols.queue.task_table import TaskTable
+from ohmesh.protocols.queue.waiting import is_waiting
 from tests.unit.protocols.queue.shard_driver import ShardDriver, submission
 
 HOSTS = ("h1", "h2", "h3")
@@ -137,6 +147,37 @@ class ShardMachine(RuleBasedStateMachine):
             self.driver.shard.cancel("client", [task_id], self.driver.now_ms)
             self.driver.settle()
 
+    @rule(
+        data=st.data(),
+        change=st.sampled_from(list(TaskChange)),
+        everything=st.booleans(),
+        wish=st.sampled_from(["one wish", "another"]),
+    )
+    def change_tasks(self, data: st.DataObject, change: TaskChange, everything: bool, wish: str) -> None:
+        names = self.driver.heard.accepted
+        everything = everything and change is not TaskChange.RETRY
+        ids = [] if everything or not names else data.draw(st.lists(st.sampled_from(names), max_size=4))
+        message = ChangeTasks(change, wish, ids, everything)
+        before = {
+            name: task.order for name, task in self.driver.shard.table.tasks.items() if task.request == wish
+        }
+        answer = dead_letters.change_tasks(self.driver.shard, message, self.driver.now_ms)
+        assert isinstance(answer, TasksChanged)
+        accounted = answer.done + answer.too_late + answer.unknown
+        assert len(accounted) == len(set(accounted))
+        assert everything or set(accounted) == set(ids)
+        tasks = self.driver.shard.table.tasks
+        assert all(tasks[name].order == order for name, order in before.items()), "a wish is one run"
+        self.driver.settle()
+
+    @rule(is_paused=st.booleans())
+    def pause(self, is_paused: bool) -> None:
+        grants = len([row for row in self.driver.rows() if isinstance(row, Granted)])
+        pausing.pause(self.driver.shard, PauseKind("kind", is_paused), self.driver.now_ms)
+        self.driver.settle()
+        if is_paused:
+            assert grants == len([row for row in self.driver.rows() if isinstance(row, Granted)])
+
     @rule(host=st.sampled_from(HOSTS))
     def restart_host(self, host: str) -> None:
         self.incarnations[host] += 1
@@ -198,6 +239,29 @@ class ShardMachine(RuleBasedStateMachine):
         )
 
     @invariant()
+    def dead_letters_are_those_that_failed_and_were_not_purged(self) -> None:
+        table = self.driver.shard.table
+        expected = [
+            task.task_id for task in table.finished if task.state in DEAD_LETTER_STATES and not task.is_purged
+        ]
+        assert list(table.dead_letters) == expected
+        assert {task.task_id for task in table.finished} == {
+            name for name, task in table.tasks.items() if task.state in FINAL_STATES
+        }
+
+    @invariant()
+    def tasks_stand_in_their_order(self) -> None:
+        orders = [task.order for task in self.driver.shard.table.tasks.values()]
+        assert orders == sorted(set(orders))
+
+    @invariant()
+    def lanes_and_timers_hold_each_waiting_task_once(self) -> None:
+        shard = self.driver.shard
+        states = Counter(is_waiting(task) for task in shard.table.tasks.values())
+        in_lanes = sum(len(lane) for lane in shard.waiting.lanes("kind"))
+        assert in_lanes <= states[True]
+
+    @invariant()
     def nothing_is_undecided_when_all_is_appended(self) -> None:
         assert self.driver.shard.undecided_bytes == 0
 
@@ -208,6 +272,7 @@ class ShardMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         """Heal, and demand liveness: with one willing host every task that was accepted ends, once."""
         driver = self.driver
+        self.pause(False)
         for _ in range(600):
             for host in HOSTS:
                 self._deliver(host)
