@@ -39,7 +39,7 @@ def _fine(_result: Struct) -> ExitCode:
 
 def _show_outcome(outcome: r.TaskOutcome, output: Output) -> None:
     if outcome.state is TaskState.SUCCEEDED:
-        output.data("null" if outcome.value is None else outcome.value)
+        output.data(_compact(outcome.value))
     elif outcome.is_final:
         reason = f": {str(outcome.failure).rstrip('.')}" if outcome.failure else ""
         attempts = f"{outcome.attempts} attempt{'' if outcome.attempts == 1 else 's'}"
@@ -266,6 +266,7 @@ def _table_text(rows: Sequence[Struct]) -> str:
 
 
 def _compact(value: object) -> str:
+    """A text as it is; anything else as JSON, which loses nothing and programs can read."""
     return value if isinstance(value, str) else msgspec.json.encode(value, enc_hook=str).decode()
 
 

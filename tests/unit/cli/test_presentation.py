@@ -35,9 +35,20 @@ def shown(result: Struct) -> tuple[str, str, ExitCode]:
     return out.getvalue(), talk.getvalue(), code
 
 
-def test_a_value_is_printed_bare() -> None:
-    assert shown(DONE) == ("label  POSITIVE\n", "", ExitCode.OK)
-    assert shown(r.TaskOutcome("A", TaskState.SUCCEEDED, None))[0] == "null\n"
+@pytest.mark.parametrize(
+    ("value", "printed"),
+    [
+        ({"label": "POSITIVE", "score": 0.12345}, '{"label":"POSITIVE","score":0.12345}'),
+        ([{"a": [1, None]}, {"b": {"c": True}}], '[{"a":[1,null]},{"b":{"c":true}}]'),
+        ("plain text", "plain text"),
+        (0.12345, "0.12345"),
+        (True, "true"),
+        (None, "null"),
+    ],
+)
+def test_a_value_is_printed_bare_a_text_as_it_is_and_all_else_as_json(value: object, printed: str) -> None:
+    outcome = r.TaskOutcome("A", TaskState.SUCCEEDED, value)
+    assert shown(outcome) == (f"{printed}\n", "", ExitCode.OK)
 
 
 def test_a_submission_prints_its_id_and_nothing_else_on_stdout() -> None:
