@@ -7,6 +7,7 @@ runs it when nothing else is said.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
@@ -30,6 +31,8 @@ _TYPES: dict[Form, click.ParamType[int] | click.ParamType[float]] = {
     Form.NUMBER: click.FLOAT,
 }
 _DEFAULT_VERB = "list"
+_NEGATIVE = re.compile(r"-\.?\d")
+_SHIELD = "\0"
 WAIT = "wait_s"  # `--wait` alone waits as long as the verbs that always wait
 
 
@@ -41,6 +44,29 @@ class VerbGroup(click.Group):
         if bare and _DEFAULT_VERB in self.commands:
             args = [_DEFAULT_VERB, *args]
         return super().parse_args(ctx, args)
+
+
+class VerbCommand(click.Command):
+    """`-5` is a number and no option: it is hidden from click's parser behind a character that nobody can type."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        rest = super().parse_args(ctx, self._shielded(args))
+        for name, value in ctx.params.items():
+            if isinstance(value, tuple):
+                ctx.params[name] = tuple(one.removeprefix(_SHIELD) for one in value)
+            elif isinstance(value, str):
+                ctx.params[name] = value.removeprefix(_SHIELD)
+        return rest
+
+    def _shielded(self, args: list[str]) -> list[str]:
+        options = [one for one in self.params if isinstance(one, click.Option) and not one.is_flag]
+        with_value = {name for option in options for name in option.opts}
+        before = ["", *args]
+        end = args.index("--") if "--" in args else len(args)
+        return [
+            _SHIELD + word if at < end and _NEGATIVE.match(word) and before[at] not in with_value else word
+            for at, word in enumerate(args)
+        ]
 
 
 def command_of(word: str) -> click.Command:
@@ -68,6 +94,7 @@ def _command(verb: Command) -> click.Command:
 
     command = click.command(
         verb.words[-1],
+        cls=VerbCommand,
         help=f"{verb.summary}\n\n{verb.help}",
         short_help=verb.summary,
         epilog=f"Example: {verb.example}",

@@ -61,6 +61,18 @@ def test_options_reach_the_verb_with_their_types(asked: list[tuple[str, Struct]]
     assert asked == [("submit", expected)]
 
 
+def test_a_negative_number_is_an_argument_and_a_misspelt_option_is_refused(
+    asked: list[tuple[str, Struct]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["submit", "add", "-5", "3", "-.5", "--delay", "1", "-1e3", "--", "-7"]) == 0
+    expected = find_command("submit").parse(
+        {"kind": "add", "arguments": [-5, 3, "-.5", -1000.0, -7], "delay_s": 1.0}
+    )
+    assert asked == [("submit", expected)]
+    assert run(["submit", "add", "-5", "--prioritee", "high"]) == 2
+    assert "--priority" in capsys.readouterr().err
+
+
 def test_wait_alone_waits_the_usual_time(asked: list[tuple[str, Struct]]) -> None:
     assert run(["submit", "k", "--wait"]) == 0
     assert asked == [("submit", find_command("submit").parse({"kind": "k", "wait_s": 30.0}))]
