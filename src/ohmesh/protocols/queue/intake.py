@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from ohmesh.errors import Backpressure, InvalidArgument, PayloadTooLarge, SubmissionTooOld
 from ohmesh.model.complexity import WEIGHT_MAX
 from ohmesh.model.message import Refusal
@@ -15,6 +17,9 @@ MAX_REQUIRES = 16
 REFUSAL_BYTES = 300
 RESULT_BYTES = 128
 RETRY_AFTER_MS = 1_000
+CLOCK_TOLERANCE_MS = (
+    60_000  # clocks are this near each other, and a submission is this old at most, or something is odd
+)
 
 
 def submit(shard: Shard, client: str, submissions: list[Submission], now_ms: int) -> None:
@@ -41,10 +46,18 @@ def submit(shard: Shard, client: str, submissions: list[Submission], now_ms: int
         if taken and size + cost > shard.config.step_bytes:
             _take(shard, client, taken, size, at_ms)
             taken, size = {}, 0
-        taken[task_id] = submission
+        taken[task_id] = _by_our_clock(submission, at_ms) if submission.due_ms else submission
         size += cost
     if taken:
         _take(shard, client, taken, size, at_ms)
+
+
+def _by_our_clock(submission: Submission, at_ms: int) -> Submission:
+    """A delay counts from when the client asked; a client whose clock is far off must not make hours of it."""
+    skew_ms = at_ms - submission.created_ms
+    if not submission.created_ms or abs(skew_ms) <= CLOCK_TOLERANCE_MS:
+        return submission
+    return msgspec.structs.replace(submission, due_ms=max(1, submission.due_ms + skew_ms))
 
 
 def _take(shard: Shard, client: str, taken: dict[str, Submission], size: int, at_ms: int) -> None:
@@ -110,7 +123,8 @@ def _refusal(
             task_id,
             SubmissionTooOld.code,
             "The task may have run and been forgotten since this submission was made "
-            f"({submission.created_ms}); submissions made up to {table.horizon_ms} are refused.",
+            f"({submission.created_ms}); submissions made up to {table.horizon_ms} are refused. It came at {at_ms}: if "
+            "it was made just before, the clock of the submitting machine is behind.",
         )
     depth = table.depth.get(submission.kind)
     present = depth.total() if depth is not None else 0

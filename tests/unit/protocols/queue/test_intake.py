@@ -177,3 +177,12 @@ def test_beyond_the_horizon_only_submissions_made_since_are_taken() -> None:
     assert driver.heard.refused == {"t": SubmissionTooOld.code, "as-old": SubmissionTooOld.code}
     driver.submit("new")
     assert driver.heard.accepted[-1] == "new"
+
+
+@pytest.mark.parametrize("skew_ms", [-3_600_000, 3_600_000], ids=["an hour behind", "an hour ahead"])
+def test_a_delay_is_not_stretched_or_lost_by_a_clock_that_is_wrong(skew_ms: int) -> None:
+    driver = ShardDriver()
+    created_ms = driver.now_ms + skew_ms
+    late = Submission("t", "echo", b"", created_ms=created_ms, due_ms=created_ms + 5_000)
+    intake.submit(driver.shard, "client", [late], driver.now_ms)
+    assert driver.shard.table.tasks["t"].due_ms == driver.now_ms + 5_000
