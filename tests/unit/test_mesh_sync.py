@@ -43,6 +43,9 @@ def test_both_doors_have_the_same_verbs_with_the_same_parameters() -> None:
     assert set(public(Mesh)) == set(public(AsyncMesh))
     for name in public(AsyncMesh):
         asynchronous, synchronous = getattr(AsyncMesh, name), getattr(Mesh, name)
+        if isinstance(asynchronous, property):
+            assert isinstance(synchronous, property), name
+            continue
         ours = inspect.signature(asynchronous).parameters.values()
         theirs = inspect.signature(synchronous).parameters.values()
         assert [(one.name, one.kind, one.default) for one in ours] == [
