@@ -218,9 +218,12 @@ class TaskCancelled(TaskError):
 
 
 class ResultTimeout(TaskError):
+    """`state` is how far the task had come by then, as far as the mesh could tell."""
+
     code = "result_timeout"
     http_status = 504
     retryable = True
+    state: str = ""
 
 
 class SimulationError(OhmeshError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from pathlib import Path
 
@@ -27,6 +28,16 @@ def test_work_flows_by_command_line_and_by_python(tmp_path: Path) -> None:
 
         assert [task["state"] for task in mesh.ask("tasks")["tasks"]] == ["succeeded"] * 3
         assert [worker["host"] for worker in mesh.ask("workers")["workers"]] == ["worker-1"]
+
+
+def test_who_waits_in_vain_has_the_id_and_the_state(tmp_path: Path) -> None:
+    with running_mesh(tmp_path) as mesh:
+        mesh.up("--workers", "0")
+        ran = mesh.run("submit", "nobody-runs-it", "--wait", "0.2", "--json")
+        assert ran.returncode == 3
+        late = json.loads(ran.stdout)
+        assert (late["state"], late["error"]["code"]) == ("queued", "result_timeout")
+        assert ran.stderr.startswith(f"{late['task_id']} is submitted")
 
 
 def test_a_worker_of_ones_own_joins_and_leaves(tmp_path: Path) -> None:

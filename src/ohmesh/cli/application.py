@@ -18,7 +18,7 @@ import click
 
 from ohmesh.cli.exit_codes import ExitCode, exit_code_of
 from ohmesh.cli.output import Output
-from ohmesh.errors import InvalidSelector, OhmeshError
+from ohmesh.errors import InvalidSelector, OhmeshError, ResultTimeout, UsageError
 from ohmesh.operations.commands import COMMANDS, GROUPS
 
 
@@ -42,7 +42,16 @@ LOCAL_VERBS: dict[str, LocalVerb] = {
     "node": LocalVerb("Run the roles of a mesh; `ohmesh up` starts it.", "ohmesh.cli.node", hidden=True),
 }
 
-EPILOG = "Start with `ohmesh demo`, or with `ohmesh up` and then, in another terminal, `ohmesh submit text 'Hello!'`."
+EVENT_VERBS = ("up", "worker")
+
+EPILOG = """Start with `ohmesh demo`, or with `ohmesh up` and then, in another terminal, `ohmesh submit text 'Hello!'`.
+
+\b
+Exit codes:
+  0  done                        4  nothing matched, unknown task
+  1  failed                      5  not confirmed
+  2  wrongly called              6  engine or mesh not reached
+  3  in part, or not in time     7  not authorised         130  interrupted"""
 
 
 class LazyGroup(click.Group):
@@ -110,7 +119,8 @@ def _run(arguments: Sequence[str]) -> int:
         )
         return outcome if isinstance(outcome, int) else ExitCode.OK
     except click.ClickException as error:
-        Output().error(_usage_line(error))
+        Output().error(line := _usage_line(error))
+        _print_document(arguments, _problem(UsageError.code, line))
         return ExitCode.USAGE
     except (click.Abort, KeyboardInterrupt):
         return ExitCode.INTERRUPTED
@@ -118,13 +128,32 @@ def _run(arguments: Sequence[str]) -> int:
         raise
     except OhmeshError as error:
         excerpt = error.excerpt if isinstance(error, InvalidSelector) else ""
+        _print_document(arguments, _document(error))
         return _report(error, str(error).removesuffix(excerpt), exit_code_of(error), excerpt)
     except Exception as error:  # noqa: BLE001 - the last line of defence: a bug must not print a traceback
-        return _report(
-            error,
-            f"{type(error).__name__}: {error}. This is a bug in ohmesh; OHMESH_DEBUG=1 shows where.",
-            ExitCode.FAILED,
-        )
+        line = f"{type(error).__name__}: {error}. This is a bug in ohmesh; OHMESH_DEBUG=1 shows where."
+        _print_document(arguments, _problem(OhmeshError.code, line))
+        return _report(error, line, ExitCode.FAILED)
+
+
+def _print_document(arguments: Sequence[str], document: dict[str, object]) -> None:
+    """With --json; one more line where the verb prints an event to a line."""
+    if "--json" not in arguments:
+        return
+    if arguments[0] in EVENT_VERBS:
+        Output().event("error", **document)
+    else:
+        Output(as_json=True).data(document)
+
+
+def _document(error: OhmeshError) -> dict[str, object]:
+    """An error as JSON; of a task that has not ended in time, its id and how far it has come."""
+    late = {"task_id": error.task_id, "state": error.state} if isinstance(error, ResultTimeout) else {}
+    return {**late, **_problem(error.code, error.message, error.hint)}
+
+
+def _problem(code: str, message: str, hint: str = "") -> dict[str, object]:
+    return {"error": {"code": code, "message": message, "hint": hint}}
 
 
 def _report(error: BaseException, line: str, code: ExitCode, excerpt: str = "") -> int:

@@ -16,9 +16,8 @@ SETTING_OF = {"url": "engine.url", "data": "mesh.data", "mesh": "mesh.name", "pr
 
 
 def json_option(function: Decorated) -> Decorated:
-    return click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout.")(
-        function
-    )
+    said = 'Print the result as JSON on stdout; an error as {"error": {"code", "message", "hint"}}.'
+    return click.option("--json", "as_json", is_flag=True, help=said)(function)
 
 
 def which_mesh_options(function: Decorated) -> Decorated:

@@ -10,7 +10,7 @@ import asyncio
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import click
 import msgspec
@@ -21,10 +21,14 @@ from ohmesh.cli.options import as_flags, json_option, which_mesh_options
 from ohmesh.cli.output import Output
 from ohmesh.cli.presentation import present
 from ohmesh.errors import InvalidArgument
-from ohmesh.operations.arguments import DEFAULT_WAIT_S
+from ohmesh.operations.arguments import DEFAULT_WAIT_S, Result, Submit
 from ohmesh.operations.command import Command
-from ohmesh.operations.commands import COMMANDS, GROUPS
+from ohmesh.operations.commands import COMMANDS, GROUPS, find_command
 from ohmesh.operations.parameter import Form, Parameter
+
+if TYPE_CHECKING:
+    from ohmesh.operations.results import TaskOutcome
+    from ohmesh.roles.client import Client
 
 _TYPES: dict[Form, click.ParamType[int] | click.ParamType[float]] = {
     Form.INTEGER: click.INT,
@@ -119,7 +123,17 @@ async def _call(verb: Command, arguments: Struct, flags: dict[str, object], file
     from ohmesh.assembly import connect_client, load_settings
 
     async with connect_client(load_settings(flags, file=file)) as client:
+        if isinstance(arguments, Submit) and arguments.wait_s:
+            return await _submit_and_wait(client, verb, arguments)
         return await verb.call(client, arguments)
+
+
+async def _submit_and_wait(client: Client, verb: Command, arguments: Submit) -> Struct:
+    """In two steps, so that whoever gives up waiting knows the id."""
+    receipt = await verb.call(client, msgspec.structs.replace(arguments, wait_s=0.0))
+    task_id = cast("TaskOutcome", receipt).task_id
+    Output().say(f"{task_id} is submitted; waiting up to {arguments.wait_s:g} s for its end")
+    return await find_command("result").call(client, Result(task_id=task_id, wait_s=arguments.wait_s))
 
 
 def _parameter(one: Parameter) -> click.Parameter:

@@ -147,31 +147,28 @@ async def _end_within(client: Client, handle: TaskHandle, wait_s: float) -> Task
         return await handle.end(wait_s)
     except ResultTimeout as timeout:
         reason = ""
+        timeout.state = handle.state
         with contextlib.suppress(OhmeshError):  # then the time-out has to do
-            reason = await _reason_to_wait(client, handle.id)
-        if not reason:
-            raise
-        raise ResultTimeout(
-            f"Task {handle.id} has not ended after {wait_s:g} s: {reason}",
-            task_id=handle.id,
-            hint=timeout.hint,
-        ) from None
+            timeout.state, reason = await _reason_to_wait(client, handle.id)
+        if reason:
+            timeout.message = f"Task {handle.id} has not ended after {wait_s:g} s: {reason}"
+        raise
 
 
-async def _reason_to_wait(client: Client, task_id: str) -> str:
-    """A task that waits for a worker that nobody runs: the commonest reason, and a misspelt kind is the next."""
+async def _reason_to_wait(client: Client, task_id: str) -> tuple[str, str]:
+    """Its state, and why: that nobody runs its kind is the commonest reason, and a misspelt kind is the next."""
     page, workers = await asyncio.gather(
         client.requests.list_tasks(TaskQuery([task_id])), client.requests.list_hosts()
     )
     if not page.tasks or page.tasks[0].state is not TaskState.QUEUED:
-        return ""
+        return page.tasks[0].state if page.tasks else "", ""
     kind = page.tasks[0].kind
     running = {each for worker in workers if worker.liveness is Liveness.ACTIVE for each in worker.kinds}
     if kind in running:
-        return ""
+        return TaskState.QUEUED, ""
     near = difflib.get_close_matches(kind, sorted(running), n=1)
     meant = f" Did you mean {near[0]!r}?" if near else ""
-    return f"no worker that is alive runs kind {kind!r}.{meant}"
+    return TaskState.QUEUED, f"no worker that is alive runs kind {kind!r}.{meant}"
 
 
 def _failure(failure: TaskFailure) -> Failure:

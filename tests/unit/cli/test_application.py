@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 
@@ -12,6 +13,7 @@ from ohmesh import errors
 from ohmesh.cli import application
 from ohmesh.cli.application import LOCAL_VERBS, run
 from ohmesh.cli.exit_codes import ExitCode, exit_code_of
+from ohmesh.cli.options import json_option
 from ohmesh.operations.commands import COMMANDS
 
 
@@ -92,6 +94,52 @@ def test_what_a_verb_raises_never_reaches_the_user_as_a_traceback(
     talk = capfd.readouterr().err
     assert talk.startswith(line)
     assert "Traceback" not in talk
+
+
+@pytest.mark.parametrize(
+    ("raised", "document"),
+    [
+        (
+            errors.MeshUnreachable("Nobody answered.", hint="Start it."),
+            {"error": {"code": "mesh_unreachable", "message": "Nobody answered.", "hint": "Start it."}},
+        ),
+        (
+            errors.ResultTimeout("Not yet.", task_id="T"),
+            {
+                "task_id": "T",
+                "state": "",
+                "error": {"code": "result_timeout", "message": "Not yet.", "hint": ""},
+            },
+        ),
+    ],
+)
+def test_with_json_an_error_is_a_document_on_stdout(
+    raised: errors.OhmeshError,
+    document: dict[str, object],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    @click.command("failing")
+    @json_option
+    def failing(as_json: bool) -> None:
+        raise raised
+
+    monkeypatch.setattr(application.LazyGroup, "get_command", lambda self, ctx, name: failing)
+    assert run(["failing", "--json"]) == exit_code_of(raised)
+    printed = capsys.readouterr()
+    assert json.loads(printed.out) == document
+    assert raised.message in printed.err
+
+
+def test_with_json_a_wrong_call_is_a_document_too(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["submit", "k", "--prioritee", "high", "--json"]) == ExitCode.USAGE
+    assert json.loads(capsys.readouterr().out)["error"]["code"] == "usage"
+
+
+def test_help_lists_every_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
+    run(["--help"])
+    listed = capsys.readouterr().out.partition("Exit codes:")[2].split()
+    assert {str(int(code)) for code in ExitCode} <= set(listed)
 
 
 def test_help_imports_neither_engine_nor_arrays_nor_sql() -> None:
