@@ -6,7 +6,17 @@ import asyncio
 
 from ohmesh.engines.memory.faults import CallFate
 from ohmesh.errors import Backpressure, EngineFailed, EngineUnavailable
-from ohmesh.model.message import Accepted, Cancel, Describe, HostReport, Problem, Submit
+from ohmesh.model.message import (
+    Accepted,
+    Cancel,
+    ChangeTasks,
+    Describe,
+    HostReport,
+    PauseKind,
+    Problem,
+    Submit,
+    TaskChange,
+)
 from ohmesh.model.task import Submission
 from ohmesh.protocols.queue.rows import Released, Submitted
 from ohmesh.protocols.queue.task_table import TaskTable
@@ -47,10 +57,11 @@ def test_a_new_task_is_refused_with_the_reason_and_one_that_is_decided_waits() -
     assert "Resource limits exceeded." in answer.refused[0].message
 
 
-def test_a_question_is_answered_with_the_problem() -> None:
-    answer = declined(Describe(), TaskTable(), 0, WHY)
-    assert isinstance(answer, Problem)
-    assert answer.code == EngineUnavailable.code
+def test_a_question_or_a_wish_is_answered_with_the_problem() -> None:
+    for body in (Describe(), ChangeTasks(TaskChange.REPLAY, "wish", ["t"]), PauseKind("kind", True)):
+        answer = declined(body, TaskTable(), 0, WHY)
+        assert isinstance(answer, Problem)
+        assert answer.code == EngineUnavailable.code
 
 
 def test_hosts_and_cancellations_are_heard_as_ever() -> None:
