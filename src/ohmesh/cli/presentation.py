@@ -101,11 +101,12 @@ def _show_tasks(tasks: r.TaskList, output: Output) -> None:
     for task in tasks.tasks:
         for failure in task.failures[-1:]:
             output.say(f"{task.task_id}: {failure}")
-    if len(tasks.tasks) < tasks.total:
-        more = f"; more: --after {tasks.after}" if tasks.after else ""
-        output.say(_matched(len(tasks.tasks), tasks.total, "tasks", tasks.filter) + more)
-    elif tasks.filter and not rows:
-        output.say(f"no task matches: {tasks.filter}")
+    more = f"; more: --after {tasks.after}" if tasks.after else ""
+    if tasks.filter:  # how many match on other pages nobody has counted
+        shown = f"showing {len(tasks.tasks)} that match" if tasks.tasks else "no task matches"
+        output.say(f"{shown}: {tasks.filter}{more}")
+    elif len(tasks.tasks) < tasks.total:
+        output.say(_matched(len(tasks.tasks), tasks.total, "tasks", "") + more)
     elif not rows:
         output.say("no tasks; hand one in: ohmesh submit text 'Hello!'")
 

@@ -114,9 +114,9 @@ def test_status_shows_queues_and_dispatchers() -> None:
     assert "1 dead" in out
 
 
-def test_a_filtered_list_says_what_it_shows_and_of_how_many() -> None:
+def test_a_filtered_list_says_what_it_shows_and_not_how_many_tasks_do_not_match() -> None:
     _, talk, _ = shown(r.TaskList([TASK], "7", 9, filter="kind=text"))
-    assert talk == "showing 1 of 9 tasks; filter: kind=text; more: --after 7\n"
-    assert shown(r.TaskList([], filter="kind=x"))[1] == "no task matches: kind=x\n"
+    assert talk == "showing 1 that match: kind=text; more: --after 7\n"
+    assert shown(r.TaskList([], total=17, filter="kind=x"))[1] == "no task matches: kind=x\n"
     _, talk, _ = shown(r.WorkerList([], total=2, filter="kind=x"))
     assert talk == "showing 0 of 2 workers; filter: kind=x\n"
