@@ -84,6 +84,26 @@ def test_a_name_belongs_to_one_worker_at_a_time(tmp_path: Path) -> None:
         assert mesh.run("submit", "echo", "again", "--wait", "20").stdout == "again\n"
 
 
+def test_a_worker_says_how_long_it_may_take_to_end_and_a_second_ctrl_c_hands_back(tmp_path: Path) -> None:
+    with running_mesh(tmp_path) as mesh:
+        mesh.up("--workers", "0")
+        worker = mesh.worker("--name", "mine")
+        task_id = mesh.run("submit", "nap", "1", "300").stdout.strip()
+        wait_until(
+            lambda: mesh.ask("tasks", "get", task_id)["tasks"][0]["state"] == "running", what="it runs"
+        )
+        worker.interrupt()
+        wait_until(lambda: "stopping: 1 task may take up to 10 s" in worker.said, what="it says so at once")
+        worker.interrupt()
+        assert worker.exit_code() == 0
+        assert worker.said.splitlines()[-1].startswith("ended")
+        assert "did not end within 10" not in worker.said
+        (task,) = mesh.ask("tasks", "get", task_id)["tasks"]
+        assert (task["state"], task["failures"]) == ("queued", []), (
+            "it is nobody's fault, and waits for the next one"
+        )
+
+
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "terminate"])
 def test_a_signal_ends_everything_in_order(tmp_path: Path, how: signal.Signals) -> None:
     with running_mesh(tmp_path) as mesh:

@@ -1,4 +1,4 @@
-"""How a process of the mesh ends: gently at the first signal, at once at the second, with its parent always."""
+"""How a process of the mesh ends: gently at the first signal, at once at a further one, with its parent always."""
 
 from __future__ import annotations
 
@@ -13,15 +13,23 @@ from ohmesh.runners.lifeline import die_with_parent
 FORCED_EXIT = 130
 
 
-def on_termination(stop: Callable[[], None], *, force: Callable[[], None] | None = None) -> None:
-    """Call `stop` at the first signal; at the second call `force` and leave without looking back."""
-    asked = False
+def on_termination(
+    stop: Callable[[], None],
+    *,
+    hurry: Callable[[], bool] = lambda: False,
+    force: Callable[[], None] | None = None,
+) -> None:
+    """Call `stop` at the first signal, `hurry` at the second; at the third, or at the second when `hurry` says that it
+    can do nothing, call `force` and leave without looking back."""
+    asked = 0
 
     def signalled() -> None:
         nonlocal asked
-        if not asked:
-            asked = True
+        asked += 1
+        if asked == 1:
             stop()
+            return
+        if asked == 2 and hurry():
             return
         if force is not None:
             force()

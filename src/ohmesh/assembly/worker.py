@@ -49,7 +49,7 @@ async def run_worker(
             host=HostIdentity(host, shape.shards, os.getpid(), installed_version()),
             config=config.of(ExecutorConfig),
         )
-        on_termination(executor.leave)
+        _end_with_signals(executor, runner, notice)
         welcome = asyncio.ensure_future(_when_joined(executor, joined))
         try:
             await executor.run()
@@ -74,6 +74,30 @@ async def _mesh_when_there(config: Config, notice: Notice) -> AsyncIterator[tupl
                 yield engine, shape
                 return
         await asyncio.sleep(RETRY_S)
+
+
+def _end_with_signals(executor: Executor, runner: ProcessRunnerPool, notice: Notice) -> None:
+    """Once: what runs may end. Twice: it is killed and handed back. Three times: nothing is said to anybody."""
+    hurries: list[asyncio.Future[None]] = []
+
+    def stop() -> None:
+        held = len(executor.held_leases())
+        if held:
+            tasks = f"{held} task{'' if held == 1 else 's'}"
+            notice(
+                f"stopping: {tasks} may take up to {executor.config.drain_s:g} s to end, the rest is handed back; "
+                "Ctrl-C again ends it at once"
+            )
+        executor.leave()
+
+    def hurry() -> bool:
+        if not executor.held_leases():
+            return False
+        notice("ending at once: what still runs is stopped and handed back")
+        hurries.append(asyncio.ensure_future(runner.stop(grace_s=0)))
+        return True
+
+    on_termination(stop, hurry=hurry)
 
 
 async def _when_joined(executor: Executor, joined: Callable[[str], None]) -> None:

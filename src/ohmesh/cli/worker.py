@@ -81,3 +81,5 @@ def command(
     said = {name: value for name, value in given.items() if value != ()}
     config = load_settings(as_flags(said, _SETTINGS), file=config_file)
     run_in_loop(run_worker(config, targets, name=name or "", joined=joined, notice=output.say))
+    if not parent:
+        output.say("ended")
