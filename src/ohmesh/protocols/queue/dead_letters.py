@@ -22,6 +22,7 @@ from ohmesh.protocols.queue.task_table import REQUEUEABLE_STATES, Task
 from ohmesh.protocols.queue.waiting import is_waiting
 
 MAX_CHANGES = 1_000
+EVERYTHING_AT_ONCE = 5_000  # a row and an answer of so many ids each fit a step
 
 _REQUEUEING = (TaskChange.RETRY, TaskChange.REPLAY)
 
@@ -38,7 +39,7 @@ def change_tasks(shard: Shard, wish: ChangeTasks, now_ms: int) -> TasksChanged |
     done: list[str] = []
     chosen: list[Task] = []
     if wish.everything:
-        chosen = list(islice(_everything(shard, wish, up_to), MAX_CHANGES))
+        chosen = list(islice(_everything(shard, wish, up_to), EVERYTHING_AT_ONCE))
     else:
         for task_id in dict.fromkeys(wish.task_ids):
             task = shard.table.tasks.get(task_id)
@@ -56,7 +57,7 @@ def change_tasks(shard: Shard, wish: ChangeTasks, now_ms: int) -> TasksChanged |
             return full
         _change(shard, chosen, wish, at_ms)
     done += [task.task_id for task in chosen]
-    return TasksChanged(done, too_late, unknown, up_to, wish.everything and len(chosen) == MAX_CHANGES)
+    return TasksChanged(done, too_late, unknown, up_to, wish.everything and len(chosen) == EVERYTHING_AT_ONCE)
 
 
 def _change(shard: Shard, tasks: list[Task], wish: ChangeTasks, at_ms: int) -> None:
@@ -72,9 +73,10 @@ def _change(shard: Shard, tasks: list[Task], wish: ChangeTasks, at_ms: int) -> N
 
 
 def _everything(shard: Shard, wish: ChangeTasks, up_to: int) -> Iterable[Task]:
-    """Oldest first. What this wish queued already has a higher order than `up_to`, and it stays out by its name too."""
+    """What this wish queued already has a higher order than `up_to`, and it stays out by its name too."""
     if wish.change is TaskChange.PURGE_WAITING:
-        candidates: Iterable[Task] = filter(is_waiting, shard.table.tasks.values())
+        kinds = [wish.kind] if wish.kind else list(shard.table.depth)
+        candidates: Iterable[Task] = (task for kind in kinds for task in shard.waiting.of_kind(kind))
     else:
         candidates = shard.table.dead_letters.values()
     return (

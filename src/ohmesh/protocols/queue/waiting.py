@@ -38,6 +38,10 @@ class Lane:
         """Tasks that wait here (stale entries do not count)."""
         return sum(map(len, self._queues)) - self._stale
 
+    def __iter__(self) -> Iterator[Task]:
+        for queue in self._queues:
+            yield from filter(is_waiting, queue)
+
     def push(self, task: Task) -> None:
         self._queues[task.submission.priority].append(task)
 
@@ -145,6 +149,14 @@ class Waiting:
     def lanes(self, kind: str) -> list[Lane]:
         """Lanes of this kind in which something waits."""
         return [lane for lane in self._lanes.get(kind, {}).values() if len(lane)]
+
+    def of_kind(self, kind: str) -> Iterator[Task]:
+        """Every task of this kind that waits, the ready ones first."""
+        for lane in self._lanes.get(kind, {}).values():
+            yield from lane
+        for _, order, task in self._timers:
+            if order in self._timed and task.submission.kind == kind:
+                yield task
 
     def prune(self) -> None:
         """Let go of lanes that are empty: kinds and requirements come from outside, so there may be any number."""

@@ -5,8 +5,16 @@ from __future__ import annotations
 import pytest
 
 from ohmesh.errors import Backpressure, InvalidArgument, LogCorrupt
-from ohmesh.model.message import DEAD_LETTER, ChangeTasks, ListTasks, Problem, TaskChange, TasksChanged
-from ohmesh.model.task import OutcomeStatus, TaskState
+from ohmesh.model.message import (
+    DEAD_LETTER,
+    ChangeTasks,
+    ListTasks,
+    Outcomes,
+    Problem,
+    TaskChange,
+    TasksChanged,
+)
+from ohmesh.model.task import Outcome, OutcomeStatus, TaskState
 from ohmesh.protocols.queue import dead_letters, queries
 from ohmesh.protocols.queue import rows as r
 from ohmesh.protocols.queue.shard import ShardConfig
@@ -153,14 +161,15 @@ def test_what_succeeded_is_not_run_again() -> None:
 
 
 def test_everything_is_done_in_parts_and_what_came_later_is_not_meant() -> None:
-    names = [f"t{number}" for number in range(dead_letters.MAX_CHANGES + 5)]
+    names = [f"t{number}" for number in range(dead_letters.EVERYTHING_AT_ONCE + 5)]
     driver = ShardDriver()
     driver.join(slots=len(names))
     driver.submit(*names)
-    for grant in list(driver.granted()):
-        driver.finish("host", grant, FAIL)
+    failures = [Outcome(grant.lease, grant.task_id, FAIL) for grant in driver.granted()]
+    driver.shard.outcomes(Outcomes("host", 1, failures), driver.now_ms)
+    driver.settle()
     first = change(driver, TaskChange.PURGE_DEAD_LETTERS, everything=True)
-    assert (len(first.done), first.has_more) == (dead_letters.MAX_CHANGES, True)
+    assert (len(first.done), first.has_more) == (dead_letters.EVERYTHING_AT_ONCE, True)
     driver.submit("later")
     fail_next(driver)
     rest = change(driver, TaskChange.PURGE_DEAD_LETTERS, everything=True, up_to=first.up_to)

@@ -257,9 +257,8 @@ class ShardMachine(RuleBasedStateMachine):
     @invariant()
     def lanes_and_timers_hold_each_waiting_task_once(self) -> None:
         shard = self.driver.shard
-        states = Counter(is_waiting(task) for task in shard.table.tasks.values())
-        in_lanes = sum(len(lane) for lane in shard.waiting.lanes("kind"))
-        assert in_lanes <= states[True]
+        held = sorted(task.task_id for task in shard.waiting.of_kind("kind"))
+        assert held == sorted(task.task_id for task in shard.table.tasks.values() if is_waiting(task))
 
     @invariant()
     def nothing_is_undecided_when_all_is_appended(self) -> None:
