@@ -13,12 +13,17 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}\Z")
 
 def checked_name(name: str, what: str) -> str:
     """Return `name` when it may stand in a subject, a key or a file name; raise InvalidArgument otherwise."""
-    if not _NAME.match(name):
+    if not is_name(name):
         raise InvalidArgument(
             f"{name!r} is not a valid {what}.",
             hint="Use 1 to 64 letters, digits, '-' and '_', the first one a letter or digit.",
         )
     return name
+
+
+def is_name(name: str) -> bool:
+    """What hosts, kinds and meshes may be called."""
+    return _NAME.match(name) is not None
 
 
 @dataclass(frozen=True, slots=True)

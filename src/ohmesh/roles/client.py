@@ -33,7 +33,7 @@ from ohmesh.errors import (
 )
 from ohmesh.model.identity import IdSource, encode_base32
 from ohmesh.model.message import CancelAnswer
-from ohmesh.model.subject import Subjects, shard_of
+from ohmesh.model.subject import Subjects, checked_name, shard_of
 from ohmesh.model.task import Submission
 from ohmesh.policies.complexity import built_in_estimators
 from ohmesh.ports.bus import Subscription
@@ -224,6 +224,7 @@ class Client:
             raise InvalidArgument(
                 "A task needs a kind.", hint="`ohmesh workers` shows the kinds that run here."
             )
+        checked_name(kind, "kind")
         if len(payload) > self.config.payload_bytes:
             raise PayloadTooLarge(
                 f"A payload of {len(payload)} bytes; the limit is {self.config.payload_bytes}."

@@ -200,8 +200,9 @@ def test_keys_do_not_run_together() -> None:
 
 def test_what_is_refused_here_is_never_sent() -> None:
     async def scenario(client: Client, dispatcher: ScriptedDispatcher, cluster: MemoryCluster) -> None:
-        with pytest.raises(InvalidArgument):
-            client.submit_nowait(TaskRequest(kind="", payload=b""))
+        for kind in ("", "two words", "with.dot", "-dash-first", "größe", "k" * 65):
+            with pytest.raises(InvalidArgument):
+                client.submit_nowait(TaskRequest(kind=kind, payload=b""))
         with pytest.raises(PayloadTooLarge):
             client.submit_nowait(TaskRequest(kind="text", payload=bytes(512_001)))
         await client.submit(TEXT)

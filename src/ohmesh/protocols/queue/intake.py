@@ -7,6 +7,7 @@ import msgspec
 from ohmesh.errors import Backpressure, InvalidArgument, PayloadTooLarge, SubmissionTooOld
 from ohmesh.model.complexity import WEIGHT_MAX
 from ohmesh.model.message import Refusal
+from ohmesh.model.subject import is_name
 from ohmesh.model.task import FINAL_STATES, Submission
 from ohmesh.protocols.queue import rows as r
 from ohmesh.protocols.queue.shard import ROW_OVERHEAD_BYTES, Shard, failure_bytes, id_bytes
@@ -108,7 +109,8 @@ def _refusal(
         return Refusal(
             task_id[:MAX_NAME_LENGTH],
             InvalidArgument.code,
-            f"A task needs an id and a kind of 1 to {MAX_NAME_LENGTH} ASCII characters, a priority from 0 to 3, "
+            f"A task needs an id of 1 to {MAX_NAME_LENGTH} ASCII characters, a kind of so many letters, digits, '-' "
+            "and '_' (the first one a letter or digit), a priority from 0 to 3, "
             f"a weight from 1 to {WEIGHT_MAX}, at most {MAX_REQUIRES} required capabilities of such names, "
             "and no negative times or attempts.",
         )
@@ -151,8 +153,7 @@ def _is_well_formed(submission: Submission) -> bool:
     return (
         0 < len(task_id) <= MAX_NAME_LENGTH
         and task_id.isascii()
-        and 0 < len(kind) <= MAX_NAME_LENGTH
-        and kind.isascii()
+        and is_name(kind)
         and 0 <= submission.priority <= 3
         and submission.timeout_ms >= 0
         and submission.max_attempts >= 0
