@@ -40,6 +40,7 @@ def test_every_field_of_a_task_comes_back(run: Run, place: Place) -> None:
         value=bytes(range(256)),
         value_omitted_bytes=7,
         order=12,
+        complexity="large",
     )
     unset = [name for name in full.__struct_fields__ if not getattr(full, name)]
     assert unset == [], "give each new field of TaskView a value here"

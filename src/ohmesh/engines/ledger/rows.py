@@ -55,6 +55,7 @@ def task_row(entry: int, view: TaskView, config: LedgerConfig) -> Row:
         value,
         omitted_bytes,
         view.order,
+        view.complexity,
     )
 
 
@@ -73,7 +74,7 @@ def task_view(row: Sequence[object]) -> TaskView:
         finished_ms,
         due_ms,
     ) = row[:11]
-    (host, agent, failures, value, value_omitted_bytes, order) = row[11:]
+    (host, agent, failures, value, value_omitted_bytes, order, complexity) = row[11:]
     return msgspec.convert(
         {
             "task_id": task_id,
@@ -92,6 +93,7 @@ def task_view(row: Sequence[object]) -> TaskView:
             "value": value,
             "value_omitted_bytes": value_omitted_bytes,
             "order": order,
+            "complexity": complexity,
         },
         TaskView,
         builtin_types=(bytes,),

@@ -91,6 +91,7 @@ tasks = Table(
     _octets("value"),
     _whole("value_omitted_bytes"),
     _whole("task_order"),
+    _words("complexity"),
     Index("tasks_id", "task_id", "entry"),
     Index("tasks_state", "state", "finished_ms", "entry"),
     Index("tasks_kind", "kind", "state", "finished_ms", "entry"),
