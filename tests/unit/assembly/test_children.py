@@ -45,7 +45,7 @@ def test_one_that_refuses_its_arguments_is_not_started_again(tmp_path: Path, run
 def test_one_that_dies_is_started_again_after_a_growing_delay(tmp_path: Path, run: Run) -> None:
     async def scenario() -> None:
         said: list[str] = []
-        dying = child(tmp_path, "worker", "text", said=said)  # no mesh runs there
+        dying = child(tmp_path, "node", "--name", "it", said=said)  # no mesh runs there
         dying.start()
         await eventually(lambda: dying.deaths >= 3, what=f"three deaths: {said}")
         await dying.stop()
