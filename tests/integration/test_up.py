@@ -32,7 +32,8 @@ def test_work_flows_by_command_line_and_by_python(tmp_path: Path) -> None:
 
 def test_who_waits_in_vain_has_the_id_and_the_state(tmp_path: Path) -> None:
     with running_mesh(tmp_path) as mesh:
-        mesh.up("--workers", "0")
+        program = mesh.up("--workers", "0")
+        wait_until(lambda: "no worker\n" in program.said, what="it does not promise kinds")
         ran = mesh.run("submit", "nobody-runs-it", "--wait", "0.2", "--json")
         assert ran.returncode == 3
         late = json.loads(ran.stdout)

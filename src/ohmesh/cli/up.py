@@ -75,10 +75,13 @@ def _greeting(supervisor: Supervisor, took_s: float, *, is_default_data: bool) -
     elif not is_default_data:
         which += f" --data {supervisor.data.root}"
     durability = config.engine.durability
-    workers = f"{len(supervisor.workers)} worker{'' if len(supervisor.workers) == 1 else 's'}"
+    workers = "no worker"
+    if supervisor.workers:
+        count = len(supervisor.workers)
+        workers = f"{count} worker{'' if count == 1 else 's'} (kinds: text, function)"
     nodes = f"{len(supervisor.nodes)} node{'' if len(supervisor.nodes) == 1 else 's'}"
     return [
-        f"mesh {config.mesh.name!r} is up after {took_s:.1f} s: {nodes}, {workers} (kinds: text, function)",
+        f"mesh {config.mesh.name!r} is up after {took_s:.1f} s: {nodes}, {workers}",
         f"  data    {supervisor.data.root}   (durability {durability}: {_PROMISES[durability]})",
         f"  engine  {supervisor.url}",
         "  next, in another terminal:",

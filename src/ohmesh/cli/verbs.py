@@ -89,7 +89,7 @@ def _command(verb: Command) -> click.Command:
 
     def call(as_json: bool, config_file: Path | None, **given: object) -> int:
         output = Output(as_json=as_json)
-        arguments = verb.parse(_values(parameters, given))
+        arguments = _parsed(verb, parameters, given)
         if verb.confirmation and not given["yes"] and not _is_confirmed(verb, arguments):
             output.error("Not confirmed, nothing was changed. Say --yes to do it unasked.")
             return ExitCode.NOT_CONFIRMED
@@ -117,6 +117,18 @@ def _is_confirmed(verb: Command, arguments: Struct) -> bool:
     except click.Abort:
         click.echo(err=True)
         return False
+
+
+def _parsed(verb: Command, parameters: tuple[Parameter, ...], given: Mapping[str, object]) -> Struct:
+    """What was typed, checked; what is wrong is called by the name under which it was typed."""
+    try:
+        return verb.parse(_values(parameters, given))
+    except InvalidArgument as error:
+        name, colon, reason = error.message.partition(":")
+        typed = {one.name: one.metavar if one.positional else one.option for one in parameters}
+        if colon and name in typed:
+            error.message = f"{typed[name]}:{reason}"
+        raise
 
 
 async def _call(verb: Command, arguments: Struct, flags: dict[str, object], file: Path | None) -> Struct:

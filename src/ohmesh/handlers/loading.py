@@ -91,6 +91,10 @@ def _import_module(name: str, target: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name is None or not (name == error.name or name.startswith(error.name + ".")):
             raise _import_failed(name, error) from error
+        if name.endswith(".py"):
+            raise AgentDefinitionError(
+                f"{target!r} is a file, not a module.", hint=f"Drop .py: {target.replace('.py', '', 1)}"
+            ) from None
         raise AgentDefinitionError(
             f"There is no module {error.name!r}, wanted by {target!r}.",
             hint=f"Run in the directory that holds it (here: {here}), or install it; write module:object.",

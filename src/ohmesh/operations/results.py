@@ -25,7 +25,7 @@ class Failure(Struct, frozen=True):
     traceback: str = ""
 
     def __str__(self) -> str:
-        return f"{self.kind}: {self.message}"
+        return f"{self.kind}: {self.message}" if self.message else self.kind
 
 
 class TaskOutcome(Struct, frozen=True):

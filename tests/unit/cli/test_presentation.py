@@ -51,6 +51,11 @@ def test_a_value_is_printed_bare_a_text_as_it_is_and_all_else_as_json(value: obj
     assert shown(outcome) == (f"{printed}\n", "", ExitCode.OK)
 
 
+def test_a_failure_without_a_message_is_named_by_its_kind() -> None:
+    failed = r.TaskOutcome("A", TaskState.DEAD, failure=r.Failure("KeyboardInterrupt", ""), attempts=1)
+    assert shown(failed)[1].endswith("KeyboardInterrupt.\n")
+
+
 def test_a_submission_prints_its_id_and_nothing_else_on_stdout() -> None:
     out, talk, code = shown(WAITING)
     assert (out, code) == ("C\n", ExitCode.OK)

@@ -113,7 +113,7 @@ def test_a_filter_that_cannot_be_read_is_shown_with_a_caret_and_no_mesh_is_asked
     [
         (["submit", "k", "--named", "novalue"], "name=value"),
         (["submit", "k", "--retries", "many"], "many"),
-        (["tasks", "list", "--limit", "0"], "limit"),
+        (["tasks", "list", "--limit", "0"], "error: --limit: expected int >= 1."),
         (["tasks", "shred"], "shred"),
         (["result"], "TASK_ID"),
     ],

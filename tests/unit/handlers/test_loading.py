@@ -74,6 +74,7 @@ def test_one_many_named_or_all_agents_of_a_module_are_found(folder: Path) -> Non
         (":one", ["names no module"]),
         ("", ["names no module"]),
         (".relative:one", ["names no module"]),
+        ("some.py:one", ["is a file", "Drop .py: some:one"]),
     ],
 )
 def test_what_cannot_be_found_is_said_with_what_to_do(folder: Path, target: str, words: list[str]) -> None:
