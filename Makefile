@@ -6,10 +6,11 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 PINNED := $(VENV)/.pinned
 STAMP := $(VENV)/.set-up
+SOAK := $(addprefix tests/,simulation integration/test_breaking_load.py integration/test_breaking_frames.py integration/test_kill_everything.py)
 PINS := requirements/build.txt requirements/base.txt requirements/dev.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lock clean
+.PHONY: help setup demo test soak check lock clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*##  *\(.*\)/  make \1@\2/p' Makefile | awk -F@ '{ printf "%-14s %s\n", $$1, $$2 }'
@@ -42,6 +43,9 @@ demo: bytecode  ## start a mesh, do real work, kill a worker, count what was los
 
 test: bytecode  ## run every test
 	@$(BIN)/python -m pytest -n 2 --dist worksteal
+
+soak: bytecode  ## the long tests: full load, more garbage, 2,000 seeds; about seven minutes
+	@OHMESH_SOAK=1 OHMESH_SEEDS=2000 $(BIN)/python -m pytest -n 2 --dist worksteal -rP --timeout 900 $(SOAK)
 
 check: lint types layers dependencies tidy  ## ruff, mypy, import layers, dependencies, tidiness
 

@@ -147,7 +147,7 @@ _SHORT_NAMES = {
     "mesh.name": "OHMESH_MESH",
     "mesh.profile": "OHMESH_PROFILE",
 }
-_NOT_SETTINGS = frozenset({"OHMESH_DEBUG"})
+_NOT_SETTINGS = frozenset({"OHMESH_DEBUG", "OHMESH_SEEDS", "OHMESH_SOAK"})  # the last two are for our tests
 
 # What each kind of network changes. Lists that a component wants from its caller have their default here too.
 _EVERYWHERE: dict[str, object] = {"runner.targets": ("text", "function")}
