@@ -12,6 +12,7 @@ from ohmesh.errors import Backpressure, MeshUnreachable
 from tests.integration.hand_in import HandedIn, hand_in, read_log, request, states
 from tests.integration.running_mesh import Program, RunningMesh, ohmesh, running_mesh
 from tests.integration.small_disk import SmallDisk, small_disk
+from tests.waiting import wait_until
 
 TEXT_BYTES = 50_000
 TASKS = 120
@@ -58,6 +59,28 @@ def _check_told(handed_in: HandedIn, took_s: float) -> None:
     assert took_s < PATIENCE_S + 2
     assert {type(error) for error in handed_in.errors} <= {Backpressure, MeshUnreachable}
     assert all("ohmesh doctor" in str(error) for error in handed_in.errors)
+
+
+def test_an_engine_that_dies_on_a_full_disk_comes_back_with_the_room(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk") as disk, running_mesh(tmp_path) as mesh:
+        mesh.data = disk.root / "mesh"
+        up = mesh.up("--workers", "0")
+        mesh.worker("--name", "mine")
+        disk.fill(leave_bytes=0)
+        up.child("nats-server", "-c").kill()
+        wait_until(lambda: "is full or fails" in up.said, what="it is noticed")
+        wait_until(lambda: "starting it again" in up.said, what="it is tried")
+        disk.free()
+        wait_until(lambda: mesh.run("status").returncode == 0, what="it is back")
+        asyncio.run(_works(mesh))
+        assert "Traceback" not in up.said
+        assert len(up.said.splitlines()) < SAID_LINES, up.said
+
+
+async def _works(mesh: RunningMesh) -> None:
+    async with connect_client(load_settings({"mesh.data": str(mesh.data)})) as client:
+        handed_in = await hand_in(client, [request(client, "echo", "x") for _ in range(20)])
+        assert await states(handed_in.handles) == {"succeeded": 20}
 
 
 def test_up_on_a_full_disk_says_so_in_one_line(tmp_path: Path) -> None:
