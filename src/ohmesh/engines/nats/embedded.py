@@ -285,6 +285,7 @@ class EmbeddedServer:
 
     def _last_words(self) -> str:
         lines = [*_tail(self.config.data / "nats.log"), *_tail(self.config.data / "nats.out")]
+        lines = [line for line in lines if "[FTL]" in line or "[ERR]" in line] or lines
         return "It said:\n" + "\n".join(lines) if lines else "It said nothing."
 
 
