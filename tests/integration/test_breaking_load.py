@@ -27,8 +27,8 @@ from tests.integration.running_mesh import RunningMesh, environment, running_mes
 
 IS_SOAK = os.environ.get("OHMESH_SOAK") == "1"
 CLIENTS = 3
-TASKS_OF_A_CLIENT = 66_000 if IS_SOAK else 6_000
-LARGE_OF_A_CLIENT = 60 if IS_SOAK else 6
+TASKS_OF_A_CLIENT = 66_000 if IS_SOAK else 3_000
+LARGE_OF_A_CLIENT = 60 if IS_SOAK else 3
 CLIENT_S = 600.0 if IS_SOAK else 60.0
 NODE_BYTES_MAX = 1_500 << 20 if IS_SOAK else 600 << 20
 AGENTS = """
