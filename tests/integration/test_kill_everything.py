@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]  # it ships no types
+import pytest
 
 from ohmesh.assembly.audit import Audit, audit_log
 from ohmesh.assembly.connection import connect_client, connect_engine
@@ -49,6 +50,7 @@ class Killed:
     at_ms: int
 
 
+@pytest.mark.timeout(300)  # half a minute when quiet; its own bounds speak first
 def test_two_thousand_tasks_outlive_random_kills_of_everything(tmp_path: Path) -> None:
     seed = int(os.environ.get("KILL_SEED") or secrets.randbits(32))
     _tell(f"KILL_SEED={seed}")
