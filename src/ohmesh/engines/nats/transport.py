@@ -5,6 +5,8 @@ Invariants (each was needed with nats-py 2.16 against a server that was stopped 
 * Closing aborts: what was not sent is thrown away. nats-py's own transport waits for a stopped server to take it.
 * After the loss nothing raises and nothing blocks, so the client's tasks come to their end.
 * `received` counts what arrived: life is judged by bytes, not by the client's reading of them.
+* Each stream's end is awaited. Else a reset that came with the last bytes is reported by asyncio as an exception that
+  nobody retrieved, with a stack trace, when the stream is collected.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ class WatchedTransport(TcpTransport):
         self.lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self.received = 0
         self._taken: list[asyncio.Future[None]] = []
+        self._ends: set[asyncio.Task[None]] = set()
 
     def __bool__(self) -> bool:
         # nats-py replaces a transport that is false, which its own is until it has connected.
@@ -33,6 +36,11 @@ class WatchedTransport(TcpTransport):
 
     async def connect(self, uri: ParseResult, buffer_size: int, connect_timeout: int) -> None:
         await super().connect(uri, _READ_BYTES, connect_timeout)
+        writer = self._io_writer
+        assert writer is not None
+        end = asyncio.create_task(_see_to_its_end(writer), name="nats-stream-end")
+        self._ends.add(end)
+        end.add_done_callback(self._ends.discard)
 
     async def read(self, buffer_size: int) -> bytes:
         try:
@@ -95,3 +103,8 @@ class WatchedTransport(TcpTransport):
         for future in waiting:
             if not future.done():
                 future.set_result(None)
+
+
+async def _see_to_its_end(writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(OSError):  # `read` has told why it ended
+        await writer.wait_closed()
