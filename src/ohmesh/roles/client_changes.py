@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from ohmesh.model.message import ChangeTasks, KindState, TaskChange, TasksChanged
+from ohmesh.model.subject import checked_name
 from ohmesh.roles.client_requests import Requests
 from ohmesh.roles.client_tracker import Tracker
 
@@ -48,6 +49,8 @@ class Changes:
 
     async def of_everything(self, change: TaskChange, kind: str = "") -> list[str]:
         """What is there now that it fits, of one kind or of all; returns the ids. MeshUnreachable: perhaps in part."""
+        if kind:
+            checked_name(kind, "kind")
         shards = self._requests.shards_of(kind)
         found = await asyncio.gather(*(self._everything_in(shard, change, kind) for shard in shards))
         done = [task_id for part in found for task_id in part]
@@ -56,7 +59,7 @@ class Changes:
 
     async def pause(self, kind: str, is_paused: bool) -> KindState:
         """Pause or resume; KindState says how it is then."""
-        return await self._requests.pause_kind(kind, is_paused)
+        return await self._requests.pause_kind(checked_name(kind, "kind"), is_paused)
 
     async def _everything_in(self, shard: int, change: TaskChange, kind: str) -> list[str]:
         name = self._new_name()

@@ -1,0 +1,256 @@
+"""The same mistakes at every door: each is answered with the same code, in one clear message, and nothing is lost."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from ohmesh import Mesh, OhmeshError
+from ohmesh import errors as tree
+from ohmesh.cli.application import run as run_cli
+from ohmesh.cli.exit_codes import exit_code_of
+from tests.integration.running_mesh import RunningMesh, running_mesh
+
+NO_TASK = "01M8CMP6MV90AH9HJ2C4006NQA"
+BYTES = "x" * 2_000_000
+DEEDS = """
+import os, sys, time
+from ohmesh import agent
+
+@agent(kind="deed", retries=0, timeout=60)
+def deed(how: str) -> object:
+    if how == "object":
+        return object()
+    if how == "large":
+        return "x" * 10_000_000
+    if how == "print":
+        print("to standard output")
+        print("to standard error", file=sys.stderr)
+    if how == "fork" and os.fork() == 0:
+        os._exit(0)
+    if how == "exit":
+        sys.exit(3)
+    if how == "die":
+        os._exit(3)
+    while how == "never":
+        time.sleep(60)
+    return how
+"""
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """What is done wrong, by which code it is answered, and a word that every answer holds. `cli` and `python` are the
+    same mistake at two doors; () and None where a door cannot make it."""
+
+    name: str
+    error: type[OhmeshError]
+    word: str
+    cli: tuple[str, ...] = ()
+    python: Callable[[Mesh], object] | None = None
+
+
+MISTAKES = (
+    Mistake(
+        "a kind that is no name",
+        tree.InvalidArgument,
+        "../etc",
+        ("submit", "../etc", "x"),
+        lambda mesh: mesh.submit("../etc", "x"),
+    ),
+    Mistake("no kind", tree.InvalidArgument, "", ("submit", "", "x"), lambda mesh: mesh.submit("", "x")),
+    Mistake(
+        "a priority that is none",
+        tree.InvalidArgument,
+        "CRITICAL, HIGH, NORMAL or LOW",
+        ("submit", "deed", "good", "--priority", "urgent"),
+        lambda mesh: mesh.submit("deed", "good", priority="urgent"),
+    ),
+    Mistake(
+        "a timeout of years",
+        tree.InvalidArgument,
+        "timeout",
+        ("submit", "deed", "good", "--timeout", "1e99"),
+        lambda mesh: mesh.submit("deed", "good", timeout=1e99),
+    ),
+    Mistake(
+        "a negative timeout",
+        tree.InvalidArgument,
+        "timeout",
+        ("submit", "deed", "good", "--timeout=-1"),
+        lambda mesh: mesh.submit("deed", "good", timeout=-1),
+    ),
+    Mistake(
+        "retries that are a word",
+        tree.UsageError,
+        "many",
+        ("submit", "deed", "good", "--retries", "many"),
+        lambda mesh: mesh.submit("deed", "good", retries="many"),  # type: ignore[arg-type]
+    ),
+    Mistake(
+        "arguments above the limit",
+        tree.PayloadTooLarge,
+        "at most",
+        (),
+        lambda mesh: mesh.submit("deed", BYTES),
+    ),
+    Mistake(
+        "an argument that is no data",
+        tree.InvalidArgument,
+        "object",
+        (),
+        lambda mesh: mesh.submit("deed", object()),
+    ),
+    Mistake(
+        "a picture that is none",
+        tree.InvalidArgument,
+        "cannot be decoded",
+        ("submit", "image", "not a picture"),
+        lambda mesh: mesh.submit("image", "not a picture"),
+    ),
+    Mistake(
+        "an id that nobody has",
+        tree.UnknownTask,
+        NO_TASK,
+        ("result", NO_TASK),
+        lambda mesh: mesh.result(NO_TASK, 20),
+    ),
+    Mistake(
+        "an id that is none",
+        tree.UnknownTask,
+        "nonsense",
+        ("result", "nonsense"),
+        lambda mesh: mesh.result("nonsense", 20),
+    ),
+    Mistake(
+        "a filter that ends early",
+        tree.InvalidSelector,
+        "found the end",
+        ("tasks", "--filter", "state ="),
+        lambda mesh: mesh.tasks(filter="state ="),
+    ),
+    Mistake(
+        "a filter of no such field",
+        tree.InvalidSelector,
+        "colour",
+        ("tasks", "--filter", "colour=red"),
+        lambda mesh: mesh.tasks(filter="colour=red"),
+    ),
+    Mistake(
+        "a state that is none",
+        tree.InvalidArgument,
+        "lost",
+        ("tasks", "--state", "lost"),
+        lambda mesh: mesh.tasks(state="lost"),
+    ),
+    Mistake(
+        "a cursor that is none",
+        tree.InvalidArgument,
+        "zzz",
+        ("tasks", "--after", "zzz"),
+        lambda mesh: mesh.tasks(after="zzz"),
+    ),
+    Mistake(
+        "a pause of what is no kind",
+        tree.InvalidArgument,
+        "a b",
+        ("queues", "pause", "a b"),
+        lambda mesh: mesh.pause("a b"),
+    ),
+    Mistake(
+        "a purge of what is no kind",
+        tree.InvalidArgument,
+        "a b",
+        ("queues", "purge", "a b", "--yes"),
+        lambda mesh: mesh.purge("a b"),
+    ),
+    Mistake(
+        "dead letters, but which",
+        tree.InvalidArgument,
+        "not clear which",
+        ("dlq", "replay"),
+        lambda mesh: mesh.replay(),
+    ),
+)
+
+# What a handler does, how its task ends, and what the failure says.
+DEEDS_AND_ENDS = {
+    "print": ("succeeded", ""),
+    "fork": ("succeeded", ""),
+    "object": ("failed", "ResultRefused"),
+    "large": ("failed", "ResultRefused"),
+    "exit": ("dead", "SystemExit"),
+    "die": ("dead", "exit code 3"),
+}
+
+
+@pytest.fixture(scope="module")
+def mesh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningMesh]:
+    with running_mesh(tmp_path_factory.mktemp("mistakes")) as mesh:
+        (mesh.folder / "deeds.py").write_text(DEEDS)
+        mesh.up("--workers", "0")
+        mesh.begin("worker", "deeds", "--data", str(mesh.data)).wait_ready()
+        yield mesh
+
+
+@pytest.fixture(scope="module")
+def client(mesh: RunningMesh) -> Iterator[Mesh]:
+    with Mesh.connect(data=str(mesh.data)) as client:
+        yield client
+
+
+def named(mistakes: tuple[Mistake, ...]) -> list[Any]:
+    return [pytest.param(each, id=each.name.replace(" ", "-")) for each in mistakes]
+
+
+@pytest.mark.parametrize("mistake", named(tuple(each for each in MISTAKES if each.cli)))
+def test_the_command_line_answers_a_mistake(
+    mesh: RunningMesh, mistake: Mistake, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = run_cli([*mistake.cli, "--data", str(mesh.data), "--json"])
+    printed = capsys.readouterr()
+    error = json.loads(printed.out)["error"]
+    assert error["code"] == mistake.error.code
+    assert code == exit_code_of(mistake.error(""))
+    assert mistake.word in f"{error['message']} {error['hint']}"
+    assert printed.err.startswith("error: ")
+    assert "Traceback" not in printed.err
+
+
+@pytest.mark.parametrize("mistake", named(tuple(each for each in MISTAKES if each.python)))
+def test_python_answers_a_mistake(client: Mesh, mistake: Mistake) -> None:
+    assert mistake.python is not None
+    with pytest.raises(mistake.error) as caught:
+        mistake.python(client)
+    assert mistake.word in str(caught.value)
+
+
+@pytest.mark.parametrize("how", DEEDS_AND_ENDS)
+def test_whatever_a_handler_does_its_task_has_one_end(mesh: RunningMesh, client: Mesh, how: str) -> None:
+    state, words = DEEDS_AND_ENDS[how]
+    handle = client.submit("deed", how)
+    if state == "succeeded":
+        assert handle.result(60) == how
+    else:
+        with pytest.raises(tree.TaskFailed, match=words):
+            handle.result(60)
+    assert client.get(handle.id).state == state
+    assert client.call("deed", "good") == "good", "the worker goes on"
+
+
+def test_a_handler_that_never_returns_is_ended_at_its_timeout(client: Mesh) -> None:
+    handle = client.submit("deed", "never", timeout=1)
+    with pytest.raises(tree.TaskTimedOut, match="1000 ms"):
+        handle.result(60)
+    assert client.call("deed", "good") == "good", "the worker goes on"
+
+
+def test_no_mistake_became_a_task(mesh: RunningMesh, client: Mesh) -> None:
+    """Every task that there is was handed in on purpose, and each has ended or does not concern us."""
+    kinds = {task.kind for task in client.tasks(limit=1_000)}
+    assert kinds <= {"deed"}
+    assert client.call("deed", "good") == "good"
