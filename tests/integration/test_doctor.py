@@ -20,7 +20,7 @@ def test_a_mesh_in_order_has_no_problem_and_what_it_promises_is_said(tmp_path: P
         found = findings(mesh, code=0)
         assert found.keys() >= {
             "versions", "server", "data", "privacy", "disk", "limits", "durability", "engine", "mesh", "workers",
-            "tail", "history",
+            "clock", "tail", "history",
         }  # fmt: skip
         assert "fsync" in found["durability"]["text"]
         assert "1 of 1" in found["workers"]["text"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 from ohmesh.assembly.connection import connect_client, connect_engine
 from ohmesh.assembly.data_directory import DataDirectory
@@ -17,6 +18,7 @@ from ohmesh.roles.client import Client
 
 ANSWER_S = 5.0
 ENTRIES_BEHIND_WISHED = 5_000
+CLOCK_WRONG_MS = 2_000
 
 
 async def check_mesh(config: Config, data: DataDirectory) -> list[Finding]:
@@ -37,8 +39,10 @@ async def check_mesh(config: Config, data: DataDirectory) -> list[Finding]:
 
 
 async def _ask(engine: NatsEngine, client: Client) -> list[Finding]:
+    asked_ms = client.requests.now_ms()
     try:
         shards = await client.requests.describe(timeout_s=ANSWER_S)
+        answered_ms = client.requests.now_ms()
         hosts = await client.requests.list_hosts(timeout_s=ANSWER_S)
     except MeshUnreachable as error:
         return [
@@ -50,7 +54,23 @@ async def _ask(engine: NatsEngine, client: Client) -> list[Finding]:
         found.append(fine("workers", f"{active} of {len(hosts)} known are active"))
     else:
         found.append(warning("workers", "none is active", "Start one: ohmesh worker module:object"))
+    found.append(clock_finding(asked_ms, answered_ms, [shard.mesh_ms for shard in shards]))
     return found + _tails(shards) + await _history(engine, shards)
+
+
+def clock_finding(asked_ms: int, answered_ms: int, mesh_ms: Sequence[int]) -> Finding:
+    """How far this machine's clock is off the mesh's at least: an answer was given between asking and hearing it."""
+    ahead = [asked_ms - each for each in mesh_ms if asked_ms > each]
+    behind = [each - answered_ms for each in mesh_ms if each > answered_ms]
+    off_ms = max([0, *ahead, *behind])
+    if off_ms <= CLOCK_WRONG_MS:
+        return fine("clock", f"at most {max(off_ms, answered_ms - asked_ms)} ms off the mesh's")
+    side = "ahead of" if max(ahead, default=0) > max(behind, default=0) else "behind"
+    return warning(
+        "clock",
+        f"{off_ms / 1000:.1f} s {side} the mesh's; tasks are done all the same, but ages that are shown here are wrong",
+        "Let both machines follow a time server.",
+    )
 
 
 def _tails(shards: list[ShardDescription]) -> list[Finding]:

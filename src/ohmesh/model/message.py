@@ -180,7 +180,7 @@ class Describe(Struct, array_like=True, frozen=True, gc=False, tag=45):
 class ShardDescription(Struct, array_like=True, frozen=True, gc=False, tag=46):
     """One dispatcher's shard in numbers. `depth`: kind -> (queued, running, retrying).
 
-    paused: kind -> since when. dead_letters: kind -> how many.
+    paused: kind -> since when. dead_letters: kind -> how many. mesh_ms: the mesh's time when it was answered.
     """
 
     shard: int
@@ -193,6 +193,7 @@ class ShardDescription(Struct, array_like=True, frozen=True, gc=False, tag=46):
     lost_tail: str = ""
     paused: dict[str, int] = {}
     dead_letters: dict[str, int] = {}
+    mesh_ms: int = 0
 
 
 class TaskChange(IntEnum):

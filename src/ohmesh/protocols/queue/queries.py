@@ -54,7 +54,7 @@ def answer(
     if isinstance(question, ListHosts):
         return HostPage(list_hosts(shard, now_ms))
     if isinstance(question, Describe):
-        return describe(shard, last_sequence)
+        return describe(shard, now_ms, last_sequence)
     if question.after and not question.after.isdecimal():
         return Problem(InvalidArgument.code, f"{question.after!r} is not the cursor of a page.")
     return list_tasks(shard, question, sieve)
@@ -181,7 +181,7 @@ def _host_view(shard: Shard, record: HostRecord, now_ms: int) -> HostView:
     )
 
 
-def describe(shard: Shard, last_sequence: int) -> ShardDescription:
+def describe(shard: Shard, now_ms: int, last_sequence: int) -> ShardDescription:
     table = shard.table
     return ShardDescription(
         shard.number,
@@ -194,4 +194,5 @@ def describe(shard: Shard, last_sequence: int) -> ShardDescription:
         table.lost_tail,
         dict(table.paused),
         dict(Counter(task.submission.kind for task in table.dead_letters.values())),
+        now_ms,
     )
