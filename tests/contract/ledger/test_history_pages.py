@@ -130,3 +130,22 @@ def test_a_query_that_cannot_be_meant_is_refused(run: Run, place: Place, query: 
         await ledger.close()
 
     run(scenario())
+
+
+@pytest.mark.parametrize("bytes_max", [1, 1_000, 3_000])
+def test_a_page_ends_where_its_bytes_do_and_the_next_goes_on_from_there(
+    run: Run, place: Place, bytes_max: int
+) -> None:
+    large = [finished(number, value=bytes(number % 7 * 100)) for number in range(60)]
+
+    async def scenario() -> None:
+        ledger = await open_ledger(place.url, LedgerConfig(page_bytes_max=bytes_max, chunk_rows=7))
+        await ledger.record(Batch("shard-0", 1, tasks=large))
+        first = await ledger.tasks(TaskQuery())
+        found = await walked(ledger, TaskQuery())
+        await ledger.close()
+        assert 1 <= len(first.tasks) <= max(1, bytes_max // 300)
+        rows = sorted(enumerate(large), key=lambda row: (row[1].finished_ms, row[0]), reverse=True)
+        assert found == [view for _, view in rows]
+
+    run(scenario())

@@ -1,7 +1,7 @@
 """The ledger on SQL: SQLite or PostgreSQL, the same tables, the same chain, the same answers.
 
-`open_ledger` is the only door. SQLAlchemy and psycopg are imported when it is called, and in a thread, so that
-neither `import ohmesh` nor the event loop pays for them.
+`open_ledger` is the only door, `checked_ledger` looks whether it can be one. SQLAlchemy and psycopg are imported when
+they are called, and in a thread, so that neither `import ohmesh` nor the event loop pays for them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from ohmesh.ports.ledger import Ledger
 
-__all__ = ["LedgerConfig", "open_ledger"]
+__all__ = ["LedgerConfig", "checked_ledger", "open_ledger"]
 
 
 async def open_ledger(url: str, config: LedgerConfig | None = None) -> Ledger:
@@ -28,6 +28,20 @@ async def open_ledger(url: str, config: LedgerConfig | None = None) -> Ledger:
     # Importing SQLAlchemy takes a fifth of a second, which an event loop full of heartbeats has not got.
     opener = await asyncio.to_thread(_load_opener)
     return await opener(url, config or LedgerConfig())
+
+
+async def checked_ledger(url: str) -> str:
+    """The address without secrets, for people. InvalidArgument: the URL cannot be meant, or its driver is missing.
+
+    Nothing is opened and nobody is asked.
+    """
+    return await asyncio.to_thread(_check, url)
+
+
+def _check(url: str) -> str:
+    from ohmesh.engines.ledger.sql_ledger import checked_address
+
+    return checked_address(url)
 
 
 def _load_opener() -> Callable[[str, LedgerConfig], Awaitable[Ledger]]:

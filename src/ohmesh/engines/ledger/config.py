@@ -14,7 +14,8 @@ class LedgerConfig(Struct, frozen=True, kw_only=True):
     """The defaults suit one machine and a team's database alike.
 
     What is too large for history is not an error: a result above `value_bytes_max` is left out and its size kept,
-    the texts of failures and events are cut and say so. History must never be what stops a mesh.
+    the texts of failures and events are cut and say so. History must never be what stops a mesh. A page of tasks ends
+    at `page_rows_max` or `page_bytes_max`, so that it travels in one message; the next one goes on from there.
     """
 
     value_bytes_max: int = 65_536
@@ -23,6 +24,7 @@ class LedgerConfig(Struct, frozen=True, kw_only=True):
 
     batch_rows_max: int = 50_000
     page_rows_max: int = 1_000
+    page_bytes_max: int = 600_000
     task_ids_max: int = 1_000
 
     # Rows are made, hashed and inserted this many at a time: less than a millisecond of interpreter, so that the

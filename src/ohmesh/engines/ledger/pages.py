@@ -1,13 +1,17 @@
 """Queries over history: keyset pages, each a few seeks in the right index, whatever the size of the ledger.
 
-A cursor is the place of the last row shown, `finished_ms-entry`; rows recorded meanwhile never shift a page.
+A page is found in the indexes first, as the places of its rows; the rows themselves, which may be large, are read some
+at a time until the page is full. A cursor is the place of the last row shown, `finished_ms-entry`; rows recorded
+meanwhile never shift a page.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Select, select, tuple_, union_all
+from sqlalchemy import ColumnElement, Row, Select, select, tuple_, union_all
+from sqlalchemy.engine import Connection
 
 from ohmesh.engines.ledger.config import LedgerConfig
 from ohmesh.engines.ledger.rows import FINAL_STATE_TEXTS
@@ -17,10 +21,12 @@ from ohmesh.model.task import TaskState
 from ohmesh.ports.ledger import TaskQuery
 
 _NEWEST_FIRST = (tasks.c.finished_ms.desc(), tasks.c.entry.desc())
+_PLACE = select(tasks.c.finished_ms, tasks.c.entry)
 _WHOLE_MAX = (1 << 63) - 1
 
-# TaskView and the tables agree on their order; see rows.task_row.
-TaskSelection = Select[tuple[object, ...]]
+_ROW_BYTES = 320  # what a row takes in a message beside its texts and its value
+
+Places = Select[tuple[int, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +59,8 @@ def checked_limit(limit: int, config: LedgerConfig) -> int:
     return limit
 
 
-def select_tasks(query: TaskQuery, config: LedgerConfig) -> Select[tuple[object, ...]]:
-    """The rows of one page, and one more when there is a next page."""
+def select_places(query: TaskQuery, config: LedgerConfig) -> Places:
+    """Where the rows of one page are, newest first, and one more when there is a next page."""
     rows = checked_limit(query.limit, config) + 1
     if len(query.task_ids) > config.task_ids_max:
         raise InvalidArgument(
@@ -64,19 +70,31 @@ def select_tasks(query: TaskQuery, config: LedgerConfig) -> Select[tuple[object,
     conditions = _conditions(query)
     if query.task_ids:
         wanted = [tasks.c.task_id.in_(list(query.task_ids)), *conditions, *_state_condition(query.state)]
-        return select(*tasks.columns).where(*wanted).order_by(*_NEWEST_FIRST).limit(rows)
+        return _PLACE.where(*wanted).order_by(*_NEWEST_FIRST).limit(rows)
     states = [_checked_state(query.state)] if query.state else FINAL_STATE_TEXTS
     branches = [
-        select(tasks.c.finished_ms, tasks.c.entry)
-        .where(tasks.c.state == state, *conditions)
-        .order_by(*_NEWEST_FIRST)
-        .limit(rows)
-        .subquery()
+        _PLACE.where(tasks.c.state == state, *conditions).order_by(*_NEWEST_FIRST).limit(rows).subquery()
         for state in states
     ]
     merged = union_all(*[select(branch.c.finished_ms, branch.c.entry) for branch in branches]).subquery()
-    newest = select(merged.c.entry).order_by(merged.c.finished_ms.desc(), merged.c.entry.desc()).limit(rows)
-    return select(*tasks.columns).where(tasks.c.entry.in_(newest)).order_by(*_NEWEST_FIRST)
+    newest_first = (merged.c.finished_ms.desc(), merged.c.entry.desc())
+    return select(merged.c.finished_ms, merged.c.entry).order_by(*newest_first).limit(rows)
+
+
+def read_rows(
+    connection: Connection, places: Sequence[Cursor], config: LedgerConfig
+) -> Iterator[Row[tuple[object, ...]]]:
+    """The rows at these places, in order, until they are too many for one message; at least one."""
+    size_bytes = 0
+    for start in range(0, len(places), config.chunk_rows):
+        entries = [place.entry for place in places[start : start + config.chunk_rows]]
+        wanted = select(*tasks.columns).where(tasks.c.entry.in_(entries)).order_by(*_NEWEST_FIRST)
+        for row in connection.execute(wanted):
+            has_some = size_bytes > 0
+            size_bytes += _ROW_BYTES + len(row.value) + _encoded_bytes(row.failures)
+            if has_some and size_bytes > config.page_bytes_max:
+                return
+            yield row
 
 
 def select_events(kind: str, limit: int, config: LedgerConfig) -> Select[tuple[object, ...]]:
@@ -113,3 +131,7 @@ def _checked_state(state: str) -> str:
         raise InvalidArgument(
             f"{state!r} is not a state of a task.", hint=f"History knows {', '.join(FINAL_STATE_TEXTS)}."
         ) from None
+
+
+def _encoded_bytes(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode("utf-8", "replace"))

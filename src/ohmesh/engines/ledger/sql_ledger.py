@@ -20,7 +20,7 @@ from ohmesh.engines.ledger.audit import ChainCheck
 from ohmesh.engines.ledger.config import LedgerConfig
 from ohmesh.engines.ledger.database import Database
 from ohmesh.engines.ledger.lane import Lane
-from ohmesh.engines.ledger.pages import Cursor, select_events, select_tasks
+from ohmesh.engines.ledger.pages import Cursor, Places, read_rows, select_events, select_places
 from ohmesh.engines.ledger.rows import event_of, task_view
 from ohmesh.errors import EngineFailed, InvalidArgument
 from ohmesh.ports.ledger import Batch, ChainVerdict, Event, TaskHistoryPage, TaskQuery
@@ -34,6 +34,13 @@ async def open_sql_ledger(url: str, config: LedgerConfig) -> SqlLedger:
         await opened.close()
         raise
     return opened
+
+
+def checked_address(url: str) -> str:
+    """What is shown of the URL; InvalidArgument when no ledger can be opened there on this machine."""
+    address = parse_address(url)
+    _database(address, LedgerConfig())
+    return address.shown
 
 
 class SqlLedger:
@@ -73,7 +80,7 @@ class SqlLedger:
         await self._writer.run("record history", job)
 
     async def tasks(self, query: TaskQuery) -> TaskHistoryPage:
-        wanted = select_tasks(query, self._config)
+        wanted = select_places(query, self._config)
         return await self._readers.run(
             "read the history of tasks", partial(self._task_page, wanted, query.limit)
         )
@@ -105,15 +112,14 @@ class SqlLedger:
                 hint="Use the ohmesh that wrote it, or another file or database.",
             )
 
-    def _task_page(
-        self, wanted: Select[tuple[object, ...]], limit: int, connection: Connection
-    ) -> TaskHistoryPage:
-        rows = connection.execute(wanted).all()
+    def _task_page(self, wanted: Places, limit: int, connection: Connection) -> TaskHistoryPage:
+        places = [Cursor(row.finished_ms, row.entry) for row in connection.execute(wanted)]
+        rows = list(read_rows(connection, places[:limit], self._config))
         try:
-            views = [task_view(row) for row in rows[:limit]]
+            views = [task_view(row) for row in rows]
         except (ValueError, msgspec.MsgspecError) as error:
             raise self._damaged("tasks", rows) from error
-        after = str(Cursor(views[-1].finished_ms, rows[limit - 1].entry)) if len(rows) > limit else ""
+        after = str(places[len(rows) - 1]) if len(places) > len(rows) else ""
         return TaskHistoryPage(views, after)
 
     def _events(self, wanted: Select[tuple[object, ...]], connection: Connection) -> list[Event]:
