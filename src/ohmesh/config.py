@@ -30,6 +30,7 @@ from ohmesh.model.subject import checked_name
 from ohmesh.roles.client_config import ClientConfig
 from ohmesh.roles.dispatcher import DispatcherConfig
 from ohmesh.roles.executor import ExecutorConfig
+from ohmesh.roles.historian_config import HistorianConfig
 from ohmesh.roles.process_config import ProcessConfig
 from ohmesh.roles.projector_config import ProjectorConfig
 
@@ -56,7 +57,7 @@ class MeshConfig:
     shards: Annotated[int, Meta(ge=1, le=64)] = 2
     nodes: Annotated[int, Meta(ge=1, le=16)] = 2
     workers: Annotated[int, Meta(ge=0, le=64)] = 1
-    ledger: str = ""
+    ledger: str = dataclasses.field(default="", repr=False)  # it may hold a password
 
     def __post_init__(self) -> None:
         checked_name(self.name, "mesh name")
@@ -135,6 +136,7 @@ SECTIONS: dict[str, type] = {
     "executor": ExecutorConfig,
     "process": ProcessConfig,
     "projector": ProjectorConfig,
+    "historian": HistorianConfig,
 }
 
 # What can be written in a file; other fields (callbacks, paths that follow from `mesh.data`) are the composition's.
@@ -144,6 +146,7 @@ _PLAIN = frozenset({int, float, bool, str, Annotated, Literal, tuple})
 _SHORT_NAMES = {
     "engine.url": "OHMESH_URL",
     "mesh.data": "OHMESH_DATA",
+    "mesh.ledger": "OHMESH_LEDGER",
     "mesh.name": "OHMESH_MESH",
     "mesh.profile": "OHMESH_PROFILE",
 }

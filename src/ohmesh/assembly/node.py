@@ -1,4 +1,5 @@
-"""A node: one process that runs dispatchers and the projector, as many of them as the assignment record gives it."""
+"""A node: one process that runs dispatchers and the projector with the historian beside it, as many of them as the
+assignment record gives it."""
 
 from __future__ import annotations
 
@@ -9,18 +10,15 @@ from functools import partial
 
 from ohmesh.assembly.connection import connect_engine, read_shape
 from ohmesh.assembly.data_directory import Shape
-from ohmesh.assembly.settings import data_directory
+from ohmesh.assembly.history import HistoryRole
 from ohmesh.assembly.system import SystemClock, SystemEntropy
 from ohmesh.assembly.termination import on_termination
 from ohmesh.config import Config
-from ohmesh.engines.ledger import LedgerConfig, open_ledger
 from ohmesh.engines.nats.engine import NatsEngine
 from ohmesh.model.subject import Subjects
 from ohmesh.roles.dispatcher import Dispatcher, DispatcherConfig, DispatcherPorts
 from ohmesh.roles.process import Process
 from ohmesh.roles.process_config import ProcessConfig
-from ohmesh.roles.projector import Projector, ProjectorPorts
-from ohmesh.roles.projector_config import ProjectorConfig
 from ohmesh.roles.role_tasks import RoleFactory
 
 Notice = Callable[[str], None]
@@ -61,7 +59,7 @@ def _roles(
         f"dispatcher-{shard}": partial(_dispatch, config, engine, owner, shard)
         for shard in range(shape.shards)
     }
-    roles["projector"] = partial(_project, config, engine, shape, notice)
+    roles["projector"] = HistoryRole(config, engine, shape, notice).run
     return roles
 
 
@@ -77,22 +75,3 @@ async def _dispatch(config: Config, engine: NatsEngine, owner: str, shard: int, 
         config=config.of(DispatcherConfig),
     )
     await dispatcher.run(term)
-
-
-async def _project(config: Config, engine: NatsEngine, shape: Shape, notice: Notice, term: int) -> None:
-    """Opened anew in each term: a ledger that is away must not keep dispatchers from running."""
-    ledger = await open_ledger(
-        config.mesh.ledger or data_directory(config).ledger_url, config.of(LedgerConfig)
-    )
-    try:
-        ports = ProjectorPorts(engine.log, engine.blobs, engine.state, ledger, SystemClock())
-        projector = Projector(
-            ports,
-            subjects=Subjects(config.mesh.name),
-            shards=shape.shards,
-            config=config.of(ProjectorConfig),
-        )
-        projector.notice = notice
-        await projector.run(term)
-    finally:
-        await ledger.close()

@@ -23,6 +23,7 @@ from ohmesh.assembly.termination import on_termination
 from ohmesh.assembly.worker import machine_name
 from ohmesh.assembly.worker_watch import watch_workers
 from ohmesh.config import Config
+from ohmesh.engines.ledger import checked_ledger
 from ohmesh.engines.nats.embedded import EmbeddedConfig, EmbeddedServer
 from ohmesh.engines.nats.ownership import Lock, acquire_owner_lock
 from ohmesh.engines.nats.runtime_file import (
@@ -38,7 +39,8 @@ Notice = Callable[[str], None]
 
 
 class Supervisor:
-    """`start`, then `wait`, then `stop`. `workers` and `nodes` are its children, `url` the address of the engine."""
+    """`start`, then `wait`, then `stop`. `workers` and `nodes` are its children, `url` the address of the engine,
+    `ledger` that of history, without secrets, where it is not in `data`."""
 
     def __init__(self, config: Config, *, targets: Sequence[str], notice: Notice) -> None:
         self.config = config
@@ -46,6 +48,7 @@ class Supervisor:
         self.server: EmbeddedServer | None = None
         self.nodes: list[Child] = []
         self.workers: list[Child] = []
+        self.ledger = ""
         self._targets = tuple(targets)
         self._notice = notice
         self._owner: Lock | None = None
@@ -88,6 +91,8 @@ class Supervisor:
             child.kill()
 
     async def _start(self) -> None:
+        if self.config.mesh.ledger:
+            self.ledger = await checked_ledger(self.config.mesh.ledger)
         is_chosen = "mesh.shards" in self.config.given
         shape = self.data.prepare(self.config.mesh.shards, is_chosen=is_chosen)
         if self.config.engine.url:

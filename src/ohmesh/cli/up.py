@@ -19,6 +19,7 @@ _SETTINGS = {
     "workers": "mesh.workers",
     "port": "engine.port",
     "profile": "mesh.profile",
+    "ledger": "mesh.ledger",
 }
 _PROMISES = {
     "interval": "what is acknowledged survives every crash of a process; a power cut can take the last second",
@@ -35,6 +36,12 @@ _PROMISES = {
     "--port", type=click.IntRange(0, 65535), metavar="N", help="Port of the engine; default: a free one."
 )
 @click.option("--profile", type=click.Choice(["local", "lan", "wan"]), help="Timings. [default: local]")
+@click.option(
+    "--ledger",
+    metavar="URL",
+    help="Where history is kept: postgresql://user@host/database or sqlite:///path; default: a file in --data. "
+    "OHMESH_LEDGER keeps a password out of the list of processes.",
+)
 @which_mesh_options
 @json_option
 def command(config_file: Path | None, as_json: bool, **given: object) -> None:
@@ -84,6 +91,7 @@ def _greeting(supervisor: Supervisor, took_s: float, *, is_default_data: bool) -
         f"mesh {config.mesh.name!r} is up after {took_s:.1f} s: {nodes}, {workers}",
         f"  data    {supervisor.data.root}   (durability {durability}: {_PROMISES[durability]})",
         f"  engine  {supervisor.url}",
+        *([f"  history {supervisor.ledger}"] if supervisor.ledger else []),
         "  next, in another terminal:",
         f"    ohmesh submit text 'What a lovely day!' --wait 10{which}",
         f"    ohmesh worker MODULE:FUNCTION{which}",

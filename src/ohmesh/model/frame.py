@@ -13,6 +13,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from ohmesh.errors import InvalidArgument
+from ohmesh.model.history import HistoryReply, ToHistorian
 from ohmesh.model.message import Reply, ToClient, ToDispatcher, ToHost
 
 FRAME_VERSION = 1
@@ -34,6 +35,8 @@ _TO_DISPATCHER = msgspec.msgpack.Decoder(Frame[ToDispatcher])
 _TO_CLIENT = msgspec.msgpack.Decoder(Frame[ToClient])
 _TO_HOST = msgspec.msgpack.Decoder(Frame[ToHost])
 _REPLY = msgspec.msgpack.Decoder(Frame[Reply])
+_TO_HISTORIAN = msgspec.msgpack.Decoder(Frame[ToHistorian])
+_HISTORY_REPLY = msgspec.msgpack.Decoder(Frame[HistoryReply])
 
 
 def encode_frame(sender: str, term: int, stamp: int, bodies: list[Body]) -> bytes:
@@ -54,6 +57,14 @@ def decode_to_host(data: bytes) -> Frame[ToHost]:
 
 def decode_reply(data: bytes) -> Frame[Reply]:
     return _decode(_REPLY, data)
+
+
+def decode_to_historian(data: bytes) -> Frame[ToHistorian]:
+    return _decode(_TO_HISTORIAN, data)
+
+
+def decode_history_reply(data: bytes) -> Frame[HistoryReply]:
+    return _decode(_HISTORY_REPLY, data)
 
 
 def _decode(decoder: msgspec.msgpack.Decoder[Frame[Body]], data: bytes) -> Frame[Body]:

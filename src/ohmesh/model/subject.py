@@ -46,6 +46,10 @@ class Subjects:
     def client(self, client: str) -> str:
         return f"mesh.{self.mesh}.c.{client}"
 
+    def historian(self) -> str:
+        """Who follows the logs into the ledger also answers questions about what is in there."""
+        return f"mesh.{self.mesh}.history"
+
     def log(self, shard: int) -> str:
         """Name of the shard's log, as the log port takes it."""
         return f"{self.mesh}-shard-{shard}"

@@ -10,7 +10,8 @@ Invariants: a submission is unanswered in exactly one lane, or it is accepted, r
 which; what is unanswered when the client closes is named, never dropped in silence.
 
 The parts: client_handle (one task), client_lane (one shard's outgoing frames and window), client_tracker (what arrives
-and what is asked again), client_requests (questions), client_cancel, client_payload (Python values and errors).
+and what is asked again), client_requests and client_history (questions), client_cancel, client_payload (Python values
+and errors).
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ from ohmesh.roles.client_cancel import Cancellations
 from ohmesh.roles.client_changes import Changes
 from ohmesh.roles.client_config import ClientConfig, ClientPorts
 from ohmesh.roles.client_handle import Standing, TaskHandle
+from ohmesh.roles.client_history import HistoryRequests
 from ohmesh.roles.client_lane import Lane, Notice
 from ohmesh.roles.client_requests import Requests
 from ohmesh.roles.client_tracker import ClientStatistics, Tracker, unknown_task, unreachable
@@ -91,6 +93,7 @@ class Client:
         self.config = config
         self.estimators = built_in_estimators(config.complexity)
         self.requests = Requests(ports, subjects, shards=shards, config=config, client=self.name)
+        self.history = HistoryRequests(ports, subjects, config=config, client=self.name)
         self._ports = ports
         self._subjects = subjects
         self._shards = shards

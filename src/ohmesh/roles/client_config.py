@@ -29,6 +29,7 @@ class ClientConfig:
     watch_burst_ids: ids asked for in one sweep, so that a million tasks do not swamp a new dispatcher.
     tracked_tasks: tasks whose end is kept for whoever asks later; the ends of others are asked for when awaited.
     request_try_ms: one request waits this long before it is repeated within its timeout.
+    history_try_ms: the same for a question about history; more than a historian takes to say that it has no answer.
     complexity: from where on the tasks of built-in kinds are tagged large.
     """
 
@@ -50,6 +51,7 @@ class ClientConfig:
     request_timeout_ms: int = 10_000
     request_try_ms: int = 2_000
     request_pause_ms: int = 200
+    history_try_ms: int = 5_000
     locate_ids: int = 64
     close_grace_ms: int = 2_000
     complexity: ComplexityConfig = field(default_factory=ComplexityConfig)

@@ -36,8 +36,12 @@ class Projector:
         self._followers: list[ShardFollower] = []
 
     def positions(self) -> dict[int, int]:
-        """shard -> last sequence whose history is safe in the ledger."""
-        return {shard: follower.position for shard, follower in enumerate(self._followers)}
+        """shard -> last sequence whose history is safe in the ledger, once the ledger has said where it ends."""
+        return {
+            shard: follower.position
+            for shard, follower in enumerate(self._followers)
+            if follower.knows_position
+        }
 
     async def run(self, term: int) -> None:
         """Follow every shard until cancelled. The ledger fences by position, so the term is only for people."""

@@ -44,6 +44,7 @@ class ShardFollower:
         self._notice = notice
         self._record = ShardRecord(ports, config, log=log, shard=shard, notice=notice)
         self._replica = ShardReplica(ports, config, log=log, shard=shard, notice=notice)
+        self.knows_position = False
         self._history: History | None = None
         self._limit = config.stretch_frames
         self._suspect = 0
@@ -52,7 +53,7 @@ class ShardFollower:
 
     @property
     def position(self) -> int:
-        """The last sequence of the log whose history is safe in the ledger."""
+        """The last sequence of the log whose history is safe in the ledger; 0 before `knows_position`."""
         return self._record.known_to
 
     async def run(self) -> None:
@@ -97,6 +98,7 @@ class ShardFollower:
     async def _begin(self) -> History:
         await self._ports.log.create(self._log)
         await self._record.load()
+        self.knows_position = True
         await self._record.publish(at_once=True)
         bounds = await self._replica.bounds()
         history = await self._replica.before(self._record.known_to, bounds, self._record.knows_epoch)

@@ -8,6 +8,7 @@ from typing import get_args
 
 from msgspec.inspect import StructType, type_info
 
+from ohmesh.model.history import HistoryReply, ToHistorian
 from ohmesh.model.message import Reply, ToClient, ToDispatcher, ToHost
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "wire.md"
@@ -15,7 +16,7 @@ PAGE = Path(__file__).resolve().parents[3] / "docs" / "wire.md"
 
 def tags() -> dict[int, str]:
     found: dict[int, str] = {}
-    for union in (ToDispatcher, ToClient, ToHost, Reply):
+    for union in (ToDispatcher, ToClient, ToHost, Reply, ToHistorian, HistoryReply):
         for struct in get_args(union):
             info = type_info(struct)
             assert isinstance(info, StructType)

@@ -53,7 +53,7 @@ class MemoryLedger:
 
     async def tasks(self, query: TaskQuery) -> TaskHistoryPage:
         await self._answer()
-        wanted = [task for task in self.rows if task.task_id in query.task_ids]
+        wanted = [task for task in self.rows if not query.task_ids or task.task_id in query.task_ids]
         start = int(query.after or 0)
         page = wanted[start : start + query.limit]
         return TaskHistoryPage(page, str(start + len(page)) if start + len(page) < len(wanted) else "")
