@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 STEP_S = 0.01
 
@@ -24,6 +24,16 @@ async def eventually(condition: Callable[[], object], *, what: str, timeout_s: f
     loop = asyncio.get_running_loop()
     deadline = loop.time() + timeout_s
     while not condition():
+        if loop.time() > deadline:
+            raise AssertionError(f"not within {timeout_s} s: {what}")
+        await asyncio.sleep(STEP_S)
+
+
+async def answered(question: Callable[[], Awaitable[object]], *, what: str, timeout_s: float = 20.0) -> None:
+    """Return when `await question()` is true: for what only a mesh can tell."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + timeout_s
+    while not await question():
         if loop.time() > deadline:
             raise AssertionError(f"not within {timeout_s} s: {what}")
         await asyncio.sleep(STEP_S)

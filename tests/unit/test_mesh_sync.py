@@ -36,7 +36,7 @@ def mesh() -> Iterator[Mesh]:
 
 
 def public(kind: type) -> dict[str, object]:
-    return {name: value for name, value in vars(kind).items() if not name.startswith("_")}
+    return {name: getattr(kind, name) for name in dir(kind) if not name.startswith("_")}
 
 
 def test_both_doors_have_the_same_verbs_with_the_same_parameters() -> None:

@@ -12,8 +12,10 @@ from collections.abc import Callable, Sequence
 import msgspec
 from msgspec import Struct
 
+from ohmesh.cli.durations import duration as _duration
 from ohmesh.cli.exit_codes import ExitCode
 from ohmesh.cli.output import Output
+from ohmesh.cli.presentation_fleet import FLEET_FORMS
 from ohmesh.model.agent import HostView, Liveness
 from ohmesh.model.task import TaskState
 from ohmesh.operations import results as r
@@ -271,16 +273,6 @@ def _compact(value: object) -> str:
     return value if isinstance(value, str) else msgspec.json.encode(value, enc_hook=str).decode()
 
 
-def _duration(duration_ms: float) -> str:
-    if duration_ms < 1_000:
-        return f"{duration_ms:.0f} ms"
-    seconds = duration_ms / 1_000
-    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.1f} s"
-
-
 _FORMS: dict[type, tuple[Callable[..., None], Callable[..., ExitCode]]] = {
     r.TaskOutcome: (_show_outcome, _judge_outcome),
     r.TaskOutcomes: (_show_outcomes, _judge_outcomes),
@@ -294,4 +286,5 @@ _FORMS: dict[type, tuple[Callable[..., None], Callable[..., ExitCode]]] = {
     r.PurgedQueue: (_show_purged, _fine),
     r.WorkerList: (_show_workers, _judge_workers),
     r.MeshStatus: (_show_status, _judge_status),
+    **FLEET_FORMS,
 }

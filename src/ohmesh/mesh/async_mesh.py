@@ -11,6 +11,7 @@ from typing import Concatenate, ParamSpec, Self, TypeVar
 
 from ohmesh.errors import InvalidArgument, OhmeshError
 from ohmesh.handlers.declaration import declaration_of
+from ohmesh.mesh.observation import Observation
 from ohmesh.mesh.opening import Agent, connected, embedded, hold
 from ohmesh.model.priority import Priority, parse_priority
 from ohmesh.operations import arguments as a
@@ -86,7 +87,7 @@ def takes_task(
     return decorate
 
 
-class AsyncMesh:
+class AsyncMesh(Observation):
     """A mesh, as one event loop uses it. Durations are seconds. Every task has an id that any program may ask for.
 
     `client` is the role underneath: statistics, and what has no verb.

@@ -266,6 +266,9 @@ class Mesh:
     purge_dead_letters = _mirrored(AsyncMesh.purge_dead_letters)
     workers = _mirrored(AsyncMesh.workers)
     status = _mirrored(AsyncMesh.status)
+    wait = _mirrored(AsyncMesh.wait)
+    dead_letter_details = _mirrored(AsyncMesh.dead_letter_details)
+    agents = _mirrored(AsyncMesh.agents)
 
     async def _close(self) -> None:
         await self._inbox.drain()

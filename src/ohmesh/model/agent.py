@@ -39,8 +39,33 @@ class AgentSpec(Struct, array_like=True, frozen=True):
     max_attempts: int = 0
 
 
+class AgentView(Struct, frozen=True):
+    """An agent as a person asks for it; state, duty and last sight are those of its worker.
+
+    slots: how many tasks it may hold at once now; 0 while its worker is not heard of.
+    """
+
+    agent: str
+    worker: str
+    name: str
+    kind: str
+    capabilities: tuple[str, ...]
+    running: int
+    slots: int
+    liveness: Liveness
+    duty: Duty
+    last_seen_ms: int
+
+    @property
+    def free(self) -> int:
+        return max(0, self.slots - self.running)
+
+
 class HostView(Struct, frozen=True):
-    """A worker as a person asks for it; kept while it is offline too."""
+    """A worker as a person asks for it; kept while it is offline too.
+
+    agent_loads: agent -> (tasks that it holds, tasks that it may hold at once); only while the worker is heard of.
+    """
 
     host: str
     liveness: Liveness
@@ -54,3 +79,4 @@ class HostView(Struct, frozen=True):
     agents: tuple[AgentSpec, ...] = ()
     pid: int = 0
     version: str = ""
+    agent_loads: dict[str, tuple[int, int]] = {}

@@ -13,7 +13,7 @@ from msgspec import Meta, Struct
 from ohmesh.errors import InvalidArgument
 from ohmesh.model.priority import Priority
 from ohmesh.model.task import TaskState
-from ohmesh.registry.fields import TASKS, WORKERS
+from ohmesh.registry.fields import AGENTS, TASKS, WORKERS
 from ohmesh.registry.selector.schema import Schema
 
 MAX_PAGE_TASKS = 1_000
@@ -167,6 +167,13 @@ class ListWorkers(Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         _check(self.filter, WORKERS)
+
+
+class ListAgents(Struct, frozen=True, kw_only=True):
+    filter: Annotated[str, Meta(description=_filter_help(AGENTS, "kind=text and free>0"))] = ""
+
+    def __post_init__(self) -> None:
+        _check(self.filter, AGENTS)
 
 
 class Status(Struct, frozen=True, kw_only=True):

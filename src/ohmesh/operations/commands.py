@@ -207,6 +207,18 @@ COMMANDS: tuple[Command, ...] = (
         scope=Scope.WORKER,
     ),
     Command(
+        name="agents",
+        summary="Show agents: what each runs and can do, its slots, its worker.",
+        help="A worker holds one agent or several, each of one kind. A filter is made of tests such as kind=text, "
+        "free>0, worker=box-*, capability=gpu, joined by and, or, not and parentheses; docs/selectors.md has all of "
+        "it.",
+        example="ohmesh agents --filter 'kind=text and free>0'",
+        arguments=_ARGUMENTS + "ListAgents",
+        result="ohmesh.operations.agents:AgentList",
+        run="ohmesh.operations.agents:list_agents",
+        scope=Scope.WORKER,
+    ),
+    Command(
         name="status",
         summary="Show the mesh: queues by kind and state, dispatchers, workers.",
         example="ohmesh status",

@@ -1,4 +1,4 @@
-"""What tasks and workers can be selected by. The words are those of the tables that people read.
+"""What tasks, workers and agents can be selected by. The words are those of the tables that people read.
 
 Only names and types stand here, so that a door can list them at no cost; rows.py says where the values come from.
 """
@@ -70,5 +70,33 @@ WORKERS = Schema(
         Field(name="kind", type=FieldType.TEXT, help="The kinds that it runs.", is_repeated=True),
         Field(name="pid", type=FieldType.NUMBER, help="Its process."),
         Field(name="seen", type=FieldType.DURATION, help="Since it was last heard of."),
+    ),
+)
+
+AGENTS = Schema(
+    "agents",
+    (
+        Field(name="agent", type=FieldType.TEXT, help="Its id, as worker/name."),
+        Field(name="name", type=FieldType.TEXT, help="Its name within its worker."),
+        Field(name="worker", type=FieldType.TEXT, help="The worker that it lives in."),
+        Field(name="kind", type=FieldType.TEXT, help="What it runs."),
+        Field(name="capability", type=FieldType.TEXT, help="What it can do beyond that.", is_repeated=True),
+        Field(name="running", type=FieldType.NUMBER, help="Tasks that it holds."),
+        Field(name="slots", type=FieldType.NUMBER, help="Tasks that it may hold at once."),
+        Field(name="free", type=FieldType.NUMBER, help="Slots in which nothing runs."),
+        Field(name="load", type=FieldType.RATIO, help="Running tasks to slots; no value without slots."),
+        Field(
+            name="state",
+            type=FieldType.CHOICE,
+            help="Whether its worker is heard of.",
+            choices=tuple(one.value for one in Liveness),
+        ),
+        Field(
+            name="duty",
+            type=FieldType.CHOICE,
+            help="Whether its worker takes work.",
+            choices=tuple(one.value for one in Duty),
+        ),
+        Field(name="seen", type=FieldType.DURATION, help="Since its worker was last heard of."),
     ),
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
-from ohmesh.model.agent import HostView
+from ohmesh.model.agent import AgentView, HostView
 from ohmesh.model.priority import Priority
 from ohmesh.model.task import TaskView
 from ohmesh.registry.selector import Selector
@@ -48,9 +48,24 @@ WORKER_SOURCES: Mapping[str, Source[HostView]] = {
     "seen": lambda worker, now_ms: max(0, now_ms - worker.last_seen_ms) if worker.last_seen_ms else None,
 }
 
+AGENT_SOURCES: Mapping[str, Source[AgentView]] = {
+    "agent": lambda agent, _now_ms: agent.agent,
+    "name": lambda agent, _now_ms: agent.name,
+    "worker": lambda agent, _now_ms: agent.worker,
+    "kind": lambda agent, _now_ms: agent.kind,
+    "capability": lambda agent, _now_ms: agent.capabilities,
+    "running": lambda agent, _now_ms: agent.running,
+    "slots": lambda agent, _now_ms: agent.slots,
+    "free": lambda agent, _now_ms: agent.free,
+    "load": lambda agent, _now_ms: agent.running / agent.slots if agent.slots else None,
+    "state": lambda agent, _now_ms: agent.liveness,
+    "duty": lambda agent, _now_ms: agent.duty,
+    "seen": lambda agent, now_ms: max(0, now_ms - agent.last_seen_ms) if agent.last_seen_ms else None,
+}
+
 
 def matcher(selector: Selector, sources: Mapping[str, Source[Thing]], now_ms: int) -> Callable[[Thing], bool]:
-    """Whether a task (TASK_SOURCES) or a worker (WORKER_SOURCES) is meant, as things are at `now_ms`."""
+    """Whether a task (TASK_SOURCES), a worker (WORKER_SOURCES) or another thing is meant, as things are at `now_ms`."""
     wanted = [(name, sources[name]) for name in selector.fields]
     matches = selector.matches
 

@@ -245,4 +245,5 @@ def _merge_hosts(one: HostView, other: HostView) -> HostView:
         agents=tuple({spec.agent: spec for spec in (*earlier.agents, *latest.agents)}.values()),
         pid=latest.pid or earlier.pid,
         version=latest.version or earlier.version,
+        agent_loads={**earlier.agent_loads, **latest.agent_loads},
     )

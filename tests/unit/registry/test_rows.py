@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from ohmesh.model.agent import Duty, HostView, Liveness
+from ohmesh.model.agent import AgentView, Duty, HostView, Liveness
 from ohmesh.model.task import TaskFailure, TaskState, TaskView
-from ohmesh.registry.fields import TASKS, WORKERS
-from ohmesh.registry.rows import TASK_SOURCES, WORKER_SOURCES, matcher
+from ohmesh.registry.fields import AGENTS, TASKS, WORKERS
+from ohmesh.registry.rows import AGENT_SOURCES, TASK_SOURCES, WORKER_SOURCES, matcher
 from ohmesh.registry.selector import compile_selector
 
 NOW_MS = 1_767_232_800_000  # 2026-01-01T02:00Z
@@ -34,7 +34,32 @@ SILENT = HostView("box-2", Liveness.OFFLINE, Duty.READY, 0, 0, 0, 0, 0)
 def test_every_field_has_a_source_and_every_source_a_field() -> None:
     assert set(TASK_SOURCES) == set(TASKS.names)
     assert set(WORKER_SOURCES) == set(WORKERS.names)
-    assert all(field.help.endswith(".") for field in (*TASKS.fields, *WORKERS.fields))
+    assert set(AGENT_SOURCES) == set(AGENTS.names)
+    assert all(field.help.endswith(".") for field in (*TASKS.fields, *WORKERS.fields, *AGENTS.fields))
+
+
+AGENT = AgentView(
+    "box-1/text", "box-1", "text", "text", ("gpu", "big"), 6, 8, Liveness.ACTIVE, Duty.READY, NOW_MS - 900
+)
+NO_AGENT = AgentView("box-2/x", "box-2", "x", "y", (), 0, 0, Liveness.OFFLINE, Duty.DRAINING, 0)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "agent=box-1/text and name=text and worker=box-*",
+        "kind=text",
+        "capability=gpu and capability=b* and capability!=tpu",
+        "running=6 and slots=8 and free=2",
+        "load=75%",
+        "state=active and duty=ready",
+        "seen=900ms",
+    ],
+)
+def test_an_agent_is_found_by_each_of_its_fields(text: str) -> None:
+    selector = compile_selector(text, AGENTS)
+    assert matcher(selector, AGENT_SOURCES, NOW_MS)(AGENT)
+    assert not matcher(selector, AGENT_SOURCES, NOW_MS)(NO_AGENT)
 
 
 @pytest.mark.parametrize(

@@ -178,6 +178,7 @@ def _host_view(shard: Shard, record: HostRecord, now_ms: int) -> HostView:
         tuple(agent.spec for agent in agents) or tuple(record.agents),
         record.pid,
         record.version,
+        {agent.spec.agent: (len(agent.leases), agent.width) for agent in agents},
     )
 
 

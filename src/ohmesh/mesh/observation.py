@@ -1,0 +1,31 @@
+"""The verbs that only look, as methods: AsyncMesh has them, and Mesh mirrors them."""
+
+from __future__ import annotations
+
+from ohmesh.operations import agents as agent_operations
+from ohmesh.operations import arguments as a
+from ohmesh.operations import dead_letters as dead_letter_operations
+from ohmesh.operations import tasks as task_operations
+from ohmesh.operations.agents import AgentList
+from ohmesh.operations.results import DeadLetterDetails, TaskOutcomes
+from ohmesh.roles.client import Client
+
+
+class Observation:
+    """`client` is the role underneath."""
+
+    client: Client
+
+    async def wait(self, *task_ids: str, timeout: float = a.DEFAULT_WAIT_S) -> TaskOutcomes:
+        """Wait until tasks of any program have ended; those that have not in time are named under `unfinished`."""
+        wanted = a.WaitTasks(task_ids=list(task_ids), wait_s=timeout)
+        return await task_operations.wait_tasks(self.client, wanted)
+
+    async def dead_letter_details(self, *task_ids: str) -> DeadLetterDetails:
+        """Dead letters with every kept failure; what is none is named under `unknown`."""
+        wanted = a.GetDeadLetters(task_ids=list(task_ids))
+        return await dead_letter_operations.get_dead_letters(self.client, wanted)
+
+    async def agents(self, *, filter: str = "") -> AgentList:  # noqa: A002 - the word of every door
+        """Agents, those of offline workers too; `filter` is a selector, such as "kind=text and free>0"."""
+        return await agent_operations.list_agents(self.client, a.ListAgents(filter=filter))
