@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
-from tests.integration.running_mesh import Program, ohmesh, running_mesh
+from tests.integration.running_mesh import Program, environment, ohmesh, running_mesh
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
@@ -29,3 +32,21 @@ def test_the_two_commands_of_the_first_worker_do_what_its_readme_says(tmp_path: 
             assert "hello, Ada" in fetched.stdout, fetched.stderr
         finally:
             program.end()
+
+
+def test_a_users_tests_of_their_agents_pass_as_its_readme_says(tmp_path: Path) -> None:
+    folder = shutil.copytree(EXAMPLES / "tested_agents", tmp_path / "tested_agents")
+    block = re.search(r"```\n(.*?)```", (folder / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert block is not None
+    command = shlex.split(block.group(1))
+    assert command[0] == "python"
+    ran = subprocess.run(
+        [sys.executable, *command[1:]],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env=environment(),
+        timeout=100,
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "6 passed" in ran.stdout

@@ -12,7 +12,7 @@ import importlib.util
 import inspect
 import sys
 import traceback
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -37,6 +37,18 @@ def load_handlers(targets: Sequence[str], options: Mapping[str, Sequence[str]]) 
             "No agent was named.", hint=f"Give module:object, or a built-in kind: {', '.join(_BUILT_IN)}."
         )
     found = [handler for target in targets for handler in _load_target(target, options)]
+    _refuse_duplicates(found)
+    return found
+
+
+def handlers_of(agents: Sequence[str | Callable[..., object]]) -> list[FunctionHandler]:
+    """Of functions that exist in this process already, and of targets as for `load_handlers`; their kinds differ."""
+    found: list[FunctionHandler] = []
+    for one in agents:
+        if isinstance(one, str):
+            found += _load_target(one, {})
+        else:
+            found.append(_handler(one, getattr(one, "__qualname__", repr(one))))
     _refuse_duplicates(found)
     return found
 

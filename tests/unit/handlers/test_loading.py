@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from ohmesh.errors import AgentDefinitionError
-from ohmesh.handlers.loading import load_agents, load_handlers
+from ohmesh.handlers.declaration import agent
+from ohmesh.handlers.loading import handlers_of, load_agents, load_handlers
 
 GOOD = """
 from ohmesh.handlers.declaration import agent
@@ -120,3 +121,16 @@ def test_a_kind_without_its_extra_says_what_to_install(
     with pytest.raises(AgentDefinitionError) as caught:
         load_handlers([kind], {})
     assert f"pip install 'ohmesh[{kind}]'" in str(caught.value)
+
+
+def test_functions_of_this_process_are_agents_beside_what_is_named(folder: Path) -> None:
+    @agent(kind="local")
+    def local() -> int:
+        return 1
+
+    found = handlers_of([local, "good_agents:both", "text"])
+    assert [handler.spec.kind for handler in found] == ["local", "one", "second", "text"]
+    with pytest.raises(AgentDefinitionError, match="Two agents have the kind 'local'"):
+        handlers_of([local, local])
+    with pytest.raises(AgentDefinitionError, match="not an agent"):
+        handlers_of([len])
