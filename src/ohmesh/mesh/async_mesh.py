@@ -155,7 +155,8 @@ class AsyncMesh(Observation):
 
         kind: its name, or the @agent function. priority: CRITICAL, HIGH, NORMAL, LOW. timeout: of one attempt;
         retries: attempts after the first; both default to what the kind's agent declares. delay: do not start before.
-        key: the same key is the same task, submitted however often. requires: capabilities that the agent must have.
+        key: the same key is the same task, submitted however often. requires: capabilities that the agent must have;
+        `host:NAME` is one that every agent of that worker has.
         Raises InvalidArgument, PayloadTooLarge.
         """
         kind = kind if isinstance(kind, str) else _kind_of(kind)

@@ -6,6 +6,13 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+HOST_CAPABILITY = "host:"
+
+
+def host_capability(host: str) -> str:
+    """What every agent of this host offers beside what it declares: a task that requires it runs there, or waits."""
+    return HOST_CAPABILITY + host
+
 
 class Liveness(StrEnum):
     JOINING = "joining"

@@ -61,7 +61,7 @@ class Submit(Struct, frozen=True, kw_only=True):
         str, Meta(description="Idempotency key: the same key is the same task.", max_length=512)
     ] = ""
     requires: Annotated[
-        list[str], Meta(description="A capability that the agent must have.", max_length=32)
+        list[str], Meta(description="A capability that the agent must have, or host:WORKER.", max_length=32)
     ] = []
     wait_s: Annotated[Seconds, Meta(description="Wait this long for its end; 0: do not wait.")] = 0.0
 

@@ -8,8 +8,11 @@ from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 
+from msgspec.structs import replace
+
 from ohmesh.errors import MeshUnreachable
 from ohmesh.handlers.function_handler import FunctionHandler
+from ohmesh.model.agent import AgentSpec, host_capability
 from ohmesh.roles.client import Client, TaskRequest
 from ohmesh.roles.client_config import ClientConfig, ClientPorts
 from ohmesh.roles.client_handle import TaskHandle
@@ -107,7 +110,7 @@ class Plant:
         """Acknowledged tasks that have not ended, and whether they may still wait."""
         account = self._account
         account.read(self._world.cluster.history(SUBJECTS.log(SHARD)))
-        specs = [handler.spec for handler in self._handlers]
+        specs = [_offered(handler.spec, name) for name in self.workers for handler in self._handlers]
         now_ms = self._clock.now_ms()
         return {
             task_id: account.waits_with_reason(task_id, specs, now_ms)
@@ -127,6 +130,10 @@ class Plant:
         self._joined.add(executor.host)
         if len(self._joined) == len(self.workers):
             self._all_joined.set()
+
+
+def _offered(spec: AgentSpec, worker: str) -> AgentSpec:
+    return replace(spec, capabilities=(*spec.capabilities, host_capability(worker)))
 
 
 async def _node(process: Process) -> None:

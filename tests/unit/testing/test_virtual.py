@@ -184,6 +184,8 @@ def test_a_task_may_wait_that_is_not_due_or_paused_or_that_nobody_does() -> None
         await mesh.submit("work", 1, delay=50_000)
         await mesh.submit("nobody", 1)
         await mesh.submit("work", 1, requires=["gpu"])
+        await mesh.submit("work", 1, requires=["host:worker-2"])
+        assert await mesh.call("work", 3, requires=["host:worker-1"]) == 3
         await mesh.pause("work")
         await mesh.submit("work", 2)
 

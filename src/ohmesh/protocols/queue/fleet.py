@@ -11,19 +11,29 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from ohmesh.model.agent import AgentSpec, Duty
+from ohmesh.model.agent import AgentSpec, Duty, host_capability
 from ohmesh.protocols.queue.task_table import HostRecord, Task
 
 
 @dataclass(slots=True, eq=False)
 class AgentSlots:
-    """One agent. `leases`: lease -> number of the Grants frame it went out in (0: an earlier epoch)."""
+    """One agent. `leases`: lease -> number of the Grants frame it went out in (0: an earlier epoch).
+
+    offers: what a task may require here: the agent's capabilities, and its host by name."""
 
     spec: AgentSpec
     host: HostSlots
     width: int = 0
     leases: dict[int, int] = field(default_factory=dict)
     is_offered: bool = False
+    offers: frozenset[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.announce(self.spec)
+
+    def announce(self, spec: AgentSpec) -> None:
+        self.spec = spec
+        self.offers = frozenset((*spec.capabilities, host_capability(self.host.name)))
 
     def free(self) -> int:
         return self.width - len(self.leases) if self.host.takes_work else 0
@@ -83,7 +93,7 @@ class Fleet:
                 # It stays in the rotation of its former kind, where it takes nothing any more.
                 agent.width = 0
                 agent = AgentSlots(spec, host, leases=agent.leases)
-            agent.spec = spec
+            agent.announce(spec)
             agent.width = spec.slots
             host.agents[name] = self.agents[name] = agent
             self._offer(agent)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from ohmesh.errors import Backpressure, InvalidArgument, PayloadTooLarge, SubmissionTooOld
+from ohmesh.model.agent import HOST_CAPABILITY
 from ohmesh.model.complexity import WEIGHT_MAX
 from ohmesh.model.message import Refusal
 from ohmesh.model.subject import is_name
@@ -163,4 +164,6 @@ def _is_well_formed(submission: Submission) -> bool:
 
 
 def _are_names(words: tuple[str, ...]) -> bool:
-    return len(words) <= MAX_REQUIRES and all(0 < len(word.encode()) <= MAX_NAME_LENGTH for word in words)
+    return len(words) <= MAX_REQUIRES and all(
+        0 < len(word.removeprefix(HOST_CAPABILITY).encode()) <= MAX_NAME_LENGTH for word in words
+    )

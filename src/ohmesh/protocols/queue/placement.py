@@ -40,7 +40,7 @@ def _assign_lane(shard: Shard, lane: Lane, rotation: deque[AgentSlots], at_ms: i
         free = agent.free()
         if free <= 0:
             agent.is_offered = False
-        elif not lane.requires.issubset(agent.spec.capabilities):
+        elif not lane.requires.issubset(agent.offers):
             passed_over.append(agent)
         else:
             count = shard.policies.share(waiting, free, len(rotation) + 1)
@@ -66,7 +66,7 @@ def _assign_by_rank(shard: Shard, kind: str, rotation: deque[AgentSlots], at_ms:
 
 
 def _best_lane(lanes: list[Lane], agent: AgentSlots, at_ms: int) -> Lane | None:
-    capable = [lane for lane in lanes if lane.requires.issubset(agent.spec.capabilities)]
+    capable = [lane for lane in lanes if lane.requires.issubset(agent.offers)]
     return max(capable, key=lambda lane: lane.best_rank(at_ms) or (-1.0, 0), default=None)
 
 

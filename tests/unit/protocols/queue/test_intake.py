@@ -80,6 +80,8 @@ def test_one_who_asks_twice_hears_it_once() -> None:
         submission("t", weight=1_001),
         submission("t", requires=("",)),
         submission("t", requires=("c" * 65,)),
+        submission("t", requires=("host:",)),
+        submission("t", requires=("host:" + "c" * 65,)),
         submission("t", requires=tuple(f"c{number}" for number in range(17))),
     ],
 )

@@ -124,6 +124,27 @@ def test_a_task_goes_only_to_an_agent_that_can_do_what_it_requires() -> None:
     assert names(driver.granted("both")) == ["demanding"]
 
 
+def test_a_task_may_require_its_host_by_name_beside_capabilities() -> None:
+    driver = ShardDriver()
+    driver.join("one", slots=5, capabilities=("gpu",))
+    driver.submit("there", requires=("host:other", "gpu"))
+    driver.submit("here", requires=("host:one",))
+    assert names(driver.granted("one")) == ["here"]
+    assert driver.state("there") is TaskState.QUEUED
+    driver.join("other", slots=5, capabilities=())
+    assert driver.granted("other") == []
+    driver.join("other", slots=5, capabilities=("gpu",), incarnation=2)
+    assert names(driver.granted("other")) == ["there"]
+
+
+def test_a_host_of_the_longest_name_can_be_required() -> None:
+    driver = ShardDriver()
+    name = "h" * 64
+    driver.join(name)
+    driver.submit("there", requires=("host:" + name,))
+    assert names(driver.granted(name)) == ["there"]
+
+
 def test_what_nobody_can_do_holds_nobody_up() -> None:
     driver = ShardDriver()
     driver.submit(*(f"impossible-{n}" for n in range(20)), requires=("moon",), priority=CRITICAL)
