@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     )
     from ohmesh.handlers.declaration import agent
     from ohmesh.mesh import AsyncMesh, Mesh
+    from ohmesh.mesh.orchestrator import MeshOrchestrator
     from ohmesh.model.complexity import Complexity
     from ohmesh.model.priority import Priority
     from ohmesh.model.task import TaskState
@@ -43,6 +44,7 @@ _HOMES = {
     "Complexity": "ohmesh.model.complexity",
     "InvalidArgument": "ohmesh.errors",
     "Mesh": "ohmesh.mesh",
+    "MeshOrchestrator": "ohmesh.mesh.orchestrator",
     "MeshUnreachable": "ohmesh.errors",
     "OhmeshError": "ohmesh.errors",
     "Permanent": "ohmesh.errors",
@@ -64,6 +66,7 @@ __all__ = [
     "Complexity",
     "InvalidArgument",
     "Mesh",
+    "MeshOrchestrator",
     "MeshUnreachable",
     "OhmeshError",
     "Permanent",

@@ -17,6 +17,7 @@ FRONT_DOOR = [
     "Complexity",
     "InvalidArgument",
     "Mesh",
+    "MeshOrchestrator",
     "MeshUnreachable",
     "OhmeshError",
     "Permanent",

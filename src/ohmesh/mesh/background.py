@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from ohmesh.errors import MeshUnreachable, UsageError
@@ -22,16 +23,20 @@ class BackgroundLoop:
 
     def run(self, work: Coroutine[Any, Any, Result]) -> Result:
         """Do `work` in the loop and return its result. An interrupt (Ctrl-C) cancels it."""
-        try:
-            self._check()
-            future = asyncio.run_coroutine_threadsafe(work, self._loop)
-        except BaseException:
-            work.close()
-            raise
+        future = self.begin(work)
         try:
             return future.result()
         except BaseException:
             future.cancel()
+            raise
+
+    def begin(self, work: Coroutine[Any, Any, Result]) -> Future[Result]:
+        """Do `work` in the loop without waiting for it; cancelling what is returned cancels it."""
+        try:
+            self._check()
+            return asyncio.run_coroutine_threadsafe(work, self._loop)
+        except BaseException:
+            work.close()
             raise
 
     def call_soon(self, action: Callable[[], object]) -> None:

@@ -22,9 +22,10 @@ from ohmesh.mesh.sync_mesh import Mesh
 from ohmesh.roles.client import Client
 from ohmesh.roles.client_config import ClientPorts
 from ohmesh.roles.executor import ExecutorConfig
-from ohmesh.testing.parts import SHARDS, SUBJECTS, dispatcher_at, worker_at
+from ohmesh.testing.parts import SHARDS, SUBJECTS, all_there, dispatcher_at, worker_at
 
 _FIRST_TERM = 1
+_LOOK_S = 0.001
 _WORKER = ExecutorConfig(drain_s=0.0, settle_s=1.0)  # a test that is over waits for nothing
 
 
@@ -73,8 +74,8 @@ async def _in_memory(handlers: Sequence[FunctionHandler], names: Sequence[str]) 
         hosts = [group.create_task(worker.run(), name=worker.host) for worker in workers]
         await client.start()
         for worker in workers:
-            await worker.joined()
-        await client.requests.describe()  # the dispatcher is there, without workers too
+            await worker.joined()  # a question that nobody hears yet would be repeated a while later
+        await all_there(client, names, pause_s=_LOOK_S)
         try:
             yield client
         finally:

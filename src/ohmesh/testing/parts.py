@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Protocol
 
 from ohmesh.handlers.function_handler import FunctionHandler
+from ohmesh.model.agent import Liveness
 from ohmesh.model.subject import Subjects
 from ohmesh.ports.blobs import Blobs
 from ohmesh.ports.bus import Bus
@@ -13,6 +15,7 @@ from ohmesh.ports.clock import Clock
 from ohmesh.ports.entropy import Entropy
 from ohmesh.ports.log import Log
 from ohmesh.ports.state import State
+from ohmesh.roles.client import Client
 from ohmesh.roles.dispatcher import Dispatcher
 from ohmesh.roles.dispatcher_config import DispatcherConfig, DispatcherPorts
 from ohmesh.roles.executor import Executor, ExecutorConfig, ExecutorPorts, HostIdentity
@@ -47,6 +50,16 @@ class Place(Protocol):
     def clock(self) -> Clock: ...
     @property
     def entropy(self) -> Entropy: ...
+
+
+async def all_there(client: Client, workers: Sequence[str], *, pause_s: float) -> None:
+    """Return once a dispatcher answers and would grant to each of these workers."""
+    while True:
+        hosts = await client.requests.list_hosts()
+        active = {host.host for host in hosts if host.liveness is Liveness.ACTIVE and host.slots}
+        if active.issuperset(workers):
+            return
+        await asyncio.sleep(pause_s)
 
 
 def dispatcher_at(place: Place, config: DispatcherConfig | None = None) -> Dispatcher:

@@ -17,14 +17,14 @@ from ohmesh.roles.client import Client, TaskRequest
 from ohmesh.roles.client_config import ClientConfig, ClientPorts
 from ohmesh.roles.client_handle import TaskHandle
 from ohmesh.roles.dispatcher_config import DispatcherConfig
-from ohmesh.roles.executor import Executor, ExecutorConfig
+from ohmesh.roles.executor import ExecutorConfig
 from ohmesh.roles.process import Process as RoleProcess
 from ohmesh.roles.process_config import ProcessConfig
 from ohmesh.simulator.clock import SimulatedClock
 from ohmesh.simulator.entropy import SimulatedEntropy
 from ohmesh.simulator.process import Process
 from ohmesh.simulator.world import World
-from ohmesh.testing.parts import SHARD, SHARDS, SUBJECTS, dispatcher_at, worker_at
+from ohmesh.testing.parts import SHARD, SHARDS, SUBJECTS, all_there, dispatcher_at, worker_at
 from ohmesh.testing.promises import Account, accepted_ids, judge
 
 PROGRAM = "program"
@@ -71,8 +71,6 @@ class Plant:
         self._world = world
         self._handlers = handlers
         self._account = Account()
-        self._joined: set[str] = set()
-        self._all_joined = asyncio.Event()
         engine = world.cluster.connect(PROGRAM)
         self._clock = SimulatedClock(world.loop)
         self.client = WatchedClient(
@@ -80,15 +78,13 @@ class Plant:
         )
 
     async def start(self) -> None:
-        """Return once a dispatcher answers, and has answered every worker."""
+        """Return once a dispatcher would grant to every worker."""
         for name in self.nodes:
             self._world.start(name, _node)
         for name in self.workers:
             self._world.start(name, self._worker)
         await self.client.start()
-        await self.client.requests.describe()
-        if self.workers:
-            await self._all_joined.wait()
+        await all_there(self.client, self.workers, pause_s=_LOOK_S[0])
 
     async def settle(self, within_s: float) -> None:
         """Until every acknowledged task has ended or waits for a reason."""
@@ -118,18 +114,7 @@ class Plant:
         }
 
     async def _worker(self, process: Process) -> None:
-        executor = worker_at(process, self._handlers, ExecutorConfig())
-        joining = asyncio.ensure_future(self._note_joined(executor))
-        try:
-            await executor.run()
-        finally:
-            joining.cancel()
-
-    async def _note_joined(self, executor: Executor) -> None:
-        await executor.joined()
-        self._joined.add(executor.host)
-        if len(self._joined) == len(self.workers):
-            self._all_joined.set()
+        await worker_at(process, self._handlers, ExecutorConfig()).run()
 
 
 def _offered(spec: AgentSpec, worker: str) -> AgentSpec:
