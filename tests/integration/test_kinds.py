@@ -90,7 +90,8 @@ def check_pictures(python: Mesh) -> None:
 def test_settings_say_what_the_workers_of_up_may_reach(tmp_path: Path) -> None:
     (tmp_path / "ohmesh.toml").write_text('[handlers]\nallow_modules = ["math"]\n')
     with running_mesh(tmp_path) as mesh:
-        mesh.up()
+        up = mesh.up()
+        assert "1 worker (kinds: text, function, image)" in up.said
         assert mesh.ask("submit", "function", "math:sqrt", "9", "--wait", "30")["value"] == 3
         refused = mesh.run("submit", "function", "os:getcwd", "--wait", "30")
         assert "is not allowed here" in refused.stderr

@@ -12,9 +12,10 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 
-from ohmesh.assembly.settings import BUILT_IN_KINDS, load_settings
+from ohmesh.assembly.settings import load_settings
 from ohmesh.assembly.supervisor import Notice, Supervisor
 from ohmesh.errors import UsageError
+from ohmesh.handlers.built_in import kinds_at_hand
 from ohmesh.runners.place import is_runner_process
 
 _logger = logging.getLogger("ohmesh.local")
@@ -22,7 +23,7 @@ _logger = logging.getLogger("ohmesh.local")
 
 @contextlib.asynccontextmanager
 async def start_local(
-    targets: Sequence[str] = BUILT_IN_KINDS,
+    targets: Sequence[str] = (),
     *,
     workers: int = 1,
     data: str = "",
@@ -31,6 +32,7 @@ async def start_local(
 ) -> AsyncIterator[Supervisor]:
     """Yield a running mesh; `connect_client(supervisor.config)` speaks to it. Leaving ends it in order.
 
+    targets: what its workers do; nothing said, the built-in kinds.
     settings: any others, "section.key" -> value. A temporary data directory is removed at the end.
     UsageError inside a worker: it imports the script that starts it, and would start the next mesh, and so on.
     """
@@ -46,7 +48,7 @@ async def start_local(
         "mesh.workers": workers,
     }
     try:
-        supervisor = Supervisor(load_settings(flags), targets=targets, notice=notice)
+        supervisor = Supervisor(load_settings(flags), targets=targets or kinds_at_hand(), notice=notice)
         try:
             await supervisor.start()
             yield supervisor

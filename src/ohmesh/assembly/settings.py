@@ -22,7 +22,6 @@ ADAPTERS: Schema = {
     "runner": RunnerConfig,
     "handlers": HandlersConfig,
 }
-BUILT_IN_KINDS = ("text", "function")
 
 
 def load_settings(flags: Mapping[str, object] | None = None, *, file: Path | None = None) -> Config:

@@ -39,8 +39,8 @@ Notice = Callable[[str], None]
 
 
 class Supervisor:
-    """`start`, then `wait`, then `stop`. `workers` and `nodes` are its children, `url` the address of the engine,
-    `ledger` that of history, without secrets, where it is not in `data`."""
+    """`start`, then `wait`, then `stop`. `workers` and `nodes` are its children, `targets` what the workers do, `url`
+    the address of the engine, `ledger` that of history, without secrets, where it is not in `data`."""
 
     def __init__(self, config: Config, *, targets: Sequence[str], notice: Notice) -> None:
         self.config = config
@@ -49,7 +49,7 @@ class Supervisor:
         self.nodes: list[Child] = []
         self.workers: list[Child] = []
         self.ledger = ""
-        self._targets = tuple(targets)
+        self.targets = tuple(targets)
         self._notice = notice
         self._owner: Lock | None = None
         self._guards: list[asyncio.Task[None]] = []
@@ -131,7 +131,7 @@ class Supervisor:
         self.workers = [
             Child(
                 f"worker-{number}",
-                ["worker", *self._targets, "--name", self._worker_name(number), "--json"],
+                ["worker", *self.targets, "--name", self._worker_name(number), "--json"],
                 environment=environment,
                 config=settings,
                 notice=self._notice,

@@ -11,12 +11,10 @@ import os
 import signal
 import time
 from dataclasses import dataclass, field
-from importlib import resources
-from itertools import cycle, islice
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import click
-import msgspec
+from msgspec import structs
 
 from ohmesh.cli.exit_codes import ExitCode
 from ohmesh.cli.options import json_option
@@ -27,15 +25,15 @@ if TYPE_CHECKING:
     from ohmesh.assembly.audit import Audit
     from ohmesh.assembly.children import Child
     from ohmesh.assembly.supervisor import Supervisor
-    from ohmesh.cli.demo_report import DemoReport, DemoResult
+    from ohmesh.cli.demo_report import DemoReport
+    from ohmesh.cli.demo_work import Work
     from ohmesh.roles.client import Client
     from ohmesh.roles.client_handle import TaskHandle
 
-KIND = "text"
+KINDS = ("text", "image")
 WORKERS = 2
 UNDER_WAY = 8
 WORK_DEADLINE_S = 60.0
-SHOWN_HAPPY, SHOWN_SAD = 3, 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,86 +47,89 @@ class Kill:
 class Run:
     """What happened, as far as the submitting side can know it; the log says the rest."""
 
-    tasks: list[tuple[TaskHandle, str]] = field(default_factory=list)
+    tasks: list[tuple[TaskHandle, Work]] = field(default_factory=list)
     latencies_ms: list[float] = field(default_factory=list)
     quiet_ms: list[float] = field(default_factory=list)
     kills: list[Kill] = field(default_factory=list)
 
 
 @click.command("demo")
-@click.option(
-    "--tasks", type=click.IntRange(100, 100_000), default=400, show_default=True, help="How many sentences."
-)
+@click.option("--tasks", type=click.IntRange(100, 100_000), default=400, show_default=True, help="How many.")
 @json_option
 def command(tasks: int, as_json: bool) -> int:
     """Watch a mesh do real work, lose a worker and lose nothing.
 
-    Starts a mesh in a temporary directory with two workers, hands in sentences of two novels for sentiment, kills a
-    worker half-way with SIGKILL, and counts in the raw log what was lost and what was done twice.
+    Starts a mesh in a temporary directory with two workers, hands in sentences of two novels for their sentiment and
+    photographs for the faces on them (with the extra `image`), kills a worker half-way with SIGKILL, and counts in the
+    raw log what was lost and what was done twice.
     """
     from ohmesh.assembly.system import run_in_loop
+    from ohmesh.cli.demo_work import demo_work
+    from ohmesh.handlers.built_in import install_command, is_at_hand
 
     output = Output(as_json=as_json)
-    report = run_in_loop(_demo(list(islice(cycle(read_sentences()), tasks)), output))
+    kinds = [kind for kind in KINDS if is_at_hand(kind)]
+    if "image" not in kinds:
+        output.say(f"text only: photographs need OpenCV, {install_command('image')}")
+    report = run_in_loop(_demo(demo_work(tasks, with_photographs="image" in kinds), kinds, output))
     output.data(report if as_json else "\n".join(report.lines()))
     return ExitCode.OK if report.is_whole else ExitCode.FAILED
 
 
-def read_sentences() -> list[str]:
-    """Real sentences; their source stands at the head of the file."""
-    text = resources.files("ohmesh.cli").joinpath("sentences.txt").read_text(encoding="utf-8")
-    return [line for line in text.splitlines() if line and not line.startswith("#")]
-
-
-async def _demo(sentences: list[str], output: Output) -> DemoReport:
+async def _demo(work: list[Work], kinds: list[str], output: Output) -> DemoReport:
     from ohmesh.assembly.connection import connect_client
     from ohmesh.assembly.local import start_local
 
     begun_s = time.monotonic()
-    output.say(f"1  starting a mesh: engine, dispatchers, {WORKERS} workers of kind {KIND!r}")
+    output.say(f"1  starting a mesh: engine, dispatchers, {WORKERS} workers for {' and '.join(kinds)}")
     async with start_local(
-        [KIND], workers=WORKERS, notice=lambda line: output.say(f"   | {line}")
+        kinds, workers=WORKERS, notice=lambda line: output.say(f"   | {line}")
     ) as supervisor:
         output.say(f"   up after {time.monotonic() - begun_s:.1f} s at {supervisor.url}")
         run = Run()
         try:
             async with asyncio.timeout(WORK_DEADLINE_S), connect_client(supervisor.config) as client:
-                await _work(client, supervisor, run, sentences, output)
+                await _work(client, supervisor, run, work, output)
         except TimeoutError:
             raise MeshError(f"The tasks did not end within {WORK_DEADLINE_S:g} s.") from None
         except ExceptionGroup as group:  # of the burst: one reason says enough
             raise group.exceptions[0] from None
-        return await _report(run, await _audit(supervisor), time.monotonic() - begun_s)
+        report = await _report(run, await _audit(supervisor), kinds)
+        return structs.replace(report, seconds=round(time.monotonic() - begun_s, 1))
 
 
-async def _work(
-    client: Client, supervisor: Supervisor, run: Run, sentences: list[str], output: Output
-) -> None:
-    half = len(sentences) // 2
-    output.say(f"2  handing in {half} sentences, {UNDER_WAY} under way at a time")
+async def _work(client: Client, supervisor: Supervisor, run: Run, work: list[Work], output: Output) -> None:
+    half = len(work) // 2
+    output.say(f"2  handing in {_counted(work[:half])}, {UNDER_WAY} under way at a time")
     turns = asyncio.Semaphore(UNDER_WAY)
-    await asyncio.gather(*(_hand_in(client, run, sentence, turns) for sentence in sentences[:half]))
+    await asyncio.gather(*(_hand_in(client, run, one, turns) for one in work[:half]))
     run.quiet_ms = list(run.latencies_ms)
     victim = supervisor.workers[0]
-    output.say(f"3  handing in {len(sentences) - half} at once; {victim.name} hangs meanwhile (SIGSTOP)")
+    output.say(f"3  handing in {len(work) - half} more at once; {victim.name} hangs meanwhile (SIGSTOP)")
     os.kill(victim.pid, signal.SIGSTOP)
-    turns = asyncio.Semaphore(len(sentences))
+    turns = asyncio.Semaphore(len(work))
     async with asyncio.TaskGroup() as burst:
-        for sentence in sentences[half:]:
-            burst.create_task(_hand_in(client, run, sentence, turns))
+        for one in work[half:]:
+            burst.create_task(_hand_in(client, run, one, turns))
         run.kills.append(await _kill_holder(client, victim, output))
     output.say(f"4  all {len(run.tasks)} tasks have ended; counting in the raw log, entry by entry")
 
 
-async def _hand_in(client: Client, run: Run, sentence: str, turns: asyncio.Semaphore) -> None:
+def _counted(work: list[Work]) -> str:
+    photographs = sum(one.kind == "image" for one in work)
+    sentences = f"{len(work) - photographs} sentences"
+    return f"{sentences} and {photographs} looks at photographs" if photographs else sentences
+
+
+async def _hand_in(client: Client, run: Run, work: Work, turns: asyncio.Semaphore) -> None:
     from ohmesh.roles.client import TaskRequest
     from ohmesh.roles.client_payload import encode_arguments
 
     async with turns:
-        payload = encode_arguments([sentence], {}, client.config.payload_bytes)
+        payload = encode_arguments(work.arguments, work.named, client.config.payload_bytes)
         begun_s = time.perf_counter()
-        handle = await client.submit(TaskRequest(kind=KIND, payload=payload))
-        run.tasks.append((handle, sentence))
+        handle = await client.submit(TaskRequest(kind=work.kind, payload=payload))
+        run.tasks.append((handle, work))
         await handle.end()
         run.latencies_ms.append((time.perf_counter() - begun_s) * 1000)
 
@@ -155,10 +156,14 @@ async def _audit(supervisor: Supervisor) -> Audit:
         return await audit_log(engine.log, Subjects(mesh), shape.shards)
 
 
-async def _report(run: Run, audit: Audit, seconds: float) -> DemoReport:
+async def _report(run: Run, audit: Audit, kinds: list[str]) -> DemoReport:
     from ohmesh.cli.demo_report import DemoReport, killed_as_logged, percentiles
+    from ohmesh.cli.demo_results import most_decided, photographs_seen
     from ohmesh.model.task import TaskState
 
+    done = [
+        (work, await handle.result()) for handle, work in run.tasks if handle.state is TaskState.SUCCEEDED
+    ]
     acknowledged = [handle.id for handle, _ in run.tasks]
     return DemoReport(
         submitted=len(acknowledged),
@@ -166,29 +171,13 @@ async def _report(run: Run, audit: Audit, seconds: float) -> DemoReport:
         lost=len(audit.lost(acknowledged)),
         committed_twice=len(audit.committed_twice()),
         killed_workers=len(run.kills),
-        kinds=[KIND],
+        kinds=kinds,
         killed=[killed_as_logged(audit, kill.worker, kill.pid, killed_ms=kill.at_ms) for kill in run.kills],
         latency_ms=percentiles(run.quiet_ms),
         latency_kill_ms=percentiles(run.latencies_ms),
         log_entries=audit.entries,
         log_rows=audit.rows,
         epochs=audit.epochs,
-        seconds=round(seconds, 1),
-        results=await _most_decided(run),
+        results=most_decided(done),
+        photographs=photographs_seen(done),
     )
-
-
-async def _most_decided(run: Run) -> list[DemoResult]:
-    """A few results, each sentence once: the happiest and the saddest."""
-    from ohmesh.cli.demo_report import DemoResult
-    from ohmesh.model.task import TaskState
-
-    sentences = {sentence: handle for handle, sentence in run.tasks if handle.state is TaskState.SUCCEEDED}
-    results = [
-        msgspec.convert(
-            {"sentence": sentence, **cast("dict[str, object]", await handle.result())}, DemoResult
-        )
-        for sentence, handle in sentences.items()
-    ]
-    results.sort(key=lambda result: -result.score)
-    return [*results[:SHOWN_HAPPY], *results[-SHOWN_SAD:]]

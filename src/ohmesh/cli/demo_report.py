@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from ohmesh.assembly.audit import Audit
+from ohmesh.cli.demo_results import DemoResult, PhotographSeen
 
 
 class Percentiles(Struct, frozen=True):
@@ -24,12 +25,6 @@ class Killed(Struct, frozen=True):
     last_ms: int = 0
 
 
-class DemoResult(Struct, frozen=True):
-    sentence: str
-    label: str
-    score: float
-
-
 class DemoReport(Struct, frozen=True, kw_only=True):
     """`latency_ms` from handing a task in to hearing its end, before the kill; `latency_kill_ms` of all tasks."""
 
@@ -45,8 +40,9 @@ class DemoReport(Struct, frozen=True, kw_only=True):
     log_entries: int
     log_rows: int
     epochs: int
-    seconds: float
     results: list[DemoResult]
+    photographs: list[PhotographSeen]
+    seconds: float = 0.0
 
     @property
     def is_whole(self) -> bool:
@@ -58,6 +54,7 @@ class DemoReport(Struct, frozen=True, kw_only=True):
         verdict = f"lost {self.lost}, committed twice {self.committed_twice}"
         return [
             *(f"   {one.label:<8} {one.score:+.2f}  {one.sentence[:76]}" for one in self.results),
+            *(f"   {one.name:<13}  {one.seen}" for one in self.photographs),
             f"latency   p50 {latency.p50} ms, p99 {latency.p99} ms in quiet; p99 {kill.p99} ms with the kill",
             *(
                 f"killed    {one.worker} (pid {one.pid}) held {one.held} tasks; they were handed out again after "

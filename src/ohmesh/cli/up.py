@@ -49,9 +49,10 @@ def command(config_file: Path | None, as_json: bool, **given: object) -> None:
 
     Everything it keeps is in one directory; `up` again goes on where it was, whatever happened in between.
     """
-    from ohmesh.assembly.settings import BUILT_IN_KINDS, load_settings
+    from ohmesh.assembly.settings import load_settings
     from ohmesh.assembly.supervisor import run_supervisor
     from ohmesh.assembly.system import run_in_loop
+    from ohmesh.handlers.built_in import kinds_at_hand
 
     output = Output(as_json=as_json)
     config = load_settings(as_flags(given, _SETTINGS), file=config_file)
@@ -66,7 +67,7 @@ def command(config_file: Path | None, as_json: bool, **given: object) -> None:
     run_in_loop(
         run_supervisor(
             config,
-            targets=BUILT_IN_KINDS,
+            targets=kinds_at_hand(),
             ready=ready,
             notice=lambda line: output.say(f"{time.strftime('%H:%M:%S')}  {line}"),
         )
@@ -85,7 +86,7 @@ def _greeting(supervisor: Supervisor, took_s: float, *, is_default_data: bool) -
     workers = "no worker"
     if supervisor.workers:
         count = len(supervisor.workers)
-        workers = f"{count} worker{'' if count == 1 else 's'} (kinds: text, function)"
+        workers = f"{count} worker{'' if count == 1 else 's'} (kinds: {', '.join(supervisor.targets)})"
     nodes = f"{len(supervisor.nodes)} node{'' if len(supervisor.nodes) == 1 else 's'}"
     return [
         f"mesh {config.mesh.name!r} is up after {took_s:.1f} s: {nodes}, {workers}",

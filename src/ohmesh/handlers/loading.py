@@ -8,7 +8,6 @@ the last line of its own traceback.
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import inspect
 import sys
 import traceback
@@ -17,24 +16,17 @@ from pathlib import Path
 from types import ModuleType
 
 from ohmesh.errors import AgentDefinitionError, OhmeshError
+from ohmesh.handlers.built_in import BUILT_IN, require_extra
 from ohmesh.handlers.config import ALLOW_HOST_OPTION, ALLOW_OPTION
 from ohmesh.handlers.declaration import declaration_of
 from ohmesh.handlers.function_handler import FunctionHandler
-
-_BUILT_IN = {
-    "function": "ohmesh.handlers.function",
-    "http": "ohmesh.handlers.http",
-    "image": "ohmesh.handlers.image",
-    "text": "ohmesh.handlers.text",
-}
-_LIBRARIES = {"http": "httpx2", "image": "cv2"}  # of kinds that need an extra, which has the kind's name
 
 
 def load_handlers(targets: Sequence[str], options: Mapping[str, Sequence[str]]) -> list[FunctionHandler]:
     """All agents that `targets` name, in their order; their kinds differ. Raises AgentDefinitionError."""
     if not targets:
         raise AgentDefinitionError(
-            "No agent was named.", hint=f"Give module:object, or a built-in kind: {', '.join(_BUILT_IN)}."
+            "No agent was named.", hint=f"Give module:object, or a built-in kind: {', '.join(BUILT_IN)}."
         )
     found = [handler for target in targets for handler in _load_target(target, options)]
     _refuse_duplicates(found)
@@ -70,9 +62,9 @@ def load_agents(target: str) -> list[FunctionHandler]:
 
 
 def _load_target(target: str, options: Mapping[str, Sequence[str]]) -> list[FunctionHandler]:
-    if target not in _BUILT_IN:
+    if target not in BUILT_IN:
         return load_agents(target)
-    _require_extra(target)
+    require_extra(target)
     if target == "function":
         from ohmesh.handlers.function import function_handler
 
@@ -81,16 +73,7 @@ def _load_target(target: str, options: Mapping[str, Sequence[str]]) -> list[Func
         from ohmesh.handlers.http import http_handler
 
         return [http_handler(tuple(options.get(ALLOW_HOST_OPTION, ())))]
-    return load_agents(_BUILT_IN[target])
-
-
-def _require_extra(kind: str) -> None:
-    library = _LIBRARIES.get(kind)
-    if library is not None and importlib.util.find_spec(library) is None:
-        raise AgentDefinitionError(
-            f"The kind {kind!r} needs {library!r}, which is not installed here.",
-            hint=f"Install it: pip install 'ohmesh[{kind}]'.",
-        )
+    return load_agents(BUILT_IN[target])
 
 
 def _import_module(name: str, target: str) -> ModuleType:

@@ -32,9 +32,8 @@ def connected(*, url: str, mesh: str, seed_file: str, data: str) -> AbstractAsyn
 async def embedded(agents: Sequence[Agent], *, data: str, workers: int) -> AsyncIterator[Client]:
     """A mesh of this program's own, with its processes: the given agents, else the built-in kinds."""
     from ohmesh.assembly import connect_client, start_local
-    from ohmesh.assembly.settings import BUILT_IN_KINDS
 
-    targets = [target_of(one) for one in agents] or BUILT_IN_KINDS
+    targets = [target_of(one) for one in agents]
     async with (
         start_local(targets, workers=workers, data=data) as supervisor,
         connect_client(supervisor.config) as client,
