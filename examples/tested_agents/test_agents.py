@@ -18,7 +18,7 @@ def test_a_greeting_can_be_loud(ohmesh_mesh: OpenMesh) -> None:
 
 
 def test_an_empty_name_is_not_tried_again(ohmesh_mesh: OpenMesh) -> None:
-    mesh = ohmesh_mesh([greet])
+    mesh = ohmesh_mesh([greet], workers=2)
     handle = mesh.submit("greet", "")
     with pytest.raises(TaskFailed, match="nobody to greet"):
         handle.result()

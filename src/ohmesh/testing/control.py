@@ -114,10 +114,10 @@ class Control:
                 self._process(fault.target)
         play(self._world, script)
 
-    def draw(self, options: FaultOptions | None = None) -> list[Fault]:
-        """A script drawn from the seed, of workers, nodes and the engine, to be played."""
+    def draw(self, options: FaultOptions | None = None, *, name: str = "script") -> list[Fault]:
+        """A script drawn from the seed, of workers, nodes and the engine, to be played; a name has one script."""
         return draw_script(
-            self._world.rng("script"), [*self._plant.nodes, *self._plant.workers], options or FaultOptions()
+            self.rng(name), [*self._plant.nodes, *self._plant.workers], options or FaultOptions()
         )
 
     def heal(self, name: str = "") -> None:

@@ -263,6 +263,7 @@ def test_a_mesh_has_a_node_and_a_worker() -> None:
 
 def test_chance_follows_from_the_seed() -> None:
     async def scenario(mesh: AsyncMesh, control: Control) -> tuple[int, float, float]:
+        assert control.draw(name="a") == control.draw(name="a") != control.draw(name="b")
         return control.seed, control.rng().random(), control.rng("mine").random()
 
     one, again, other = (testing.run(scenario, seed=seed).result for seed in (1, 1, 2))
