@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 STEP_S = 0.01
 
 
-def wait_until(condition: Callable[[], object], *, what: str, timeout_s: float = 20.0) -> None:
+def wait_until(condition: Callable[[], object], *, what: str, timeout_s: float = 60.0) -> None:
     """Return when `condition()` is true; other threads and processes go on meanwhile."""
     deadline = time.monotonic() + timeout_s
     while not condition():
@@ -19,7 +19,7 @@ def wait_until(condition: Callable[[], object], *, what: str, timeout_s: float =
         time.sleep(STEP_S)
 
 
-async def eventually(condition: Callable[[], object], *, what: str, timeout_s: float = 20.0) -> None:
+async def eventually(condition: Callable[[], object], *, what: str, timeout_s: float = 60.0) -> None:
     """Return when `condition()` is true; other tasks of the loop go on meanwhile (in virtual time too)."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + timeout_s
@@ -29,7 +29,7 @@ async def eventually(condition: Callable[[], object], *, what: str, timeout_s: f
         await asyncio.sleep(STEP_S)
 
 
-async def answered(question: Callable[[], Awaitable[object]], *, what: str, timeout_s: float = 20.0) -> None:
+async def answered(question: Callable[[], Awaitable[object]], *, what: str, timeout_s: float = 60.0) -> None:
     """Return when `await question()` is true: for what only a mesh can tell."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + timeout_s
