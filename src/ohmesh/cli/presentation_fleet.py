@@ -1,4 +1,4 @@
-"""How agents read on a terminal."""
+"""How agents read on a terminal, and what they have to do with a task that is explained."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from ohmesh.cli.exit_codes import ExitCode
 from ohmesh.cli.output import Output
 from ohmesh.model.agent import Liveness
 from ohmesh.operations.agents import AgentList
+from ohmesh.operations.explanation import ExplainedTask
 
 AGENT_COLUMNS = ("agent", "kind", "state", "running", "seen", "capabilities")
 
@@ -38,6 +39,35 @@ def _judge_agents(listed: AgentList) -> ExitCode:
     return ExitCode.NOTHING_MATCHED if listed.filter and not listed.agents else ExitCode.OK
 
 
+def _show_explanation(told: ExplainedTask, output: Output) -> None:
+    task = told.task
+    output.data(f"{task.task_id} {task.kind} {task.state} {task.priority}: {told.reason}")
+    now_ms = told.mesh_ms
+    output.data(f"  submitted {duration(max(0, now_ms - task.submitted_ms))} ago")
+    if told.ahead:
+        counts = ", ".join(f"{count} {priority}" for priority, count in told.ahead.items())
+        output.data(
+            f"  before it: {counts}{'' if told.is_counted_up else ', and more'}; its rank is {told.rank:g}"
+        )
+    if told.chosen_ms:
+        chosen = f"{task.agent} chosen {duration(max(0, now_ms - told.chosen_ms))} ago"
+        output.data(f"  {chosen}: {told.placing}")
+    for number, failure in enumerate(task.failures, 1):
+        output.data(f"  failure {number}: {failure}")
+    if told.agents:
+        rows = [{"agent": one.agent, "verdict": one.verdict, "because": one.reason} for one in told.agents]
+        output.data("")
+        output.data(rows)
+    if told.agents_omitted:
+        output.say(f"{told.agents_omitted} more agents; all: ohmesh agents")
+    output.say(f"which task is next: {told.order}")
+
+
+def _fine(_told: ExplainedTask) -> ExitCode:
+    return ExitCode.OK
+
+
 FLEET_FORMS: dict[type, tuple[Callable[..., None], Callable[..., ExitCode]]] = {
     AgentList: (_show_agents, _judge_agents),
+    ExplainedTask: (_show_explanation, _fine),
 }

@@ -5,8 +5,10 @@ from __future__ import annotations
 from ohmesh.operations import agents as agent_operations
 from ohmesh.operations import arguments as a
 from ohmesh.operations import dead_letters as dead_letter_operations
+from ohmesh.operations import explanation as explanation_operations
 from ohmesh.operations import tasks as task_operations
 from ohmesh.operations.agents import AgentList
+from ohmesh.operations.explanation import ExplainedTask
 from ohmesh.operations.results import DeadLetterDetails, TaskOutcomes
 from ohmesh.roles.client import Client
 
@@ -25,6 +27,10 @@ class Observation:
         """Dead letters with every kept failure; what is none is named under `unknown`."""
         wanted = a.GetDeadLetters(task_ids=list(task_ids))
         return await dead_letter_operations.get_dead_letters(self.client, wanted)
+
+    async def explain(self, task_id: str) -> ExplainedTask:
+        """Why a task is where it is, agent by agent. Raises UnknownTask."""
+        return await explanation_operations.explain(self.client, a.ExplainTask(task_id=task_id))
 
     async def agents(self, *, filter: str = "") -> AgentList:  # noqa: A002 - the word of every door
         """Agents, those of offline workers too; `filter` is a selector, such as "kind=text and free>0"."""

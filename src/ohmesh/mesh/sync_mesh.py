@@ -269,6 +269,7 @@ class Mesh:
     wait = _mirrored(AsyncMesh.wait)
     dead_letter_details = _mirrored(AsyncMesh.dead_letter_details)
     agents = _mirrored(AsyncMesh.agents)
+    explain = _mirrored(AsyncMesh.explain)
 
     async def _close(self) -> None:
         await self._inbox.drain()

@@ -10,7 +10,8 @@ thousands of tasks in memory that is a fifth of the time of a dispatcher.
     host -> dispatcher      HostReport, Outcomes
     dispatcher -> host      Grants, Settled, Revoke, Enquire
     request -> reply        ListTasks -> TaskPage, ListHosts -> HostPage, Describe -> ShardDescription,
-                            ChangeTasks -> TasksChanged, PauseKind -> KindState; any of them -> Problem
+                            ChangeTasks -> TasksChanged, PauseKind -> KindState, Explain -> Explanation;
+                            any of them -> Problem
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from enum import IntEnum
 from msgspec import Struct
 
 from ohmesh.model.agent import AgentSpec, Duty, HostView
+from ohmesh.model.explanation import Explain, Explanation
 from ohmesh.model.task import Grant, Outcome, Submission, TaskResult, TaskView
 
 DEAD_LETTER = "dead_letter"
@@ -263,7 +265,8 @@ ToDispatcher = (
     | Describe
     | ChangeTasks
     | PauseKind
+    | Explain
 )
 ToClient = Accepted | Finished | CancelAnswer
 ToHost = Grants | Settled | Revoke | Enquire
-Reply = TaskPage | HostPage | ShardDescription | TasksChanged | KindState | Problem
+Reply = TaskPage | HostPage | ShardDescription | TasksChanged | KindState | Explanation | Problem

@@ -110,6 +110,10 @@ class RetryTasks(Struct, frozen=True, kw_only=True):
     ]
 
 
+class ExplainTask(Struct, frozen=True, kw_only=True):
+    task_id: Annotated[TaskId, Meta(description="The task.", extra=_POSITIONAL)]
+
+
 class ListDeadLetters(Struct, frozen=True, kw_only=True):
     kind: Annotated[str, Meta(description="Only those of this kind.")] = ""
     limit: Annotated[int, Meta(description="At most this many.", ge=1, le=MAX_PAGE_TASKS)] = 100

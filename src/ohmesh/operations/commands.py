@@ -101,6 +101,17 @@ COMMANDS: tuple[Command, ...] = (
         role=Role.OPERATOR,
     ),
     Command(
+        name="explain",
+        summary="Say why a task is where it is, agent by agent.",
+        help="The dispatcher that decides answers: what stands before it, which agents could run it and why each does "
+        "or does not, or where it ran and how it ended.",
+        example="ohmesh explain 01JD3Y9Q8K2M4N6P8R0S2T4V6W",
+        arguments=_ARGUMENTS + "ExplainTask",
+        result="ohmesh.operations.explanation:ExplainedTask",
+        run="ohmesh.operations.explanation:explain",
+        scope=Scope.TASK,
+    ),
+    Command(
         name="queues list",
         summary="List queues: what waits and runs of each kind, what is paused.",
         example="ohmesh queues list",

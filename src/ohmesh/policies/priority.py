@@ -17,3 +17,10 @@ def rank(priority: int, ready_ms: int, now_ms: int, aging_ms: int) -> float:
     if priority >= Priority.CRITICAL:
         return float(priority)
     return min(AGED_LIMIT, priority + max(0, now_ms - ready_ms) / aging_ms)
+
+
+def rank_in_words(aging_ms: int) -> str:
+    return (
+        f"the highest rank first: the priority, and one more for each {aging_ms / 1000:g} s that a task has been "
+        "ready, never up to critical; then the first submitted"
+    )

@@ -8,6 +8,7 @@ with silence. What hosts report is always heard.
 from __future__ import annotations
 
 from ohmesh.errors import Backpressure, EngineUnavailable, OhmeshError
+from ohmesh.model.explanation import Explain
 from ohmesh.model.message import (
     Accepted,
     ChangeTasks,
@@ -33,6 +34,6 @@ def declined(body: ToDispatcher, table: TaskTable, shard: int, why: OhmeshError)
     if isinstance(body, Submit):
         fresh = [task.task_id for task in body.tasks if task.task_id not in table.tasks]
         return Accepted([], [Refusal(each, Backpressure.code, message, RETRY_AFTER_MS) for each in fresh])
-    if isinstance(body, ListTasks | ListHosts | Describe | ChangeTasks | PauseKind):
+    if isinstance(body, ListTasks | ListHosts | Describe | ChangeTasks | PauseKind | Explain):
         return Problem(EngineUnavailable.code, message, RETRY_AFTER_MS)
     return None

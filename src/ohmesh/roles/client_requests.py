@@ -15,6 +15,7 @@ import msgspec
 
 from ohmesh.errors import EngineUnavailable, InvalidArgument, MeshUnreachable, OhmeshError
 from ohmesh.model.agent import HostView, Liveness
+from ohmesh.model.explanation import Explain, Explanation
 from ohmesh.model.frame import decode_reply, encode_frame
 from ohmesh.model.message import (
     ChangeTasks,
@@ -34,8 +35,8 @@ from ohmesh.model.subject import Subjects, shard_of
 from ohmesh.roles.client_config import ClientConfig, ClientPorts
 from ohmesh.roles.client_payload import error_of_code
 
-Question = ListTasks | ListHosts | Describe | ChangeTasks | PauseKind
-Answer = TypeVar("Answer", TaskPage, HostPage, ShardDescription, TasksChanged, KindState)
+Question = ListTasks | ListHosts | Describe | ChangeTasks | PauseKind | Explain
+Answer = TypeVar("Answer", TaskPage, HostPage, ShardDescription, TasksChanged, KindState, Explanation)
 
 GATHERED_BYTES = 4_000_000
 _LIVELIEST = (Liveness.ACTIVE, Liveness.JOINING, Liveness.SUSPECT, Liveness.LEFT, Liveness.OFFLINE)
@@ -100,6 +101,12 @@ class Requests:
     async def describe(self, *, timeout_s: float | None = None) -> list[ShardDescription]:
         shards = list(range(self._shards))
         return await self._ask_all(shards, [Describe()] * len(shards), ShardDescription, timeout_s)
+
+    async def explain(self, task_id: str, *, timeout_s: float | None = None) -> Explanation | None:
+        """Why a task is where it is, from the dispatcher that decides; None where no shard holds it."""
+        shards = list(range(self._shards))
+        answers = await self._ask_all(shards, [Explain(task_id)] * len(shards), Explanation, timeout_s)
+        return next((answer for answer in answers if answer.task is not None), None)
 
     def shards_of(self, kind: str) -> list[int]:
         """Where tasks of this kind ("": of any) may be."""

@@ -35,9 +35,9 @@ from ohmesh.model.message import (
     Watch,
 )
 from ohmesh.model.subject import Subjects
-from ohmesh.policies.priority import rank
+from ohmesh.policies.priority import rank, rank_in_words
 from ohmesh.policies.retry import retry_delay_ms
-from ohmesh.policies.routing import fair_share
+from ohmesh.policies.routing import FAIR_SHARE_IN_WORDS, fair_share
 from ohmesh.ports.bus import Message
 from ohmesh.protocols.queue import dead_letters, hosting, intake, pausing, placement, queries, retention
 from ohmesh.protocols.queue.rows import SnapshotTaken
@@ -172,7 +172,11 @@ class Dispatcher:
             return rank(priority, ready_ms, now_ms, config.aging_ms)
 
         policies = ShardPolicies(
-            rank_of, lambda attempts, rng: retry_delay_ms(config.retry, attempts, rng), fair_share
+            rank_of,
+            lambda attempts, rng: retry_delay_ms(config.retry, attempts, rng),
+            fair_share,
+            rank_in_words(config.aging_ms),
+            FAIR_SHARE_IN_WORDS,
         )
         table = loaded.table if loaded else None
         return Shard(config.shard, policies, number=self._number, rng=self._ports.entropy.rng(), table=table)

@@ -33,7 +33,7 @@ class AgentSlots:
 
     def announce(self, spec: AgentSpec) -> None:
         self.spec = spec
-        self.offers = frozenset((*spec.capabilities, host_capability(self.host.name)))
+        self.offers = offers_of(spec)
 
     def free(self) -> int:
         return self.width - len(self.leases) if self.host.takes_work else 0
@@ -150,3 +150,8 @@ class Fleet:
         if not agent.is_offered and agent.free() > 0:
             agent.is_offered = True
             self._offered.setdefault(agent.spec.kind, deque()).append(agent)
+
+
+def offers_of(spec: AgentSpec) -> frozenset[str]:
+    """What a task may require of this agent."""
+    return frozenset((*spec.capabilities, host_capability(spec.agent.rpartition("/")[0])))

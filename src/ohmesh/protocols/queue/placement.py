@@ -1,12 +1,14 @@
 """Giving waiting tasks to agents with free slots. Runs once for each step, whatever came in since the last one.
 
 Within a kind the next task is the one of highest rank that some free agent can do; agents take turns, each an even
-share. Nothing here looks at an agent that has no free slot, or at a kind in which nothing waits or that is paused.
+share. Who may have what is one test, `obstacle`, of which explanations are made too. Nothing here looks at an agent
+that has no free slot, or at a kind in which nothing waits or that is paused.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from enum import Enum, auto
 
 from ohmesh.model.task import Grant
 from ohmesh.protocols.queue import rows as r
@@ -15,6 +17,20 @@ from ohmesh.protocols.queue.shard import ROW_OVERHEAD_BYTES, Shard
 from ohmesh.protocols.queue.step import GrantBatch
 from ohmesh.protocols.queue.task_table import Task
 from ohmesh.protocols.queue.waiting import Lane
+
+
+class Obstacle(Enum):
+    NO_ROOM = auto()
+    CAPABILITY_MISSING = auto()
+
+
+def obstacle(agent: AgentSlots, requires: frozenset[str], free: int) -> Obstacle | None:
+    """Why this agent, with so many free slots, gets no task of its kind that requires this; None when it may."""
+    if free <= 0:
+        return Obstacle.NO_ROOM
+    if not requires.issubset(agent.offers):
+        return Obstacle.CAPABILITY_MISSING
+    return None
 
 
 def assign(shard: Shard, now_ms: int) -> None:
@@ -38,9 +54,10 @@ def _assign_lane(shard: Shard, lane: Lane, rotation: deque[AgentSlots], at_ms: i
     while rotation and (waiting := len(lane)):
         agent = rotation.popleft()
         free = agent.free()
-        if free <= 0:
+        hindrance = obstacle(agent, lane.requires, free)
+        if hindrance is Obstacle.NO_ROOM:
             agent.is_offered = False
-        elif not lane.requires.issubset(agent.offers):
+        elif hindrance is Obstacle.CAPABILITY_MISSING:
             passed_over.append(agent)
         else:
             count = shard.policies.share(waiting, free, len(rotation) + 1)
@@ -53,10 +70,11 @@ def _assign_by_rank(shard: Shard, kind: str, rotation: deque[AgentSlots], at_ms:
     passed_over: list[AgentSlots] = []
     while rotation and (lanes := shard.waiting.lanes(kind)):
         agent = rotation.popleft()
-        if agent.free() <= 0:
+        free = agent.free()
+        if free <= 0:
             agent.is_offered = False
             continue
-        lane = _best_lane(lanes, agent, at_ms)
+        lane = _best_lane(lanes, agent, free, at_ms)
         if lane is None:
             passed_over.append(agent)
         else:
@@ -65,8 +83,8 @@ def _assign_by_rank(shard: Shard, kind: str, rotation: deque[AgentSlots], at_ms:
     rotation.extend(passed_over)
 
 
-def _best_lane(lanes: list[Lane], agent: AgentSlots, at_ms: int) -> Lane | None:
-    capable = [lane for lane in lanes if lane.requires.issubset(agent.offers)]
+def _best_lane(lanes: list[Lane], agent: AgentSlots, free: int, at_ms: int) -> Lane | None:
+    capable = [lane for lane in lanes if obstacle(agent, lane.requires, free) is None]
     return max(capable, key=lambda lane: lane.best_rank(at_ms) or (-1.0, 0), default=None)
 
 

@@ -12,6 +12,7 @@ import msgspec
 
 from ohmesh.errors import InvalidArgument
 from ohmesh.model.agent import Duty, HostView, Liveness
+from ohmesh.model.explanation import Explain
 from ohmesh.model.message import (
     DEAD_LETTER,
     Describe,
@@ -24,6 +25,7 @@ from ohmesh.model.message import (
     TaskPage,
 )
 from ohmesh.model.task import TaskView
+from ohmesh.protocols.queue.explanation import explain
 from ohmesh.protocols.queue.shard import Shard, failure_bytes
 from ohmesh.protocols.queue.task_table import HostRecord, Task, view
 
@@ -44,7 +46,7 @@ class Sieve:
 
 def answer(
     shard: Shard,
-    question: ListTasks | ListHosts | Describe,
+    question: ListTasks | ListHosts | Describe | Explain,
     now_ms: int,
     last_sequence: int,
     *,
@@ -55,6 +57,8 @@ def answer(
         return HostPage(list_hosts(shard, now_ms))
     if isinstance(question, Describe):
         return describe(shard, now_ms, last_sequence)
+    if isinstance(question, Explain):
+        return explain(shard, question.task_id, now_ms)
     if question.after and not question.after.isdecimal():
         return Problem(InvalidArgument.code, f"{question.after!r} is not the cursor of a page.")
     return list_tasks(shard, question, sieve)

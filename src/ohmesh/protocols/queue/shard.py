@@ -44,11 +44,14 @@ class ShardPolicies:
     rank(priority, ready_ms, now_ms): higher starts first.
     retry_delay_ms(attempts, rng): how long to wait after the failure of that attempt.
     share(waiting, free, candidates): how many of the waiting tasks one agent takes.
+    rank_in_words, share_in_words: the same for people.
     """
 
     rank: Callable[[int, int, int], float]
     retry_delay_ms: Callable[[int, random.Random], int]
     share: Callable[[int, int, int], int]
+    rank_in_words: str = ""
+    share_in_words: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from ohmesh.model.priority import Priority
 from ohmesh.model.task import TaskState
@@ -22,6 +22,11 @@ Rank = Callable[[int, int, int], float]
 
 def is_waiting(task: Task) -> bool:
     return task.state is TaskState.QUEUED or task.state is TaskState.RETRYING
+
+
+def ready_ms(task: Task) -> int:
+    """Since when it could start, which is what its age is counted from."""
+    return max(task.submitted_ms, task.due_ms)
 
 
 class Lane:
@@ -77,6 +82,12 @@ class Lane:
             return [queue.popleft() for _ in range(min(count, len(queue)))]
         return self._take_by_rank(count, now_ms)
 
+    def ranked(self, now_ms: int) -> list[Iterator[tuple[tuple[float, int], Task]]]:
+        """For each priority its tasks in the order in which they are to start, each with its rank."""
+        return [
+            ((self._rank(task, now_ms), task) for task in filter(is_waiting, queue)) for queue in self._queues
+        ]
+
     def _take_by_rank(self, count: int, now_ms: int) -> list[Task]:
         taken: list[Task] = []
         while len(taken) < count:
@@ -96,13 +107,19 @@ class Lane:
         return best
 
     def _rank(self, task: Task, now_ms: int) -> tuple[float, int]:
-        ready_ms = max(task.submitted_ms, task.due_ms)
-        return self._rank_of(task.submission.priority, ready_ms, now_ms), -task.order
+        return self._rank_of(task.submission.priority, ready_ms(task), now_ms), -task.order
 
     def _drop_stale(self, queue: deque[Task]) -> None:
         while self._stale and queue and not is_waiting(queue[0]):
             queue.popleft()
             self._stale -= 1
+
+
+def in_order(lanes: Iterable[Lane], now_ms: int) -> Iterator[Task]:
+    """What waits in these lanes, in the order in which `take` would hand it out: of each queue the first, by rank."""
+    streams = [stream for lane in lanes for stream in lane.ranked(now_ms)]
+    for _, task in heapq.merge(*streams, key=lambda ranked: ranked[0], reverse=True):
+        yield task
 
 
 class Waiting:
@@ -157,6 +174,14 @@ class Waiting:
         for _, order, task in self._timers:
             if order in self._timed and task.submission.kind == kind:
                 yield task
+
+    def is_delayed(self, task: Task) -> bool:
+        """It waits for its time, and is in no lane."""
+        return task.order in self._timed
+
+    def lane_of(self, task: Task) -> Lane | None:
+        """Where it stands when it is ready."""
+        return self._lanes.get(task.submission.kind, {}).get(frozenset(task.submission.requires))
 
     def prune(self) -> None:
         """Let go of lanes that are empty: kinds and requirements come from outside, so there may be any number."""
