@@ -14,11 +14,13 @@ from msgspec import Struct
 
 from ohmesh.cli.durations import duration as _duration
 from ohmesh.cli.exit_codes import ExitCode
+from ohmesh.cli.history_forms import judge_history, show_events, show_history
 from ohmesh.cli.output import Output
 from ohmesh.cli.presentation_fleet import FLEET_FORMS
 from ohmesh.model.agent import HostView, Liveness
 from ohmesh.model.task import TaskState
 from ohmesh.operations import results as r
+from ohmesh.operations.history_results import HistoryEvents, TaskHistory
 
 
 def present(result: Struct, output: Output) -> ExitCode:
@@ -284,6 +286,8 @@ _FORMS: dict[type, tuple[Callable[..., None], Callable[..., ExitCode]]] = {
     r.QueueList: (_show_queues, _fine),
     r.QueueState: (_show_queue, _fine),
     r.PurgedQueue: (_show_purged, _fine),
+    TaskHistory: (show_history, judge_history),
+    HistoryEvents: (show_events, _fine),
     r.WorkerList: (_show_workers, _judge_workers),
     r.MeshStatus: (_show_status, _judge_status),
     **FLEET_FORMS,

@@ -9,16 +9,20 @@ from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Concatenate, ParamSpec, Self, TypeVar
 
-from ohmesh.errors import InvalidArgument, OhmeshError
+from ohmesh.errors import InvalidArgument, OhmeshError, UnknownTask
 from ohmesh.handlers.declaration import declaration_of
 from ohmesh.mesh.observation import Observation
 from ohmesh.mesh.opening import Agent, connected, embedded, hold
 from ohmesh.model.priority import Priority, parse_priority
 from ohmesh.operations import arguments as a
 from ohmesh.operations import dead_letters as dead_letter_operations
+from ohmesh.operations import history as history_operations
 from ohmesh.operations import mesh as mesh_operations
 from ohmesh.operations import queues as queue_operations
 from ohmesh.operations import tasks as task_operations
+from ohmesh.operations.history_arguments import ListEvents, ListHistory
+from ohmesh.operations.history_results import HistoryEvents, TaskHistory
+from ohmesh.operations.past_ends import past_end
 from ohmesh.operations.results import (
     Cancellation,
     ChangedTasks,
@@ -34,7 +38,7 @@ from ohmesh.operations.results import (
 from ohmesh.policies.complexity import Estimator, complexity_of_task
 from ohmesh.roles.client import Client, TaskRequest
 from ohmesh.roles.client_handle import TaskHandle
-from ohmesh.roles.client_payload import encode_arguments
+from ohmesh.roles.client_payload import encode_arguments, value_of
 from ohmesh.roles.client_tracker import unknown_task
 
 MAX_MS = 10_000_000_000  # a bit over 115 days
@@ -190,9 +194,13 @@ class AsyncMesh(Observation):
         return await handle.result()
 
     async def result(self, task_id: str, timeout: float | None = None) -> object:
-        """The value of any task by its id, once it has ended. Raises UnknownTask, ResultTimeout, TaskError."""
-        handle = await self.client.watch(task_id)
-        return await handle.result(timeout)
+        """The value of any task by its id, once it has ended; history is asked where the mesh holds it no longer.
+        Raises UnknownTask, ResultTimeout, TaskError."""
+        try:
+            handle = await self.client.watch(task_id)
+            return await handle.result(timeout)
+        except UnknownTask as unknown:
+            return value_of(await past_end(self.client, task_id, unknown))
 
     async def get(self, task_id: str) -> TaskDescription:
         """Where one task stands. Raises UnknownTask."""
@@ -268,6 +276,32 @@ class AsyncMesh(Observation):
         """Take dead letters off the list: named ones, or all (of a kind). As tasks they stay what they were."""
         chosen = a.PurgeDeadLetters(task_ids=list(task_ids), all=all, kind=kind)
         return await dead_letter_operations.purge_dead_letters(self.client, chosen)
+
+    async def history(
+        self,
+        *,
+        kind: str = "",
+        state: str = "",
+        worker: str = "",
+        since: str = "",
+        until: str = "",
+        limit: int = 100,
+        after: str = "",
+    ) -> TaskHistory:
+        """A page of tasks that have ended, the last first, however long ago; `after` of one page asks for the next.
+
+        since, until: how long ago ("2h", "1d"), or a time ("2026-01-31T10:00", in UTC unless it says where).
+        `behind` of the page: how many log entries are not history yet. Raises EngineUnavailable while the ledger is
+        away, MeshUnreachable when nobody answers.
+        """
+        query = ListHistory(
+            kind=kind, state=state, worker=worker, since=since, until=until, limit=limit, after=after
+        )
+        return await history_operations.list_history(self.client, query)
+
+    async def history_events(self, *, kind: str = "", limit: int = 100) -> HistoryEvents:
+        """What else happened, newest first: workers that came and went, epochs, dead letters, tails lost."""
+        return await history_operations.list_events(self.client, ListEvents(kind=kind, limit=limit))
 
     async def workers(self, *, filter: str = "") -> WorkerList:  # noqa: A002 - the word of every door
         """Workers, those that are offline too; `filter` is a selector, such as "kind=text and load>80%"."""

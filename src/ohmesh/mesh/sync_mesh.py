@@ -264,6 +264,8 @@ class Mesh:
     dead_letters = _mirrored(AsyncMesh.dead_letters)
     replay = _mirrored(AsyncMesh.replay)
     purge_dead_letters = _mirrored(AsyncMesh.purge_dead_letters)
+    history = _mirrored(AsyncMesh.history)
+    history_events = _mirrored(AsyncMesh.history_events)
     workers = _mirrored(AsyncMesh.workers)
     status = _mirrored(AsyncMesh.status)
     wait = _mirrored(AsyncMesh.wait)

@@ -14,6 +14,7 @@ _RESULTS = "ohmesh.operations.results:"
 GROUPS = {
     "tasks": "List, inspect, await, cancel and retry tasks.",
     "queues": "List queues; pause, resume and purge them.",
+    "history": "What has ended and what happened, however long ago.",
     "dlq": "Dead letters, the tasks that failed for good: list, inspect, replay, purge.",
 }
 
@@ -36,6 +37,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         name="result",
         summary="Print how a task ended, waiting for its end.",
+        help="Of a task that ended so long ago that the mesh holds it no longer, history is asked.",
         example="ohmesh result 01JD3Y9Q8K2M4N6P8R0S2T4V6W --wait 60",
         arguments=_ARGUMENTS + "Result",
         result=_RESULTS + "TaskOutcome",
@@ -57,6 +59,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         name="tasks get",
         summary="Show tasks with their attempts and failures.",
+        help="Those that the mesh holds no longer are shown as history has them.",
         example="ohmesh tasks get 01JD3Y9Q8K2M4N6P8R0S2T4V6W",
         arguments=_ARGUMENTS + "GetTasks",
         result=_RESULTS + "TaskList",
@@ -205,6 +208,25 @@ COMMANDS: tuple[Command, ...] = (
         confirmation="Purge these dead letters for good?",
         scope=Scope.QUEUE,
         role=Role.OPERATOR,
+    ),
+    Command(
+        name="history list",
+        summary="List tasks that have ended, the last first, however long ago.",
+        help="What the mesh holds no longer is in here too. A page at a time: `after` of one page asks for the next. "
+        "History is written a moment after a task ends; how far it is behind is told with each page.",
+        example="ohmesh history list --kind text --state dead --since 2h",
+        arguments="ohmesh.operations.history_arguments:ListHistory",
+        result="ohmesh.operations.history_results:TaskHistory",
+        run="ohmesh.operations.history:list_history",
+        scope=Scope.TASK,
+    ),
+    Command(
+        name="history events",
+        summary="List what else happened: workers, epochs, dead letters, tails lost.",
+        example="ohmesh history events --kind host_joined --limit 20",
+        arguments="ohmesh.operations.history_arguments:ListEvents",
+        result="ohmesh.operations.history_results:HistoryEvents",
+        run="ohmesh.operations.history:list_events",
     ),
     Command(
         name="workers",

@@ -57,7 +57,10 @@ class TaskOutcomes(Struct, frozen=True):
 
 
 class TaskDescription(Struct, frozen=True):
-    """One task as a person asks for it. `complexity`: small or large, "" where it was not recorded."""
+    """One task as a person asks for it. `complexity`: small or large, "" where it was not recorded.
+
+    value_omitted_bytes: the size of a value that was too large to be shown here, which is None then.
+    """
 
     task_id: str
     kind: str
@@ -74,6 +77,7 @@ class TaskDescription(Struct, frozen=True):
     failures: list[Failure] = []
     value: Value = None
     complexity: str = ""
+    value_omitted_bytes: int = 0
 
     def __str__(self) -> str:
         place = f" on {self.agent}" if self.agent else ""

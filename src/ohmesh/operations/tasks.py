@@ -14,6 +14,7 @@ from ohmesh.model.message import TaskChange
 from ohmesh.model.priority import Priority, parse_priority
 from ohmesh.model.task import TaskFailure, TaskResult, TaskState, TaskView
 from ohmesh.operations import arguments as a
+from ohmesh.operations.past_ends import past_end, past_views
 from ohmesh.operations.results import (
     Cancellation,
     ChangedTasks,
@@ -44,9 +45,13 @@ async def submit(client: Client, arguments: a.Submit) -> TaskOutcome:
 
 
 async def result(client: Client, arguments: a.Result) -> TaskOutcome:
-    """How a task ended. ResultTimeout when it has not within `wait_s`, UnknownTask when there is none."""
-    handle = await client.watch(arguments.task_id)
-    return outcome_of(await _end_within(client, handle, arguments.wait_s))
+    """How a task ended, from history where it is no longer held. ResultTimeout when it has not within `wait_s`,
+    UnknownTask when there is none."""
+    try:
+        handle = await client.watch(arguments.task_id)
+        return outcome_of(await _end_within(client, handle, arguments.wait_s))
+    except UnknownTask as unknown:
+        return outcome_of(await past_end(client, arguments.task_id, unknown))
 
 
 async def list_tasks(client: Client, arguments: a.ListTasks) -> TaskList:
@@ -59,8 +64,17 @@ async def list_tasks(client: Client, arguments: a.ListTasks) -> TaskList:
 
 
 async def get_tasks(client: Client, arguments: a.GetTasks) -> TaskList:
-    """In the order asked for; those that the mesh does not know are named under `unknown`."""
-    return await tasks_named(client, arguments.task_ids)
+    """In the order asked for; those that the mesh no longer holds are shown as history has them, and those that it
+    does not know either are named under `unknown`."""
+    held = await tasks_named(client, arguments.task_ids)
+    past = await past_views(client, held.unknown)
+    if not past:
+        return held
+    shown = {task.task_id: task for task in held.tasks}
+    shown |= {task_id: describe(view) for task_id, view in past.items()}
+    wanted = dict.fromkeys(arguments.task_ids)
+    found = [shown[task_id] for task_id in wanted if task_id in shown]
+    return TaskList(found, "", len(found), [task_id for task_id in held.unknown if task_id not in past])
 
 
 async def tasks_named(client: Client, task_ids: Sequence[str], *, state: str = "") -> TaskList:
@@ -138,6 +152,7 @@ def describe(view: TaskView) -> TaskDescription:
         failures=[_failure(failure) for failure in view.failures],
         value=decode_value(view.value),
         complexity=view.complexity,
+        value_omitted_bytes=view.value_omitted_bytes,
     )
 
 
