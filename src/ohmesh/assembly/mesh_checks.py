@@ -55,7 +55,7 @@ async def _ask(engine: NatsEngine, client: Client) -> list[Finding]:
     else:
         found.append(warning("workers", "none is active", "Start one: ohmesh worker module:object"))
     found.append(clock_finding(asked_ms, answered_ms, [shard.mesh_ms for shard in shards]))
-    return found + _tails(shards) + await _history(engine, shards)
+    return found + _tails(shards) + await _history(client)
 
 
 def clock_finding(asked_ms: int, answered_ms: int, mesh_ms: Sequence[int]) -> Finding:
@@ -86,17 +86,19 @@ def _tails(shards: list[ShardDescription]) -> list[Finding]:
     return lost or [fine("tail", "no log has lost its end")]
 
 
-async def _history(engine: NatsEngine, shards: list[ShardDescription]) -> list[Finding]:
-    behind = 0
-    for shard in shards:
-        entry = await engine.state.get(f"projector.{shard.shard}")
-        behind += shard.last_sequence - (int(entry.value) if entry is not None and entry.value else 0)
-    if behind > ENTRIES_BEHIND_WISHED:
-        return [
-            warning(
-                "history",
-                f"the ledger is {behind} log entries behind",
-                "Is its database reached, is its disk full?",
-            )
-        ]
-    return [fine("history", f"the ledger is {max(0, behind)} log entries behind")]
+async def _history(client: Client) -> list[Finding]:
+    """As the historian says it, who has the ledger open: this machine may know neither its address nor its password."""
+    try:
+        history = await client.history.describe(timeout_s=ANSWER_S)
+    except OhmeshError as error:
+        return [warning("history", error.message, "Ask again; the output of `ohmesh up` says what goes on.")]
+    place = f"the ledger at {history.ledger}"
+    if history.trouble:
+        remedy = "Tasks go on. Start its database, or mend `--ledger`; history catches up by itself."
+        return [problem("history", f"{place} does not answer: {history.trouble}", remedy)]
+    if history.behind < 0:
+        return [note("history", f"{place} answers; how far it is behind is not known yet")]
+    behind = f"{place} answers and is {history.behind} log entries behind"
+    if history.behind > ENTRIES_BEHIND_WISHED:
+        return [warning("history", behind, "Is its database slow, is its disk full?")]
+    return [fine("history", behind)]
