@@ -27,6 +27,19 @@
     |   |-- TaskTimedOut             its last attempt ran past its timeout; dead-lettered
     |   |-- TaskCancelled            somebody cancelled it
     |   `-- ResultTimeout            it has not ended yet; waiting was given up
+    |-- RequestRefused             a request over HTTP that its door refuses
+    |   |-- NoSuchAddress            nothing is served under that address
+    |   |-- MethodRefused            the address takes another method
+    |   |-- BodyRefused              the body cannot be read as JSON or as a form
+    |   |-- BodyTooLarge             the body is above the limit of the door
+    |   |-- TokenRefused             no token was sent, or a wrong one
+    |   |-- HostRefused              the request was meant for another host
+    |   |-- OriginRefused            a web page from elsewhere asks
+    |   |-- NotConfirmed             hard to take back, and not confirmed
+    |   |-- TooManyRequests          more than this token may ask in a minute
+    |   |-- KeyMissing               this door wants an Idempotency-Key
+    |   |-- KeyReused                the Idempotency-Key was used with another request
+    |   `-- KeyInFlight              the first request with this Idempotency-Key is being done
     |-- SimulationError            a simulated run cannot go on, or broke a promise
     |   |-- SimulationStuck            nothing is ready and no timer is set: a deadlock
     |   |-- SimulationTooLong          past its bound of virtual time or of steps
@@ -224,6 +237,75 @@ class ResultTimeout(TaskError):
     http_status = 504
     retryable = True
     state: str = ""
+
+
+class RequestRefused(OhmeshError):
+    code = "request_refused"
+    http_status = 400
+
+
+class NoSuchAddress(RequestRefused):
+    code = "no_such_address"
+    http_status = 404
+
+
+class MethodRefused(RequestRefused):
+    code = "method_refused"
+    http_status = 405
+
+
+class BodyRefused(RequestRefused):
+    code = "body_refused"
+
+
+class BodyTooLarge(RequestRefused):
+    code = "body_too_large"
+    http_status = 413
+
+
+class TokenRefused(RequestRefused):
+    code = "token_refused"
+    http_status = 401
+
+
+class HostRefused(RequestRefused):
+    code = "host_refused"
+    http_status = 421
+
+
+class OriginRefused(RequestRefused):
+    code = "origin_refused"
+    http_status = 403
+
+
+class NotConfirmed(RequestRefused):
+    code = "not_confirmed"
+    http_status = 422
+
+
+class TooManyRequests(RequestRefused):
+    code = "too_many_requests"
+    http_status = 429
+    retryable = True
+
+    def __init__(self, message: str, *, retry_after_ms: int, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after_ms = retry_after_ms
+
+
+class KeyMissing(RequestRefused):
+    code = "key_missing"
+
+
+class KeyReused(RequestRefused):
+    code = "key_reused"
+    http_status = 422
+
+
+class KeyInFlight(RequestRefused):
+    code = "key_in_flight"
+    http_status = 409
+    retryable = True
 
 
 class SimulationError(OhmeshError):

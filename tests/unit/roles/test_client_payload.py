@@ -61,7 +61,7 @@ def test_every_code_of_the_tree_becomes_its_error() -> None:
     def below(root: type[errors.OhmeshError]) -> list[type[errors.OhmeshError]]:
         return [one for child in root.__subclasses__() for one in (child, *below(child))]
 
-    needs_more = (errors.SequenceConflict, errors.RetryLater)
+    needs_more = (errors.SequenceConflict, errors.RetryLater, errors.TooManyRequests)
     for error in below(errors.OhmeshError):
         if error.__module__ == errors.__name__ and not issubclass(error, needs_more):
             assert type(error_of_code(error.code, "because")) is error
