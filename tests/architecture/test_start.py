@@ -13,13 +13,17 @@ from tests.architecture.sources import ROOT
 HEAVY = {
     "asyncio",
     "click",
+    "fastapi",
     "nacl",
     "nats",
     "nkeys",
     "numpy",
     "psycopg",
+    "pydantic",
     "requests",
     "sqlalchemy",
+    "starlette",
+    "uvicorn",
     "uvloop",
     "vaderSentiment",
 }

@@ -3,6 +3,7 @@
     settings        which configs there are, and where a mesh keeps its data
     connection      engine, shape of the mesh, client
     node, worker    the two processes of a mesh, beside the engine
+    api_server      the door for HTTP; api_access: the files that let people in
     supervisor      `ohmesh up`: engine, nodes and workers as children, kept alive, ended in order
     local           the same for a program or a test, in the background of its event loop
 

@@ -1,4 +1,4 @@
-"""Child processes of the supervisor: `ohmesh node` and `ohmesh worker`, kept alive and ended in order.
+"""Child processes of the supervisor: `ohmesh node`, `ohmesh worker`, `ohmesh api`, kept alive and ended in order.
 
 Invariants: a child ends with its parent, however that ends (termination.py); one that dies is started again after a
 delay that doubles with each death in a row, so a child that cannot live costs next to nothing; Ctrl-C at the terminal
@@ -38,7 +38,7 @@ class ChildEvent(msgspec.Struct, frozen=True):
 
 
 class Child:
-    """One place for a process; `keep` fills it again whenever it becomes empty."""
+    """One place for a process; `keep` fills it again whenever it becomes empty. `said_name` is what it calls itself."""
 
     def __init__(
         self,
@@ -51,6 +51,7 @@ class Child:
     ) -> None:
         self.name = name
         self.deaths = 0
+        self.said_name = ""
         self._arguments = arguments
         self._environment = {**environment, "PYTHONPATH": _extended_path(environment.get("PYTHONPATH", ""))}
         self._config = config
@@ -161,6 +162,7 @@ class Child:
                 self._notice(f"{self.name}: {line}")
                 continue
             if event.event == "ready":
+                self.said_name = event.name
                 self._ready.set()
 
     async def _pass_on(self, stream: asyncio.StreamReader) -> None:

@@ -43,6 +43,7 @@ async def start_local(
         )
     temporary = "" if data else tempfile.mkdtemp(prefix="ohmesh-")
     flags = {
+        "api.enabled": False,
         **(settings or {}),
         "mesh.data": data or temporary,
         "mesh.workers": workers,

@@ -9,6 +9,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from ohmesh.api.config import ApiConfig
 from ohmesh.assembly.data_directory import DataDirectory, default_data_directory
 from ohmesh.config import Config, Schema, environment_name, load_config
 from ohmesh.engines.ledger.config import LedgerConfig
@@ -17,6 +18,7 @@ from ohmesh.handlers.config import HandlersConfig
 from ohmesh.runners.config import RunnerConfig
 
 ADAPTERS: Schema = {
+    "api": ApiConfig,
     "ledger": LedgerConfig,
     "nats": NatsConfig,
     "runner": RunnerConfig,

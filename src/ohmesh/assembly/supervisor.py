@@ -2,7 +2,8 @@
 
     supervisor ---- nats-server            restarted by engines/nats/embedded.py, always with what it acknowledged
                |--- node-1, node-2         each takes over the other's roles
-               `--- worker-1 ...           the built-in kinds
+               |--- worker-1 ...           the built-in kinds
+               `--- api                    the door for HTTP, where its libraries are installed
 
 Nothing durable lives here: when the supervisor is killed all its children end too, and `up` on the same data goes on
 where they were. Workers started elsewhere wait for it: they read the runtime file at each reconnect.
@@ -14,6 +15,7 @@ import asyncio
 import os
 from collections.abc import Callable, Coroutine, Sequence
 
+from ohmesh.api.config import ApiConfig, is_installed
 from ohmesh.assembly.children import Child
 from ohmesh.assembly.connection import connect_client, connect_engine, publish_shape
 from ohmesh.assembly.data_watch import watch_data
@@ -39,8 +41,8 @@ Notice = Callable[[str], None]
 
 
 class Supervisor:
-    """`start`, then `wait`, then `stop`. `workers` and `nodes` are its children, `targets` what the workers do, `url`
-    the address of the engine, `ledger` that of history, without secrets, where it is not in `data`."""
+    """`start`, then `wait`, then `stop`. `workers`, `nodes` and `api` are its children, `targets` what the workers do,
+    `url` the address of the engine, `ledger` that of history, without secrets, where it is not in `data`."""
 
     def __init__(self, config: Config, *, targets: Sequence[str], notice: Notice) -> None:
         self.config = config
@@ -49,6 +51,7 @@ class Supervisor:
         self.nodes: list[Child] = []
         self.workers: list[Child] = []
         self.ledger = ""
+        self.api: Child | None = None
         self.targets = tuple(targets)
         self._notice = notice
         self._owner: Lock | None = None
@@ -58,6 +61,10 @@ class Supervisor:
     @property
     def url(self) -> str:
         return self.server.url if self.server is not None else self.config.engine.url
+
+    @property
+    def children(self) -> list[Child]:
+        return [*self.nodes, *self.workers, *([self.api] if self.api else [])]
 
     async def start(self) -> None:
         """Return once every shard has its dispatcher and every worker has joined. Undone when it fails."""
@@ -72,7 +79,9 @@ class Supervisor:
         await asyncio.gather(*self._guards)
 
     async def stop(self) -> None:
-        """Workers hand back and leave, nodes give their roles back, then the engine ends; idempotent."""
+        """The door closes, workers hand back and leave, nodes give up their roles, the engine ends; idempotent."""
+        if self.api is not None:
+            await self.api.stop()
         await asyncio.gather(*(worker.stop() for worker in self.workers))
         await asyncio.gather(*(node.stop() for node in self.nodes))
         for guard in self._guards:
@@ -87,7 +96,7 @@ class Supervisor:
 
     def kill(self) -> None:
         """End the children at once; what they did is in the log or was never acknowledged."""
-        for child in [*self.workers, *self.nodes]:
+        for child in self.children:
             child.kill()
 
     async def _start(self) -> None:
@@ -108,7 +117,7 @@ class Supervisor:
             async with asyncio.timeout(patience_ms / 1000):
                 await self._until_ready()
         except TimeoutError:
-            silent = [child.name for child in [*self.nodes, *self.workers] if not child.is_ready]
+            silent = [child.name for child in self.children if not child.is_ready]
             names = ", ".join(silent or ["a dispatcher"])
             raise EngineFailed(
                 f"The mesh was not ready within {patience_ms} ms; not heard from: {names}.",
@@ -138,7 +147,11 @@ class Supervisor:
             )
             for number in range(1, self.config.mesh.workers + 1)
         ]
-        for child in [*self.nodes, *self.workers]:
+        if self.config.of(ApiConfig).enabled and is_installed():
+            self.api = Child(
+                "api", ["api", "--json"], environment=environment, config=settings, notice=self._notice
+            )
+        for child in self.children:
             child.start()
 
     def _worker_name(self, number: int) -> str:
@@ -146,7 +159,7 @@ class Supervisor:
         return f"worker-{number}" if self.server is not None else f"{machine_name()}-worker-{number}"
 
     async def _until_ready(self) -> None:
-        await asyncio.gather(*(child.ready() for child in [*self.nodes, *self.workers]))
+        await asyncio.gather(*(child.ready() for child in self.children))
         async with connect_client(self.config) as client:
             await client.requests.describe(timeout_s=self.config.supervisor.ready_timeout_ms / 1000)
 

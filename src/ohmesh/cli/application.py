@@ -34,6 +34,7 @@ class LocalVerb:
 LOCAL_VERBS: dict[str, LocalVerb] = {
     "up": LocalVerb("Start a mesh on this machine and keep it running.", "ohmesh.cli.up"),
     "worker": LocalVerb("Run your @agent functions as a worker of a mesh.", "ohmesh.cli.worker"),
+    "api": LocalVerb("Serve a mesh over HTTP; `ohmesh up` does so too.", "ohmesh.cli.api"),
     "demo": LocalVerb("Watch a mesh do real work, lose a worker and lose nothing.", "ohmesh.cli.demo"),
     "doctor": LocalVerb(
         "Check this machine and the mesh, and say how to mend what is wrong.", "ohmesh.cli.doctor"
@@ -42,7 +43,7 @@ LOCAL_VERBS: dict[str, LocalVerb] = {
     "node": LocalVerb("Run the roles of a mesh; `ohmesh up` starts it.", "ohmesh.cli.node", hidden=True),
 }
 
-EVENT_VERBS = ("up", "worker")
+EVENT_VERBS = ("up", "worker", "api")
 
 EPILOG = """Start with `ohmesh demo`, or with `ohmesh up` and then, in another terminal, `ohmesh submit text 'Hello!'`.
 

@@ -20,6 +20,8 @@ _SETTINGS = {
     "port": "engine.port",
     "profile": "mesh.profile",
     "ledger": "mesh.ledger",
+    "api": "api.enabled",
+    "api_port": "api.port",
 }
 _PROMISES = {
     "interval": "what is acknowledged survives every crash of a process; a power cut can take the last second",
@@ -34,6 +36,15 @@ _PROMISES = {
 )
 @click.option(
     "--port", type=click.IntRange(0, 65535), metavar="N", help="Port of the engine; default: a free one."
+)
+@click.option(
+    "--api/--no-api", default=None, help="Serve it over HTTP too, where that is installed. [default: --api]"
+)
+@click.option(
+    "--api-port",
+    type=click.IntRange(0, 65535),
+    metavar="N",
+    help="Port for HTTP; default: 7400, or a free one when it is taken.",
 )
 @click.option("--profile", type=click.Choice(["local", "lan", "wan"]), help="Timings. [default: local]")
 @click.option(
@@ -60,7 +71,10 @@ def command(config_file: Path | None, as_json: bool, **given: object) -> None:
 
     def ready(supervisor: Supervisor) -> None:
         if as_json:
-            output.event("ready", mesh=config.mesh.name, data=str(supervisor.data.root), url=supervisor.url)
+            where = {"api": supervisor.api.said_name} if supervisor.api else {}
+            output.event(
+                "ready", mesh=config.mesh.name, data=str(supervisor.data.root), url=supervisor.url, **where
+            )
         for line in _greeting(supervisor, time.monotonic() - begun_s, is_default_data=not config.mesh.data):
             output.say(line)
 
@@ -93,9 +107,24 @@ def _greeting(supervisor: Supervisor, took_s: float, *, is_default_data: bool) -
         f"  data    {supervisor.data.root}   (durability {durability}: {_PROMISES[durability]})",
         f"  engine  {supervisor.url}",
         *([f"  history {supervisor.ledger}"] if supervisor.ledger else []),
+        *_door(supervisor),
         "  next, in another terminal:",
         f"    ohmesh submit text 'What a lovely day!' --wait 10{which}",
         f"    ohmesh worker MODULE:FUNCTION{which}",
         f"    ohmesh status{which}",
         "  Ctrl-C ends it.",
     ]
+
+
+def _door(supervisor: Supervisor) -> list[str]:
+    """Where it is reached over HTTP, and where its token is; the token itself is never printed."""
+    from ohmesh.api.config import DEFAULT_PORT, ApiConfig
+    from ohmesh.assembly.api_access import token_path
+
+    settings = supervisor.config.of(ApiConfig)
+    if supervisor.api is None:
+        return ["  http    not installed: pip install 'ohmesh[api]'"] if settings.enabled else []
+    url = supervisor.api.said_name
+    taken = "" if settings.port or url.endswith(f":{DEFAULT_PORT}") else f"; port {DEFAULT_PORT} is taken"
+    token = token_path(settings, supervisor.data)
+    return [f"  http    {url}/v1/docs   (token: {token}{taken})"]

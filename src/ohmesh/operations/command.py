@@ -88,11 +88,11 @@ class Command:
 
         return parameters_of(self.arguments_type())
 
-    def parse(self, values: Mapping[str, object]) -> Struct:
-        """The arguments from loose values (strings are turned into numbers); InvalidArgument says what is wrong."""
+    def parse(self, values: Mapping[str, object], *, strict: bool = False) -> Struct:
+        """The arguments from loose values; InvalidArgument says what is wrong. Texts become numbers unless `strict`."""
         from ohmesh.operations.parameter import parse_arguments
 
-        return parse_arguments(self.arguments_type(), values)
+        return parse_arguments(self.arguments_type(), values, strict=strict)
 
     def arguments_type(self) -> type[Struct]:
         return cast("type[Struct]", load(self.arguments))

@@ -73,8 +73,10 @@ def parameters_of(arguments_type: type[Struct]) -> tuple[Parameter, ...]:
     return tuple(sorted(parameters, key=lambda parameter: not parameter.positional))
 
 
-def parse_arguments(arguments_type: type[Arguments], values: Mapping[str, object]) -> Arguments:
-    """Build and check; values may be strings. InvalidArgument names the parameter that does not fit.
+def parse_arguments(
+    arguments_type: type[Arguments], values: Mapping[str, object], *, strict: bool = False
+) -> Arguments:
+    """Build and check; values may be strings unless `strict`. InvalidArgument names the parameter that does not fit.
 
     Names of priorities and states are checked where they are used, which knows their aliases.
     """
@@ -85,7 +87,7 @@ def parse_arguments(arguments_type: type[Arguments], values: Mapping[str, object
                 f"{name!r} is not a parameter.", hint=f"There are: {', '.join(known) or 'none'}."
             )
     try:
-        return msgspec.convert(values, arguments_type, strict=False)
+        return msgspec.convert(values, arguments_type, strict=strict)
     except msgspec.ValidationError as error:
         raise _invalid(error) from error
 
