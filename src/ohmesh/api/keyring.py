@@ -18,7 +18,8 @@ from ohmesh.errors import InvalidArgument, TokenRefused
 
 OWNER = "owner"
 _SCHEME = re.compile(r"Bearer +([!-~]+) *", re.IGNORECASE)
-_LINE = re.compile(r"([A-Za-z0-9_.-]{1,64}) ([0-9a-f]{64})")
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_LINE = re.compile(rf"({_NAME.pattern}) ([0-9a-f]{{64}})")
 
 
 class Caller(Struct, frozen=True):
@@ -57,6 +58,10 @@ class Keyring:
 
 def digest_of(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()
+
+
+def is_key_name(name: str) -> bool:
+    return _NAME.fullmatch(name) is not None
 
 
 def parse_keys(lines: Iterable[str]) -> dict[str, str]:

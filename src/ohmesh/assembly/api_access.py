@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from ohmesh.api.config import ApiConfig
-from ohmesh.api.keyring import digest_of, parse_keys
+from ohmesh.api.keyring import digest_of, is_key_name, parse_keys
 from ohmesh.assembly.data_directory import DataDirectory, open_to_others
 from ohmesh.engines.nats.config import Notice
 from ohmesh.engines.nats.runtime_file import write_private
@@ -80,13 +80,17 @@ def read_keys(path: Path) -> dict[str, str]:
 
 def add_key(path: Path, name: str) -> str:
     """Make a key for somebody; it is returned and kept nowhere. InvalidArgument when the name has one."""
+    if not is_key_name(name):
+        raise InvalidArgument(
+            f"{name!r} is no name for a key.",
+            hint="Use up to 64 letters, digits, dots, dashes and underscores.",
+        )
     if name in read_keys(path):
         raise InvalidArgument(
             f"{name!r} has a key.", hint=f"To replace it, remove its line from {path} first."
         )
     key = secrets.token_urlsafe(TOKEN_BYTES)
     line = f"{name} {digest_of(key)}"
-    parse_keys([line])
     before = path.read_text() if path.exists() else ""
     write_private(path, f"{before}{line}\n".encode())
     return key
