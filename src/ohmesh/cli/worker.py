@@ -15,12 +15,14 @@ Examples:
   ohmesh worker my_agents:summarise     one of them
   ohmesh worker text function           built-in kinds
   ohmesh worker image http --allow-host 127.0.0.1:8080 --allow-host .example.org
-  ohmesh worker function --allow statistics --allow my_library"""
+  ohmesh worker function --allow statistics --allow my_library
+  ohmesh worker text --text-model ./my-model --concurrency 1"""
 
 _SETTINGS = {
     "concurrency": "runner.sync_processes",
     "allow_modules": "handlers.allow_modules",
     "allow_hosts": "handlers.allow_hosts",
+    "text_model": "handlers.text_model",
 }
 
 
@@ -47,6 +49,12 @@ _SETTINGS = {
     metavar="HOST",
     help="A host that kind http may reach, with or without :port; .example.org is all below it; repeatable. "
     "[default: none]",
+)
+@click.option(
+    "--text-model",
+    metavar="DIRECTORY",
+    help="A model of Transformers by which kind text reads, as save_pretrained wrote it; never downloaded. "
+    "[default: a lexicon]",
 )
 @click.option("--parent", type=click.INT, default=0, hidden=True)
 @which_mesh_options

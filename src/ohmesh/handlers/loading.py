@@ -17,7 +17,7 @@ from types import ModuleType
 
 from ohmesh.errors import AgentDefinitionError, OhmeshError
 from ohmesh.handlers.built_in import BUILT_IN, require_extra
-from ohmesh.handlers.config import ALLOW_HOST_OPTION, ALLOW_OPTION
+from ohmesh.handlers.config import ALLOW_HOST_OPTION, ALLOW_OPTION, TEXT_MODEL_OPTION
 from ohmesh.handlers.declaration import declaration_of
 from ohmesh.handlers.function_handler import FunctionHandler
 
@@ -73,6 +73,10 @@ def _load_target(target: str, options: Mapping[str, Sequence[str]]) -> list[Func
         from ohmesh.handlers.http import http_handler
 
         return [http_handler(tuple(options.get(ALLOW_HOST_OPTION, ())))]
+    if target == "text":
+        from ohmesh.handlers.text import text_handler
+
+        return [text_handler(*options.get(TEXT_MODEL_OPTION, ()))]
     return load_agents(BUILT_IN[target])
 
 

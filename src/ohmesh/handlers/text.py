@@ -1,47 +1,71 @@
-"""The kind `text`: the sentiment of a text in English, by VADER's lexicon and rules.
+"""The kind `text`: the sentiment of a text, or its embedding.
 
-Source: C.J. Hutto and E. Gilbert, "VADER: A Parsimonious Rule-based Model for Sentiment Analysis of Social Media
-Text", ICWSM 2014; the threshold of its labels is theirs. The lexicon ships in the wheel of vaderSentiment and is read
-at the first task of each runner process.
+By VADER's lexicon (sentiment of English only), or by a model of the Transformers library in a directory of this
+machine, which whoever runs the worker names. A model is loaded before the first task, once for each runner process.
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import Literal, Protocol
 
 import msgspec
 
 from ohmesh.errors import ArgumentsRefused
-from ohmesh.handlers.declaration import agent
+from ohmesh.handlers.declaration import Declaration
+from ohmesh.handlers.function_handler import FunctionHandler
+from ohmesh.handlers.lexicon import Lexicon
+from ohmesh.handlers.model_directory import checked_directory
 
-if TYPE_CHECKING:
-    from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
+Operation = Literal["sentiment", "embedding"]
 
-_LABEL_THRESHOLD = 0.05
-_CHARACTERS_MAX = 10_000  # the rules compare words in pairs: time grows with the square of the length
-
-
-class Sentiment(msgspec.Struct, frozen=True):
-    """`score` from -1 (most negative) to 1; the three shares of the text sum to 1."""
-
-    label: str
-    score: float
-    positive: float
-    neutral: float
-    negative: float
+# The rules of the lexicon compare words in pairs, so time grows with the square of the length; models read less anyway.
+_CHARACTERS_MAX = 10_000
 
 
-@agent(kind="text", capabilities=("text", "sentiment"))
-def text(text: str | bytes) -> Sentiment:
-    """Sentiment of `text` (bytes are read as UTF-8). Refuses what is empty, undecodable or too long."""
-    readable = _readable(text)
-    scores = _analyzer().polarity_scores(readable)
-    score = scores["compound"]
-    return Sentiment(_label(score), score, scores["pos"], scores["neu"], scores["neg"])
+class Embedding(msgspec.Struct, frozen=True):
+    embedding: list[float]
+    dimensions: int
+
+
+class Reader(Protocol):
+    """What reads texts. Both refuse with ArgumentsRefused what they cannot do."""
+
+    @property
+    def operations(self) -> Sequence[str]: ...
+
+    def sentiment(self, text: str) -> msgspec.Struct:
+        """Has a `label` and a `score`."""
+        ...
+
+    def embedding(self, text: str) -> list[float]: ...
+
+
+def text_handler(model: str = "") -> FunctionHandler:
+    """The handler of kind `text`, by the model in that directory. AgentDefinitionError says why it cannot be used."""
+    reader = _reader(model)
+
+    def text(text: str | bytes, operation: Operation = "sentiment") -> msgspec.Struct:
+        readable = _readable(text)
+        if operation == "sentiment":
+            return reader.sentiment(readable)
+        numbers = reader.embedding(readable)
+        return Embedding(numbers, len(numbers))
+
+    return FunctionHandler(text, Declaration("text", capabilities=("text", *reader.operations)))
+
+
+def _reader(model: str) -> Reader:
+    if not model:
+        return Lexicon()
+    directory = checked_directory(model)
+    from ohmesh.handlers.transformers_model import TransformersModel
+
+    return TransformersModel(directory)
 
 
 def _readable(text: str | bytes) -> str:
+    """Refuses what is empty, undecodable or too long."""
     if isinstance(text, bytes):
         try:
             text = text.decode()
@@ -55,16 +79,3 @@ def _readable(text: str | bytes) -> str:
             hint="Send it in parts.",
         )
     return text
-
-
-def _label(score: float) -> str:
-    if score >= _LABEL_THRESHOLD:
-        return "POSITIVE"
-    return "NEGATIVE" if score <= -_LABEL_THRESHOLD else "NEUTRAL"
-
-
-@lru_cache(maxsize=1)
-def _analyzer() -> SentimentIntensityAnalyzer:
-    from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
-
-    return SentimentIntensityAnalyzer()

@@ -14,7 +14,7 @@ from ohmesh.handlers.loading import handlers_of, load_agents, load_handlers
 
 GOOD = """
 from ohmesh.handlers.declaration import agent
-from ohmesh.handlers.text import text as imported
+from ohmesh.handlers.image import image as imported
 
 @agent
 def one(): return 1
