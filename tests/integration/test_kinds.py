@@ -56,6 +56,7 @@ def test_a_worker_sees_pictures_and_calls_the_hosts_it_was_allowed(tmp_path: Pat
         worker = ["worker", "image", "http", "--allow-host", "127.0.0.1", "--data", str(mesh.data)]
         mesh.begin(*worker, "--concurrency", "1").wait_ready()
         check_shell(mesh)
+        check_tags(mesh)
         with Mesh.connect(data=str(mesh.data)) as python:
             check_pictures(python)
             answer = python.call("http", greeter)
@@ -72,6 +73,18 @@ def check_shell(mesh: RunningMesh) -> None:
     refused = mesh.run("submit", "image", "not-a-picture", "--wait", "30")
     assert refused.returncode == 2, refused.stderr
     assert "cannot be decoded" in refused.stderr
+
+
+def check_tags(mesh: RunningMesh) -> None:
+    """As `tasks list` shows them, for people and for programs; nobody does these two."""
+    tags = {}
+    for words in (200, 201):
+        task_id = mesh.ask("submit", "text", " ".join(["word"] * words))["task_id"]
+        (row,) = [line for line in mesh.run("tasks", "list").stdout.splitlines() if task_id in line]
+        (tags[words],) = {"small", "large"} & set(row.split())
+        (task,) = [one for one in mesh.ask("tasks", "list")["tasks"] if one["task_id"] == task_id]
+        assert task["complexity"] == tags[words]
+    assert tags == {200: "small", 201: "large"}
 
 
 def check_pictures(python: Mesh) -> None:

@@ -1,5 +1,4 @@
-"""The kind `image`, on pictures made here. The faces are drawn: no package that we install ships a photograph of one
-that is in the public domain."""
+"""The kind `image`, on pictures made here, a drawn face among them, and on the photographs of the demo."""
 
 from __future__ import annotations
 
@@ -14,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from ohmesh.cli.demo_work import read_photograph
 from ohmesh.errors import ArgumentsRefused
 from ohmesh.handlers.loading import load_handlers
 
@@ -69,6 +69,13 @@ def test_faces_are_counted_and_found() -> None:
     assert 150 < face["width"] < 260
     pair = cv2.cvtColor(np.hstack([drawn_face(), drawn_face()]), cv2.COLOR_GRAY2BGR)
     assert call(encoded(pair, ".jpg"), "faces")["faces_detected"] == 2
+
+
+def test_a_face_is_found_where_the_photograph_shows_one_and_not_in_a_cat() -> None:
+    (face,) = call(read_photograph("astronaut.jpg"))["faces"]
+    assert abs(face["x"] + face["width"] / 2 - 224) < 20
+    assert abs(face["y"] + face["height"] / 2 - 114) < 20
+    assert call(read_photograph("chelsea.jpg"))["faces_detected"] == 0
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".bmp", ".webp", ".gif"])
