@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from ohmesh.model.complexity import Complexity
     from ohmesh.model.priority import Priority
     from ohmesh.model.task import TaskState
+    from ohmesh.runners.progress import report_progress
 
 _HOMES = {
     "AsyncMesh": "ohmesh.mesh",
@@ -58,6 +59,7 @@ _HOMES = {
     "TaskTimedOut": "ohmesh.errors",
     "UnknownTask": "ohmesh.errors",
     "agent": "ohmesh.handlers.declaration",
+    "report_progress": "ohmesh.runners.progress",
 }
 
 __all__ = [
@@ -80,6 +82,7 @@ __all__ = [
     "TaskTimedOut",
     "UnknownTask",
     "agent",
+    "report_progress",
 ]
 
 

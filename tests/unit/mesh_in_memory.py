@@ -23,7 +23,7 @@ from ohmesh.simulator.runner import Conduct, SimulatedRunner
 
 SUBJECTS = Subjects("memory")
 HOST = "host-1"
-AGENTS = [AgentSpec(kind, kind, slots=8) for kind in ("echo", "fail", "never")]
+AGENTS = [AgentSpec(kind, kind, slots=8) for kind in ("echo", "fail", "never", "steps")]
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,12 @@ class Host:
 
 
 def conduct(grant: Grant, _rng: random.Random) -> Conduct:
-    """`echo` returns its arguments, `fail` fails for good, `never` does not end by itself."""
+    """`echo` returns its arguments, `fail` fails for good, `never` does not end by itself, `steps` says
+    four times how far it is."""
     if grant.agent == "fail":
         return Conduct(duration_ms=0, status=OutcomeStatus.FAILED_PERMANENTLY)
+    if grant.agent == "steps":
+        return Conduct(duration_ms=2_000, steps=4)
     value = msgspec.msgpack.decode(grant.payload)
     duration_ms = float("inf") if grant.agent == "never" else 0.0
     return Conduct(duration_ms=duration_ms, value=msgspec.msgpack.encode(value), echo=False)

@@ -31,6 +31,7 @@ FRONT_DOOR = [
     "TaskTimedOut",
     "UnknownTask",
     "agent",
+    "report_progress",
 ]
 
 

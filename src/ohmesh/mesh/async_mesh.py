@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Awaitable, Callable, Generator, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Concatenate, ParamSpec, Self, TypeVar
@@ -13,6 +13,7 @@ from ohmesh.errors import InvalidArgument, OhmeshError, UnknownTask
 from ohmesh.handlers.declaration import declaration_of
 from ohmesh.mesh.observation import Observation
 from ohmesh.mesh.opening import Agent, connected, embedded, hold
+from ohmesh.model.message import Progress
 from ohmesh.model.priority import Priority, parse_priority
 from ohmesh.operations import arguments as a
 from ohmesh.operations import dead_letters as dead_letter_operations
@@ -201,6 +202,12 @@ class AsyncMesh(Observation):
             return await handle.result(timeout)
         except UnknownTask as unknown:
             return value_of(await past_end(self.client, task_id, unknown))
+
+    async def progress(self, task_id: str) -> AsyncGenerator[Progress]:
+        """What any running task says of itself, by its id, until it has ended."""
+        handle = await self.client.watch(task_id)
+        async for step in handle.progress():
+            yield step
 
     async def get(self, task_id: str) -> TaskDescription:
         """Where one task stands. Raises UnknownTask."""

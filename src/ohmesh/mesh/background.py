@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
@@ -59,6 +59,23 @@ class BackgroundLoop:
     def _run(self) -> None:
         with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
             runner.get_loop().run_forever()
+
+
+def stepped(background: BackgroundLoop, steps: AsyncGenerator[Result]) -> Iterator[Result]:
+    """Iterate here over what is made in the loop; leaving early closes it there."""
+    try:
+        while (step := background.run(_next(steps))) is not None:
+            yield step
+    finally:
+        background.run(_close(steps))
+
+
+async def _next(steps: AsyncGenerator[Result]) -> Result | None:
+    return await anext(steps, None)
+
+
+async def _close(steps: AsyncGenerator[Result]) -> None:
+    await steps.aclose()
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:

@@ -14,15 +14,16 @@ import secrets
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Iterator
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from ohmesh.errors import Backpressure, OhmeshError
 from ohmesh.mesh.async_mesh import AsyncMesh, Opening, takes_task
-from ohmesh.mesh.background import BackgroundLoop
+from ohmesh.mesh.background import BackgroundLoop, stepped
 from ohmesh.mesh.opening import Agent
 from ohmesh.model.identity import IdSource
+from ohmesh.model.message import Progress
 from ohmesh.model.task import TaskState
 from ohmesh.policies.complexity import Estimator
 from ohmesh.roles.client import TaskRequest, id_of_key
@@ -93,6 +94,10 @@ class Handle:
             return value_of(self._handle.ended)
         return self._background.run(self._result(timeout))
 
+    def progress(self) -> Iterator[Progress]:
+        """`for step in handle.progress()`: what the running task says of itself, until it has ended."""
+        return stepped(self._background, self._progress())
+
     def __repr__(self) -> str:
         return f"<task {self.id} {self.state}>"
 
@@ -109,6 +114,11 @@ class Handle:
     async def _result(self, timeout: float | None) -> object:
         handle = await self._taken()
         return await handle.result(timeout)
+
+    async def _progress(self) -> AsyncGenerator[Progress]:
+        handle = await self._taken()
+        async for step in handle.progress():
+            yield step
 
     async def _taken(self) -> TaskHandle:
         if self._handle is None and self._error is None:
@@ -272,6 +282,10 @@ class Mesh:
     dead_letter_details = _mirrored(AsyncMesh.dead_letter_details)
     agents = _mirrored(AsyncMesh.agents)
     explain = _mirrored(AsyncMesh.explain)
+
+    def progress(self, task_id: str) -> Iterator[Progress]:
+        """What any running task says of itself, by its id, until it has ended."""
+        return stepped(self.background, self.mesh.progress(task_id))
 
     async def _close(self) -> None:
         await self._inbox.drain()

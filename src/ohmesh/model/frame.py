@@ -14,7 +14,7 @@ import msgspec
 
 from ohmesh.errors import InvalidArgument
 from ohmesh.model.history import HistoryReply, ToHistorian
-from ohmesh.model.message import Reply, ToClient, ToDispatcher, ToHost
+from ohmesh.model.message import Progress, Reply, ToClient, ToDispatcher, ToHost
 
 FRAME_VERSION = 1
 MAX_FRAME_BYTES = 900_000  # a NATS message carries 1 MiB unless its server says otherwise
@@ -34,6 +34,7 @@ _encode = msgspec.msgpack.Encoder().encode
 _TO_DISPATCHER = msgspec.msgpack.Decoder(Frame[ToDispatcher])
 _TO_CLIENT = msgspec.msgpack.Decoder(Frame[ToClient])
 _TO_HOST = msgspec.msgpack.Decoder(Frame[ToHost])
+_PROGRESS = msgspec.msgpack.Decoder(Frame[Progress])
 _REPLY = msgspec.msgpack.Decoder(Frame[Reply])
 _TO_HISTORIAN = msgspec.msgpack.Decoder(Frame[ToHistorian])
 _HISTORY_REPLY = msgspec.msgpack.Decoder(Frame[HistoryReply])
@@ -53,6 +54,10 @@ def decode_to_client(data: bytes) -> Frame[ToClient]:
 
 def decode_to_host(data: bytes) -> Frame[ToHost]:
     return _decode(_TO_HOST, data)
+
+
+def decode_progress(data: bytes) -> Frame[Progress]:
+    return _decode(_PROGRESS, data)
 
 
 def decode_reply(data: bytes) -> Frame[Reply]:

@@ -9,6 +9,7 @@ thousands of tasks in memory that is a fifth of the time of a dispatcher.
     dispatcher -> client    Accepted, Finished, CancelAnswer
     host -> dispatcher      HostReport, Outcomes
     dispatcher -> host      Grants, Settled, Revoke, Enquire
+    host -> whoever listens Progress
     request -> reply        ListTasks -> TaskPage, ListHosts -> HostPage, Describe -> ShardDescription,
                             ChangeTasks -> TasksChanged, PauseKind -> KindState, Explain -> Explanation;
                             any of them -> Problem
@@ -144,6 +145,32 @@ class Enquire(Struct, array_like=True, frozen=True, gc=False, tag=34):
     shard: int
     epoch: int
     instead_of: int = 0
+
+
+class Progress(Struct, array_like=True, frozen=True, gc=False, tag=71):
+    """How far a running attempt is: `done` of `total`, where that is known. It may be lost; it is stored nowhere.
+
+    lease, count: both rise, so what comes late is known by them. attempt: a new one begins anew.
+    at_ms: the host's wall clock when it heard of it.
+    """
+
+    task_id: str
+    attempt: int
+    done: float
+    total: float | None = None
+    note: str = ""
+    at_ms: int = 0
+    lease: int = 0
+    count: int = 0
+
+    @property
+    def share(self) -> float | None:
+        """Between 0 and 1; None where there is no total."""
+        return min(1.0, max(0.0, self.done / self.total)) if self.total else None
+
+    def __str__(self) -> str:
+        amount = f"{self.done:g}" if self.total is None else f"{self.done:g} of {self.total:g}"
+        return f"{amount} {self.note}".rstrip()
 
 
 class ListTasks(Struct, array_like=True, frozen=True, gc=False, tag=41):

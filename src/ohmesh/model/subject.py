@@ -50,6 +50,10 @@ class Subjects:
         """Who follows the logs into the ledger also answers questions about what is in there."""
         return f"mesh.{self.mesh}.history"
 
+    def progress(self, task_id: str) -> str:
+        """What a running task says of itself; nobody has to listen."""
+        return f"mesh.{self.mesh}.p.{task_id}"
+
     def log(self, shard: int) -> str:
         """Name of the shard's log, as the log port takes it."""
         return f"{self.mesh}-shard-{shard}"

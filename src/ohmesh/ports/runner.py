@@ -10,16 +10,23 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from ohmesh.model.agent import AgentSpec
+from ohmesh.model.message import Progress
 from ohmesh.model.task import Grant, Outcome
 
 Report = Callable[[Sequence[Outcome]], None]
 Resize = Callable[[str, int], None]
+NoticeProgress = Callable[[Sequence[Progress]], None]
 
 
 class Runner(Protocol):
     async def start(self, report: Report, resize: Resize) -> list[AgentSpec]:
         """Warm up; from now on outcomes go to `report` in the loop. `resize(agent, slots)` says how many grants an
         agent can hold from now on (its measured duration decides). Returns what it runs: agents with bare names."""
+        ...
+
+    def watch_progress(self, notice: NoticeProgress) -> None:
+        """Before start: what running tasks say of themselves goes to `notice`, the latest of each, some 10 times a
+        second at most. Lossy, and never after the task's outcome."""
         ...
 
     def run(self, grants: Sequence[Grant]) -> None:

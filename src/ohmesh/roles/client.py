@@ -44,6 +44,7 @@ from ohmesh.roles.client_config import ClientConfig, ClientPorts
 from ohmesh.roles.client_handle import Standing, TaskHandle
 from ohmesh.roles.client_history import HistoryRequests
 from ohmesh.roles.client_lane import Lane, Notice
+from ohmesh.roles.client_progress import ProgressLine
 from ohmesh.roles.client_requests import Requests
 from ohmesh.roles.client_tracker import ClientStatistics, Tracker, unknown_task, unreachable
 
@@ -105,8 +106,13 @@ class Client:
         ]
         self._cancellations = Cancellations(self._lanes, config)
         self._tracker = Tracker(
-            self._lanes, self._cancellations, clock=ports.clock, config=config, notice=notice
+            self._lanes,
+            self._cancellations,
+            clock=ports.clock,
+            config=config,
+            notice=notice,
         )
+        self._tracker.progress = ProgressLine(ports.bus, subjects)
         self.changes = Changes(self.requests, self._tracker, self._ids.next)
         self._subscription: Subscription | None = None
         self._tasks: list[asyncio.Task[None]] = []

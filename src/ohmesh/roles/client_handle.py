@@ -11,10 +11,12 @@ that a waiter that is cancelled disturbs nobody and leaves nothing behind.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator
 from enum import Enum
 from typing import NoReturn, Protocol
 
 from ohmesh.errors import MeshUnreachable, OhmeshError, ResultTimeout
+from ohmesh.model.message import Progress
 from ohmesh.model.task import Submission, TaskResult, TaskState
 from ohmesh.roles.client_payload import value_of
 
@@ -32,6 +34,8 @@ class Lookout(Protocol):
     def await_end(self, handle: TaskHandle) -> None: ...
 
     def leave(self, handle: TaskHandle) -> None: ...
+
+    def progress_of(self, handle: TaskHandle) -> AsyncGenerator[Progress]: ...
 
 
 class TaskHandle:
@@ -118,6 +122,14 @@ class TaskHandle:
     async def result(self, timeout: float | None = None) -> object:
         """The task's value; raises TaskFailed, TaskTimedOut or TaskCancelled when it ended without one."""
         return value_of(await self.end(timeout))
+
+    def progress(self) -> AsyncGenerator[Progress]:
+        """`async for step in handle.progress()`: what the running task says of itself, until it has ended.
+
+        The latest step whenever there is a new one, so a slow reader skips some; a later `step.attempt` begins anew.
+        However the task ends, the loop ends; `result()` says how.
+        """
+        return self._lookout.progress_of(self)
 
     def __repr__(self) -> str:
         return f"<task {self.id} {self.state}>"

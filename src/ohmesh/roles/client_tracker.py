@@ -11,14 +11,14 @@ Invariants: `handles` holds every unanswered submission, and every accepted one 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from weakref import WeakValueDictionary
 
 from msgspec import Struct
 
 from ohmesh.errors import InvalidArgument, MeshUnreachable, UnknownTask
 from ohmesh.model.frame import decode_to_client
-from ohmesh.model.message import Accepted, CancelAnswer, Finished
+from ohmesh.model.message import Accepted, CancelAnswer, Finished, Progress
 from ohmesh.model.task import Submission, TaskResult
 from ohmesh.ports.bus import Message
 from ohmesh.ports.clock import Clock
@@ -27,6 +27,7 @@ from ohmesh.roles.client_config import ClientConfig
 from ohmesh.roles.client_handle import Standing, TaskHandle
 from ohmesh.roles.client_lane import Lane, Notice
 from ohmesh.roles.client_payload import error_of_code
+from ohmesh.roles.client_progress import ProgressLine
 
 
 class ClientStatistics(Struct, kw_only=True):
@@ -50,7 +51,7 @@ class ClientStatistics(Struct, kw_only=True):
 
 
 class Tracker:
-    """See the module. It is the Lookout of its handles."""
+    """See the module. It is the Lookout of its handles. `progress` is given by its client, which knows the bus."""
 
     def __init__(
         self,
@@ -65,6 +66,7 @@ class Tracker:
         self.awaited: dict[TaskHandle, None] = {}
         self.counts = ClientStatistics()
         self.is_closed = False
+        self.progress: ProgressLine
         self._lanes = lanes
         self._cancellations = cancellations
         self._clock = clock
@@ -109,6 +111,9 @@ class Tracker:
             now_ms = self._clock.monotonic_ms()
             if handle.watch_ms <= now_ms:
                 self._watch([handle], now_ms)
+
+    def progress_of(self, handle: TaskHandle) -> AsyncGenerator[Progress]:
+        return self.progress.steps(handle.id, handle.end)
 
     def leave(self, handle: TaskHandle) -> None:
         self.awaited.pop(handle, None)

@@ -25,6 +25,7 @@ from ohmesh.ports.entropy import Entropy
 from ohmesh.ports.runner import Runner
 from ohmesh.roles.host_name import Answers, check_name_is_free
 from ohmesh.roles.outcome_size import outcome_bytes, sendable
+from ohmesh.roles.progress_reports import ProgressReports
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +100,9 @@ class Executor:
         self.incarnation = ports.clock.now_ms()
         self._ports = ports
         self._runner = runner
+        self._progress = ProgressReports(
+            ports.bus, ports.clock, subjects=subjects, host=host.name, incarnation=self.incarnation
+        )
         self._subjects = subjects
         self._identity = host
         self._links: dict[int, _ShardLink] = {}
@@ -118,6 +122,7 @@ class Executor:
         """
         bus = self._ports.bus
         bus.watch_connection(self._connection_changed)
+        self._runner.watch_progress(self._progress.put)
         for spec in await self._runner.start(self._report_outcomes, self._resize):
             self._add_agent(spec)
         await self._take_name()
@@ -125,7 +130,8 @@ class Executor:
             await bus.subscribe(self._subjects.host(self.host), self._receive),
             await bus.subscribe(self._subjects.every_host(), self._receive),
         ]
-        loops = [asyncio.ensure_future(self._send_loop()), asyncio.ensure_future(self._heartbeat_loop())]
+        work = (self._send_loop(), self._heartbeat_loop(), self._progress.publish_for_ever())
+        loops = [asyncio.ensure_future(one) for one in work]
         leaving = asyncio.ensure_future(self._leave.wait())
         try:
             done, _ = await asyncio.wait([leaving, *loops], return_when=asyncio.FIRST_COMPLETED)

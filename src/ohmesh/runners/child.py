@@ -18,6 +18,7 @@ from ohmesh.runners.concurrent_loop import ConcurrentLoop
 from ohmesh.runners.lifeline import die_with_parent
 from ohmesh.runners.page import Page
 from ohmesh.runners.place import mark_runner_process
+from ohmesh.runners.progress import open_desk
 from ohmesh.runners.serial_loop import SerialLoop
 from ohmesh.runners.wire import (
     LENGTH,
@@ -62,6 +63,7 @@ def _serve(connection: socket.socket, page: Page) -> None:
     begin = _receive(connection)
     if not isinstance(begin, Begin):
         return
+    open_desk(page, is_async=begin.is_async)
     kind = ConcurrentLoop if begin.is_async else SerialLoop
     kind(connection, page, handlers, settings).serve()
 

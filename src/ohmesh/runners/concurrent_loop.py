@@ -18,6 +18,7 @@ from ohmesh.ports.handler import Handler
 from ohmesh.runners.attribution import AttributedCoroutine, inherit_attribution
 from ohmesh.runners.outbox import Outbox
 from ohmesh.runners.page import HOLD, SINCE, STARTED, Page
+from ohmesh.runners.progress import number_of_task
 from ohmesh.runners.verdict import check_size, failed
 from ohmesh.runners.wire import Load, Overdue, Splitter, Stop, Work, decode_to_process, frame
 
@@ -100,6 +101,7 @@ class ConcurrentLoop:
             self._outbox.hand_back(running.number, grant)
             self._forget(running)
             return
+        number_of_task.set(running.number)  # the context is this task's own
         try:
             value = await self._handlers[grant.agent].invoke_async(grant.payload)
             value = check_size(value, self._settings.value_max_bytes)

@@ -37,6 +37,7 @@ class RunnerConfig:
     hand_back_ms: int = 50  # later than predicted by this much: other hosts may have it
 
     tick_ms: int = 20  # how often deadlines and shared pages are looked at
+    progress_ms: int = 100  # how often reports of progress are looked for
     settle_ms: int = 5  # after which both sides see what the other wrote into the shared page
     cancel_grace_ms: int = 1000  # from asking a task to stop, to killing its process
 

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
 from ohmesh.errors import InvalidArgument
+from ohmesh.model.message import Progress
 from ohmesh.model.task import Grant, Outcome, OutcomeStatus, TaskFailure
 from ohmesh.runners.agent_load import AgentLoad
 from ohmesh.runners.config import RunnerConfig
@@ -162,6 +163,25 @@ class Group:
             self._judge(process, lasting, now_ns)
         self.pump()
         return outcomes + self._hand_back_late(now_ns)
+
+    def progress(self) -> list[Progress]:
+        """What tasks that run now have said of themselves since the last look."""
+        now_ms = time.time_ns() // _NS_PER_MS
+        return [
+            Progress(
+                task.grant.task_id,
+                task.grant.attempt,
+                one.done,
+                one.total,
+                one.note,
+                now_ms,
+                task.grant.lease,
+                one.count,
+            )
+            for process in self.processes
+            for one in process.progress.look()
+            if (task := process.custody.sent.get(one.number)) is not None
+        ]
 
     def stop(self, now_ns: int) -> list[Outcome]:
         """Start nothing more; what has not started comes back now or within two ticks."""

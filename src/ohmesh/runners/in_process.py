@@ -11,15 +11,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import msgspec
 
 from ohmesh.model.agent import AgentSpec
+from ohmesh.model.message import Progress
 from ohmesh.model.task import Grant, Outcome, OutcomeStatus, TaskFailure
 from ohmesh.ports.clock import Clock
 from ohmesh.ports.handler import Handler
-from ohmesh.ports.runner import Report, Resize
+from ohmesh.ports.runner import NoticeProgress, Report, Resize
 from ohmesh.runners.config import RunnerConfig
+from ohmesh.runners.progress import put_of_task
 from ohmesh.runners.verdict import check_size, failed
 
 
@@ -47,6 +50,11 @@ class InProcessRunner:
         self._outcomes: list[Outcome] = []
         self._report: Report | None = None
         self._is_stopping = False
+        self._notice_progress: NoticeProgress | None = None
+        self._steps = 0
+
+    def watch_progress(self, notice: NoticeProgress) -> None:
+        self._notice_progress = notice
 
     async def start(self, report: Report, resize: Resize) -> list[AgentSpec]:
         """An agent that does not say has `async_slots` when it is async, else one. They never change."""
@@ -108,6 +116,7 @@ class InProcessRunner:
             attempt.alarm = asyncio.get_running_loop().call_later(
                 grant.timeout_ms / 1000, self._end, attempt, OutcomeStatus.TIMED_OUT
             )
+        put_of_task.set(partial(self._progressed, grant))
         try:
             value = await _value(handler, grant.payload)
             check_size(value, self._config.value_max_bytes)
@@ -136,6 +145,13 @@ class InProcessRunner:
 
     def _give_up(self, attempt: _Attempt, status: OutcomeStatus) -> None:
         self._finish(attempt, self._outcome(attempt, status))
+
+    def _progressed(self, grant: Grant, done: float, total: float | None, note: str) -> None:
+        if self._notice_progress is not None and grant.lease in self._attempts:
+            self._steps += 1
+            now_ms, count = self._clock.now_ms(), self._steps
+            step = Progress(grant.task_id, grant.attempt, done, total, note, now_ms, grant.lease, count)
+            self._notice_progress([step])
 
     def _failed(self, attempt: _Attempt, error: BaseException) -> Outcome:
         if attempt.ending is not None and isinstance(error, asyncio.CancelledError):

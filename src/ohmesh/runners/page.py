@@ -5,7 +5,9 @@
     word 2  SINCE     monotonic nanoseconds at which that task's own code started
     word 3  HOLD      written by the parent: start nothing more, hand back what comes
     word 4  COMMITTED flushes (16 bits), rows (24), bytes (24): the finished results in the outbox
-    from byte 4096    the outbox: room for the head of a frame, then rows of results not yet flushed to the socket
+    word 5  PROGRESS  how many reports of progress were written; see progress
+    from byte 4096    the slots of progress, PROGRESS_SLOTS of PROGRESS_SLOT_BYTES
+    after them        the outbox: room for the head of a frame, then rows of results not yet flushed to the socket
 
 Invariants
 * One writer per word. A word is 8 aligned bytes, written by one store, so it is never seen half-written.
@@ -25,8 +27,11 @@ import tempfile
 
 from ohmesh.runners.wire import ROWS_HEADER_BYTES
 
-STARTED, CURRENT, SINCE, HOLD, COMMITTED = range(5)
+STARTED, CURRENT, SINCE, HOLD, COMMITTED, PROGRESS = range(6)
+PROGRESS_SLOTS = 64
+PROGRESS_SLOT_BYTES = 1024  # a note of 200 characters takes 800 at most
 _HEADER_BYTES = 4096
+_OUTBOX_START = _HEADER_BYTES + PROGRESS_SLOTS * PROGRESS_SLOT_BYTES
 _FIELD = (1 << 24) - 1
 
 
@@ -37,7 +42,9 @@ class Page:
         self._mapping = mmap.mmap(file_descriptor, 0)
         whole = memoryview(self._mapping)
         self.words = whole[:_HEADER_BYTES].cast("Q")
-        self.outbox = whole[_HEADER_BYTES:]
+        self.progress = whole[_HEADER_BYTES:_OUTBOX_START]
+        self.progress_heads = self.progress.cast("Q")
+        self.outbox = whole[_OUTBOX_START:]
         whole.release()
 
     def committed(self) -> tuple[int, bytes]:
@@ -47,6 +54,8 @@ class Page:
 
     def close(self) -> None:
         self.words.release()
+        self.progress_heads.release()
+        self.progress.release()
         self.outbox.release()
         self._mapping.close()
 
@@ -58,7 +67,7 @@ def create_page_file(outbox_bytes: int) -> int:
     else:
         with tempfile.TemporaryFile(prefix="ohmesh-runner-") as file:
             file_descriptor = os.dup(file.fileno())
-    os.ftruncate(file_descriptor, _HEADER_BYTES + outbox_bytes)
+    os.ftruncate(file_descriptor, _OUTBOX_START + outbox_bytes)
     return file_descriptor
 
 

@@ -21,7 +21,7 @@ import msgspec
 from ohmesh.errors import AgentDefinitionError
 from ohmesh.model.agent import AgentSpec
 from ohmesh.model.task import Grant, Outcome, OutcomeStatus
-from ohmesh.ports.runner import Report, Resize
+from ohmesh.ports.runner import NoticeProgress, Report, Resize
 from ohmesh.runners.agent_load import AgentLoad
 from ohmesh.runners.config import RunnerConfig
 from ohmesh.runners.group import Group
@@ -55,9 +55,14 @@ class ProcessRunnerPool:
         self._changed = asyncio.Event()
         self._is_stopping = False
         self._ticks = False
+        self._notice_progress: NoticeProgress | None = None
+        self._progress_due_ns = 0
         self._deaths = 0
         self._failed_starts = 0
         self._start_error: AgentDefinitionError | None = None
+
+    def watch_progress(self, notice: NoticeProgress) -> None:
+        self._notice_progress = notice
 
     async def start(self, report: Report, resize: Resize) -> list[AgentSpec]:
         self._loop = asyncio.get_running_loop()
@@ -220,6 +225,11 @@ class ProcessRunnerPool:
         now_ns = time.monotonic_ns()
         for group in self._groups.values():
             self._tell(group.tick(now_ns))
+        if self._notice_progress is not None and now_ns >= self._progress_due_ns:
+            self._progress_due_ns = now_ns + self._config.progress_ms * 1_000_000
+            for group in self._groups.values():
+                if steps := group.progress():
+                    self._notice_progress(steps)
         if any(group.is_busy for group in self._groups.values()):
             self._tick_soon()
 

@@ -23,6 +23,7 @@ from ohmesh.errors import AgentDefinitionError, InvalidArgument
 from ohmesh.runners.config import RunnerConfig
 from ohmesh.runners.custody import Custody
 from ohmesh.runners.page import Page, create_page_file
+from ohmesh.runners.progress import ProgressReader
 from ohmesh.runners.wire import (
     Begin,
     Load,
@@ -72,6 +73,7 @@ class RunnerProcess:
         self.is_gone = False
         self._is_spoilt = False
         self._spawn()
+        self.progress = ProgressReader(self.page)
         self.custody = Custody(self.page.words, settle_ns=config.settle_ms * 1_000_000)
         self._loop.add_reader(self._connection.fileno(), self._read)
         self._deadline = self._loop.call_later(config.start_timeout_ms / 1000, self._start_too_slow)

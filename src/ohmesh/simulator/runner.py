@@ -17,10 +17,11 @@ from msgspec import Struct
 
 from ohmesh.engines.memory.faults import Range, draw, happens
 from ohmesh.model.agent import AgentSpec
+from ohmesh.model.message import Progress
 from ohmesh.model.task import Grant, Outcome, OutcomeStatus, TaskFailure
 from ohmesh.ports.clock import Clock
 from ohmesh.ports.entropy import Entropy
-from ohmesh.ports.runner import Report, Resize
+from ohmesh.ports.runner import NoticeProgress, Report, Resize
 
 _ENDLESS_MS = float("inf")
 
@@ -39,7 +40,7 @@ class Host(Protocol):
 class Conduct(Struct, frozen=True, kw_only=True):
     """What one attempt does. duration_ms inf hangs until its timeout. CRASHED takes the agent's other attempts along.
 
-    echo: the value is the payload.
+    echo: the value is the payload. steps: it reports progress so often, evenly over its duration.
     """
 
     duration_ms: float = 1.0
@@ -47,6 +48,7 @@ class Conduct(Struct, frozen=True, kw_only=True):
     value: bytes = b""
     echo: bool = True
     retry_after_ms: int = -1
+    steps: int = 0
 
 
 class RunnerOptions(Struct, frozen=True, kw_only=True):
@@ -119,6 +121,10 @@ class SimulatedRunner:
         self._is_stopping = False
         self._idle: asyncio.Future[None] | None = None
         self._report: Report | None = None
+        self._notice_progress: NoticeProgress | None = None
+
+    def watch_progress(self, notice: NoticeProgress) -> None:
+        self._notice_progress = notice
 
     async def start(self, report: Report, resize: Resize) -> list[AgentSpec]:
         self._report = report
@@ -176,11 +182,21 @@ class SimulatedRunner:
         self.executions.append(execution)
         attempt = _Attempt(grant, conduct, execution, self._clock.now_ms())
         lane.running[grant.lease] = attempt
+        for step in range(1, conduct.steps + 1):
+            when_s = now_s + conduct.duration_ms / 1000 * step / (conduct.steps + 1)
+            loop.call_at(when_s, self._progress, lane, attempt, step)
         if 0 < grant.timeout_ms < conduct.duration_ms:
             killed_s = now_s + grant.timeout_ms / 1000 + draw(self._rng, self._options.kill_ms)
             self._end_at(lane, attempt, killed_s, OutcomeStatus.TIMED_OUT)
         elif conduct.duration_ms < _ENDLESS_MS:
             self._end_at(lane, attempt, now_s + conduct.duration_ms / 1000, conduct.status)
+
+    def _progress(self, lane: _Lane, attempt: _Attempt, step: int) -> None:
+        grant = attempt.grant
+        if self._notice_progress is not None and grant.lease in lane.running:
+            now_ms, total = self._clock.now_ms(), attempt.conduct.steps
+            told = Progress(grant.task_id, grant.attempt, step, total, "simulated", now_ms, grant.lease, step)
+            self._notice_progress([told])
 
     def _draw_conduct(self) -> Conduct:
         rng, options = self._rng, self._options

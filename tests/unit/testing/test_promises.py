@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 
 import pytest
 
 from ohmesh.errors import PromiseBroken
 from ohmesh.model.agent import AgentSpec
+from ohmesh.model.message import Progress
 from ohmesh.model.task import Submission, TaskFailure, TaskResult, TaskState
 from ohmesh.ports.log import Entry
 from ohmesh.protocols.queue import rows as r
@@ -22,6 +23,11 @@ class Nobody:
     def await_end(self, handle: TaskHandle) -> None: ...
 
     def leave(self, handle: TaskHandle) -> None: ...
+
+    async def progress_of(self, handle: TaskHandle) -> AsyncGenerator[Progress]:
+        steps: list[Progress] = []
+        for step in steps:
+            yield step
 
 
 def account_of(*rows: r.Row) -> Account:
