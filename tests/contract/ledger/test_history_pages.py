@@ -7,8 +7,10 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
+from sqlalchemy.dialects import sqlite
 
 from ohmesh.engines.ledger import LedgerConfig, open_ledger
+from ohmesh.engines.ledger.pages import select_places
 from ohmesh.errors import InvalidArgument
 from ohmesh.model.task import TaskView
 from ohmesh.ports.ledger import Batch, Ledger, TaskQuery
@@ -149,3 +151,22 @@ def test_a_page_ends_where_its_bytes_do_and_the_next_goes_on_from_there(
         assert found == [view for _, view in rows]
 
     run(scenario())
+
+
+def test_every_question_is_a_seek_in_an_index(run: Run, sqlite_place: Place) -> None:
+    """A page of a long history is as quick as one of a short one; see benchmarks/history.py for how quick."""
+
+    async def scenario() -> None:
+        await (await open_ledger(sqlite_place.url)).close()
+
+    run(scenario())
+    for kind, state, host, (since_ms, until_ms) in itertools.product(KINDS, STATES, HOSTS, SPANS):
+        for after in ("", f"{START_MS}-7"):
+            query = TaskQuery(
+                kind=kind, state=state, host=host, since_ms=since_ms, until_ms=until_ms, after=after
+            )
+            wanted = select_places(query, LedgerConfig())
+            statement = wanted.compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True})
+            plan = [str(row[-1]) for row in sqlite_place.sql(f"EXPLAIN QUERY PLAN {statement}")]
+            assert not [step for step in plan if step.startswith("SCAN tasks")], (query, plan)
+            assert [step for step in plan if "SEARCH tasks USING COVERING INDEX" in step], (query, plan)
