@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import httpx2
 import pytest
 
 from ohmesh import Mesh, OhmeshError
@@ -16,7 +17,7 @@ from ohmesh.cli.exit_codes import exit_code_of
 from tests.integration.running_mesh import RunningMesh, running_mesh
 
 NO_TASK = "01M8CMP6MV90AH9HJ2C4006NQA"
-BYTES = "x" * 2_000_000
+BYTES = "x" * 600_000
 DEEDS = """
 import os, sys, time
 from ohmesh import agent
@@ -44,14 +45,19 @@ def deed(how: str) -> object:
 
 @dataclass(frozen=True)
 class Mistake:
-    """What is done wrong, by which code it is answered, and a word that every answer holds. `cli` and `python` are the
-    same mistake at two doors; () and None where a door cannot make it."""
+    """What is done wrong, by which code it is answered, and a word that every answer holds. `cli`, `python` and `http`
+    (method, path, JSON body) are the same mistake at three doors; () and None where a door cannot make it."""
 
     name: str
     error: type[OhmeshError]
     word: str
     cli: tuple[str, ...] = ()
     python: Callable[[Mesh], object] | None = None
+    http: tuple[str, str, dict[str, object] | None] | None = None
+
+
+def submitting(kind: str, *arguments: object, **options: object) -> tuple[str, str, dict[str, object]]:
+    return "POST", "/v1/submit", {"kind": kind, "arguments": list(arguments), **options}
 
 
 MISTAKES = (
@@ -61,14 +67,23 @@ MISTAKES = (
         "../etc",
         ("submit", "../etc", "x"),
         lambda mesh: mesh.submit("../etc", "x"),
+        submitting("../etc", "x"),
     ),
-    Mistake("no kind", tree.InvalidArgument, "", ("submit", "", "x"), lambda mesh: mesh.submit("", "x")),
+    Mistake(
+        "no kind",
+        tree.InvalidArgument,
+        "",
+        ("submit", "", "x"),
+        lambda mesh: mesh.submit("", "x"),
+        submitting("", "x"),
+    ),
     Mistake(
         "a priority that is none",
         tree.InvalidArgument,
         "CRITICAL, HIGH, NORMAL or LOW",
         ("submit", "deed", "good", "--priority", "urgent"),
         lambda mesh: mesh.submit("deed", "good", priority="urgent"),
+        submitting("deed", "good", priority="urgent"),
     ),
     Mistake(
         "a timeout of years",
@@ -76,6 +91,7 @@ MISTAKES = (
         "timeout",
         ("submit", "deed", "good", "--timeout", "1e99"),
         lambda mesh: mesh.submit("deed", "good", timeout=1e99),
+        submitting("deed", "good", timeout_s=1e99),
     ),
     Mistake(
         "a negative timeout",
@@ -83,6 +99,7 @@ MISTAKES = (
         "timeout",
         ("submit", "deed", "good", "--timeout=-1"),
         lambda mesh: mesh.submit("deed", "good", timeout=-1),
+        submitting("deed", "good", timeout_s=-1),
     ),
     Mistake(
         "retries that are a word",
@@ -97,6 +114,7 @@ MISTAKES = (
         "at most",
         (),
         lambda mesh: mesh.submit("deed", BYTES),
+        submitting("deed", BYTES),
     ),
     Mistake(
         "an argument that is no data",
@@ -111,6 +129,7 @@ MISTAKES = (
         "cannot be decoded",
         ("submit", "image", "not a picture"),
         lambda mesh: mesh.submit("image", "not a picture"),
+        submitting("image", "not a picture"),
     ),
     Mistake(
         "an id that nobody has",
@@ -118,6 +137,7 @@ MISTAKES = (
         NO_TASK,
         ("result", NO_TASK),
         lambda mesh: mesh.result(NO_TASK, 20),
+        ("GET", f"/v1/result/{NO_TASK}", None),
     ),
     Mistake(
         "an id that is none",
@@ -125,6 +145,7 @@ MISTAKES = (
         "nonsense",
         ("result", "nonsense"),
         lambda mesh: mesh.result("nonsense", 20),
+        ("GET", "/v1/result/nonsense", None),
     ),
     Mistake(
         "a filter that ends early",
@@ -132,6 +153,7 @@ MISTAKES = (
         "found the end",
         ("tasks", "--filter", "state ="),
         lambda mesh: mesh.tasks(filter="state ="),
+        ("GET", "/v1/tasks?filter=state+%3D", None),
     ),
     Mistake(
         "a filter of no such field",
@@ -139,6 +161,7 @@ MISTAKES = (
         "colour",
         ("tasks", "--filter", "colour=red"),
         lambda mesh: mesh.tasks(filter="colour=red"),
+        ("GET", "/v1/tasks?filter=colour%3Dred", None),
     ),
     Mistake(
         "a state that is none",
@@ -146,6 +169,7 @@ MISTAKES = (
         "lost",
         ("tasks", "--state", "lost"),
         lambda mesh: mesh.tasks(state="lost"),
+        ("GET", "/v1/tasks?state=lost", None),
     ),
     Mistake(
         "a cursor that is none",
@@ -153,6 +177,7 @@ MISTAKES = (
         "zzz",
         ("tasks", "--after", "zzz"),
         lambda mesh: mesh.tasks(after="zzz"),
+        ("GET", "/v1/tasks?after=zzz", None),
     ),
     Mistake(
         "a pause of what is no kind",
@@ -160,6 +185,7 @@ MISTAKES = (
         "a b",
         ("queues", "pause", "a b"),
         lambda mesh: mesh.pause("a b"),
+        ("POST", "/v1/queues/pause", {"kind": "a b"}),
     ),
     Mistake(
         "a purge of what is no kind",
@@ -167,6 +193,7 @@ MISTAKES = (
         "a b",
         ("queues", "purge", "a b", "--yes"),
         lambda mesh: mesh.purge("a b"),
+        ("POST", "/v1/queues/purge", {"kind": "a b", "confirm": True}),
     ),
     Mistake(
         "dead letters, but which",
@@ -174,6 +201,7 @@ MISTAKES = (
         "not clear which",
         ("dlq", "replay"),
         lambda mesh: mesh.replay(),
+        ("POST", "/v1/dlq/replay", {}),
     ),
 )
 
@@ -192,7 +220,7 @@ DEEDS_AND_ENDS = {
 def mesh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningMesh]:
     with running_mesh(tmp_path_factory.mktemp("mistakes")) as mesh:
         (mesh.folder / "deeds.py").write_text(DEEDS)
-        mesh.up("--workers", "0")
+        mesh.up("--workers", "0", "--api")
         mesh.begin("worker", "deeds", "--data", str(mesh.data)).wait_ready()
         yield mesh
 
@@ -200,6 +228,17 @@ def mesh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningMesh]:
 @pytest.fixture(scope="module")
 def client(mesh: RunningMesh) -> Iterator[Mesh]:
     with Mesh.connect(data=str(mesh.data)) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def http(mesh: RunningMesh) -> Iterator[httpx2.Client]:
+    token = (mesh.data / "api-token").read_text().strip()
+    with httpx2.Client(
+        base_url=mesh.programs[0].wait_ready()["api"],
+        headers={"Authorization": f"Bearer {token}"},
+        timeout=60,
+    ) as client:
         yield client
 
 
@@ -227,6 +266,40 @@ def test_python_answers_a_mistake(client: Mesh, mistake: Mistake) -> None:
     with pytest.raises(mistake.error) as caught:
         mistake.python(client)
     assert mistake.word in str(caught.value)
+
+
+@pytest.mark.parametrize("mistake", named(tuple(each for each in MISTAKES if each.http)))
+def test_http_answers_a_mistake(http: httpx2.Client, mistake: Mistake) -> None:
+    assert mistake.http is not None
+    method, path, body = mistake.http
+    answer = http.request(method, path, json=body)
+    problem = answer.json()
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.status_code == mistake.error.http_status, problem
+    assert problem["code"] == mistake.error.code
+    assert mistake.word in f"{problem['detail']} {problem.get('hint', '')}"
+    assert http.get(problem["type"]).status_code == 200, "the type leads to a page"
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "status", "code"),
+    [
+        ({"Authorization": "Bearer wrong"}, b"{}", 401, "token_refused"),
+        ({"Host": "evil.example"}, b"{}", 421, "host_refused"),
+        ({"Origin": "https://evil.example"}, b"{}", 403, "origin_refused"),
+        ({}, b'{"kind": ', 400, "body_refused"),
+        ({}, b'["a list"]', 400, "body_refused"),
+        ({}, b'{"kind": "deed", "colour": "red"}', 400, "invalid_argument"),
+        ({}, b'{"kind": 5}', 400, "invalid_argument"),
+        ({}, b'{"kind": "' + b"x" * 20_000_000 + b'"}', 413, "body_too_large"),
+    ],
+    ids=["token", "host", "origin", "cut-JSON", "no-object", "no-such-field", "wrong-type", "huge"],
+)
+def test_http_refuses_what_no_other_door_can_be_told(
+    http: httpx2.Client, headers: dict[str, str], body: bytes, status: int, code: str
+) -> None:
+    answer = http.post("/v1/submit", content=body, headers={"Content-Type": "application/json", **headers})
+    assert (answer.status_code, answer.json()["code"]) == (status, code), answer.text
 
 
 @pytest.mark.parametrize("how", DEEDS_AND_ENDS)

@@ -89,7 +89,7 @@ def test_a_session_with_httpx2(tmp_path: Path) -> None:
         assert purged.json() == {"kind": "text", "cancelled": 1}
         large = http.post("/v1/submit", json={"kind": "text", "arguments": ["x" * 2_000_000]})
         assert (large.status_code, large.json()["code"]) == (413, "body_too_large")
-        assert http.get("/readyz").json() == {"status": "ok"}
+        wait_until(lambda: http.get("/readyz").json() == {"status": "ok"}, what="it says that it is ready")
 
 
 def test_the_token_is_for_its_owner_only_and_never_said(tmp_path: Path) -> None:

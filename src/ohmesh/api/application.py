@@ -21,7 +21,7 @@ from ohmesh.api.idempotency import HEADER
 from ohmesh.api.openapi import Schemas, answers, describe, key_parameter, verb_extra
 from ohmesh.api.pages import docs_page, error_page, errors_page
 from ohmesh.api.problems import problem_response
-from ohmesh.api.routes import PREFIX, Address, addresses
+from ohmesh.api.routes import ID_PATTERN, PREFIX, Address, addresses
 from ohmesh.api.verbs import endpoint_of
 from ohmesh.errors import BodyRefused, MethodRefused, NoSuchAddress, OhmeshError
 from ohmesh.operations.commands import COMMANDS
@@ -97,7 +97,7 @@ def _queue_extra(method: str, path: str, schemas: Schemas) -> dict[str, Any]:
     if path == "/workers":
         return {"responses": answers({"type": "array", "items": schemas.of(queue_routes.QueueWorker)})}
     if method == "GET":
-        pattern = {"type": "string", "minLength": 1, "maxLength": 64, "pattern": "^[A-Za-z0-9_-]+$"}
+        pattern = {"type": "string", "minLength": 1, "maxLength": 64, "pattern": ID_PATTERN}
         parameter = {"name": "task_id", "in": "path", "required": True, "schema": pattern}
         return {"parameters": [parameter], "responses": answers(schemas.of(queue_routes.QueueStatus))}
     form = {

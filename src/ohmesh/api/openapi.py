@@ -13,7 +13,7 @@ from msgspec import Struct
 from ohmesh.api.config import ApiConfig
 from ohmesh.api.idempotency import HEADER, KEY_CHARACTERS_MAX
 from ohmesh.api.problems import MEDIA_TYPE, Problem
-from ohmesh.api.routes import CONFIRM, IDS, ONE_ID, WAIT, Address
+from ohmesh.api.routes import CONFIRM, ID_PATTERN, IDS, ONE_ID, QUERY_VALUES_MAX, WAIT, Address
 from ohmesh.operations.command import Command
 from ohmesh.operations.results import TaskOutcome
 
@@ -127,13 +127,17 @@ def _query(address: Address, schemas: Schemas) -> list[Schema]:
         in_path = is_one_id or name == address.in_path
         shape = schema["items"] if is_one_id else schema
         description = schema.pop("description", "")
+        if name == IDS:
+            schema["items"]["pattern"] = ID_PATTERN
+        if schema.get("type") == "array":
+            schema["maxItems"] = min(schema.get("maxItems", QUERY_VALUES_MAX), QUERY_VALUES_MAX)
         parameters.append(
             {
                 "name": ONE_ID if is_one_id else name,
                 "in": "path" if in_path else "query",
                 "required": in_path or name in required,
                 "description": description,
-                "schema": {**shape, "pattern": "^[A-Za-z0-9_-]+$"} if in_path else shape,
+                "schema": {**shape, "pattern": ID_PATTERN} if in_path else shape,
             }
         )
     return parameters

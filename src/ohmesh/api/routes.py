@@ -22,6 +22,9 @@ ONE_ID = "task_id"
 CONFIRM = "confirm"
 WAIT = "wait_s"
 KEY = "key"
+QUERY_VALUES_MAX = 500  # of one repeated parameter: an address has to stay below HEAD_BYTES_MAX
+HEAD_BYTES_MAX = 256 * 1024
+ID_PATTERN = "^[A-Za-z0-9_-]+$"
 
 
 class Address(Struct, frozen=True):

@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from ohmesh.api.door import CALLER, Door, json_object, json_response
 from ohmesh.api.idempotency import HEADER, key_of
-from ohmesh.api.routes import CONFIRM, IDS, KEY, PREFIX, WAIT, Address, first_listed
+from ohmesh.api.routes import CONFIRM, IDS, KEY, PREFIX, QUERY_VALUES_MAX, WAIT, Address, first_listed
 from ohmesh.errors import InvalidArgument, NotConfirmed, ResultTimeout
 from ohmesh.model.task import TaskState
 from ohmesh.operations.results import TaskOutcome
@@ -93,6 +93,8 @@ def _query_values(address: Address, request: Request) -> dict[str, object]:
         given = request.query_params.getlist(name)
         if name in (address.in_path, IDS) and address.in_path:
             raise InvalidArgument(f"{name}: it stands in the path already.")
+        if len(given) > QUERY_VALUES_MAX:
+            raise InvalidArgument(f"{name}: given {len(given)} times; at most {QUERY_VALUES_MAX}.")
         if len(given) > 1 and name not in repeated:
             raise InvalidArgument(f"{name}: given {len(given)} times.", hint="Give it once.")
         values[name] = given if name in repeated else given[0]

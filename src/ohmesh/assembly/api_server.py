@@ -20,6 +20,7 @@ from ohmesh.api.application import build_application
 from ohmesh.api.config import DEFAULT_PORT, ApiConfig
 from ohmesh.api.door import Door
 from ohmesh.api.keyring import Keyring
+from ohmesh.api.routes import HEAD_BYTES_MAX
 from ohmesh.assembly.api_access import (
     ensure_token,
     keys_path,
@@ -170,6 +171,7 @@ def _server_config(door: Door) -> uvicorn.Config:
         access_log=False,
         server_header=False,
         ws="none",
+        h11_max_incomplete_event_size=HEAD_BYTES_MAX,
         timeout_graceful_shutdown=max(1, round(door.config.stop_grace_ms / 1000)),
     )
 

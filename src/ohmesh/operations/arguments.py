@@ -19,6 +19,7 @@ from ohmesh.registry.selector.schema import Schema
 MAX_PAGE_TASKS = 1_000
 MAX_TASK_IDS = 10_000
 MAX_WAIT_S = 86_400.0
+MAX_DELAY_S = 10_000_000.0
 DEFAULT_WAIT_S = 30.0
 
 _POSITIONAL = {"positional": True}
@@ -56,7 +57,9 @@ class Submit(Struct, frozen=True, kw_only=True):
     retries: Annotated[
         int, Meta(description="Further attempts after the first; -1: as its kind says.", ge=-1, le=1_000)
     ] = -1
-    delay_s: Annotated[float, Meta(description="Do not start before this long from now.", ge=0)] = 0.0
+    delay_s: Annotated[
+        float, Meta(description="Do not start before this long from now.", ge=0, le=MAX_DELAY_S)
+    ] = 0.0
     key: Annotated[
         str, Meta(description="Idempotency key: the same key is the same task.", max_length=512)
     ] = ""

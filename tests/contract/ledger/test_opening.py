@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from ohmesh.engines.ledger import LedgerConfig, open_ledger
+from ohmesh.engines.ledger import LedgerConfig, checked_ledger, open_ledger
 from ohmesh.errors import EngineFailed, EngineUnavailable, InvalidArgument, NotAuthorised, OhmeshError
 from tests.contract.ledger.conftest import CHILD_ENVIRONMENT, Place
 from tests.contract.ledger.postgresql_server import PASSWORD, PostgresqlServer, free_port
@@ -184,6 +184,17 @@ def test_a_ledger_shows_where_it_is_and_not_its_password(run: Run, place: Place)
     run(scenario())
 
 
+def test_an_address_is_checked_and_shown_without_its_password_and_without_opening_it(run: Run) -> None:
+    nobody_there = f"postgresql://keeper:{SECRET}@127.0.0.1:{free_port()}/history"
+
+    async def scenario() -> None:
+        shown = await checked_ledger(nobody_there)
+        assert shown == nobody_there.replace(SECRET, "***")
+        assert await checked_ledger("sqlite:////no/where.db") == "sqlite:////no/where.db"
+
+    run(scenario())
+
+
 def test_a_user_who_may_only_add_and_read_can_keep_the_ledger(run: Run, postgresql: PostgresqlServer) -> None:
     database = postgresql.new_database()
     owner = Place(postgresql.url(database))
@@ -213,12 +224,13 @@ def script(text: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_postgresql_without_its_driver_names_the_extra() -> None:
+@pytest.mark.parametrize("door", ["open_ledger", "checked_ledger"])
+def test_postgresql_without_its_driver_names_the_extra(door: str) -> None:
     done = script(
         "import asyncio, sys; sys.modules['psycopg'] = None\n"
-        "from ohmesh.engines.ledger import open_ledger\n"
+        f"from ohmesh.engines.ledger import {door}\n"
         "from ohmesh.errors import InvalidArgument\n"
-        "try: asyncio.run(open_ledger('postgresql://u:p@127.0.0.1/x'))\n"
+        f"try: asyncio.run({door}('postgresql://u:p@127.0.0.1/x'))\n"
         "except InvalidArgument as error: print(error)\n"
     )
     assert "ohmesh[postgresql]" in done.stdout, done.stderr

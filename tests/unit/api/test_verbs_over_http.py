@@ -119,6 +119,7 @@ def test_what_is_hard_to_take_back_wants_a_confirmation(run: Run) -> None:
         (b'{"kind": "a", "retries": "3"}', "invalid_argument", "retries: expected int"),
         (b'{"kind": "a", "colour": "red"}', "invalid_argument", "colour"),
         (b'{"kind": "a", "confirm": true}', "invalid_argument", "confirm"),
+        (b'{"kind": "a", "delay_s": 1e307}', "invalid_argument", "delay_s: expected float <="),
         (b'{"kind": "a b"}', "invalid_argument", "a b"),
         (b'{"kind": "a", "arguments": [1e400]}', "body_refused", "not JSON"),
         (
@@ -151,6 +152,7 @@ def test_a_body_that_cannot_be_used_says_why(run: Run, body: bytes, code: str, s
         ("/v1/result/x?task_id=y", "stands in the path"),
         ("/v1/tasks/x?task_ids=y", "stands in the path"),
         (f"/v1/tasks/{'x' * 65}", "task_ids"),
+        (f"/v1/tasks/get?{'task_ids=x&' * 501}", "given 501 times"),
     ],
 )
 def test_a_query_that_cannot_be_used_says_why(run: Run, path: str, said: str) -> None:

@@ -89,7 +89,7 @@ def read_rows(
     for start in range(0, len(places), config.chunk_rows):
         entries = [place.entry for place in places[start : start + config.chunk_rows]]
         wanted = select(*tasks.columns).where(tasks.c.entry.in_(entries)).order_by(*_NEWEST_FIRST)
-        for row in connection.execute(wanted):
+        for row in connection.execute(wanted).all():
             has_some = size_bytes > 0
             size_bytes += _ROW_BYTES + len(row.value) + _encoded_bytes(row.failures)
             if has_some and size_bytes > config.page_bytes_max:

@@ -113,7 +113,7 @@ class SqlLedger:
             )
 
     def _task_page(self, wanted: Places, limit: int, connection: Connection) -> TaskHistoryPage:
-        places = [Cursor(row.finished_ms, row.entry) for row in connection.execute(wanted)]
+        places = [Cursor(row.finished_ms, row.entry) for row in connection.execute(wanted).all()]
         rows = list(read_rows(connection, places[:limit], self._config))
         try:
             views = [task_view(row) for row in rows]
