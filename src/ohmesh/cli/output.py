@@ -42,6 +42,10 @@ class Output:
         if text:
             print(text, file=self._out, flush=True)
 
+    def line(self, text: str) -> None:
+        """One line on stdout, an empty one too."""
+        print(text, file=self._out, flush=True)
+
     def event(self, event: str, **fields: object) -> None:
         """One line of JSON on stdout, for the programs that started us."""
         print(msgspec.json.encode({"event": event, **fields}).decode(), file=self._out, flush=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -22,7 +22,7 @@ from ohmesh.cli.output import Output
 from ohmesh.cli.presentation import present
 from ohmesh.errors import InvalidArgument
 from ohmesh.operations.arguments import DEFAULT_WAIT_S, Result, Submit
-from ohmesh.operations.command import Command
+from ohmesh.operations.command import Command, load
 from ohmesh.operations.commands import COMMANDS, GROUPS, find_command
 from ohmesh.operations.parameter import Form, Parameter
 
@@ -37,6 +37,20 @@ _TYPES: dict[Form, click.ParamType[int] | click.ParamType[float]] = {
 _DEFAULT_VERB = "list"
 _NEGATIVE = re.compile(r"-\.?\d")
 _SHIELD = "\0"
+# Verbs that print line by line: where that is done, and the options that only a command line has.
+_STREAMS: dict[str, tuple[str, tuple[click.Option, ...]]] = {
+    "map": (
+        "ohmesh.cli.map_lines:run",
+        (
+            click.Option(
+                ["--input", "input_file"],
+                type=click.File("r", encoding="utf-8"),
+                metavar="FILE",
+                help="Read items from its lines.",
+            ),
+        ),
+    ),
+}
 WAIT = "wait_s"  # `--wait` alone waits as long as the verbs that always wait
 
 
@@ -93,6 +107,8 @@ def _command(verb: Command) -> click.Command:
         if verb.confirmation and not given["yes"] and not _is_confirmed(verb, arguments):
             output.error("Not confirmed, nothing was changed. Say --yes to do it unasked.")
             return ExitCode.NOT_CONFIRMED
+        if verb.name in _STREAMS:
+            return _streamed(verb, arguments, given, config_file, output)
         result = asyncio.run(_call(verb, arguments, as_flags(given), config_file))
         return present(result, output)
 
@@ -104,9 +120,23 @@ def _command(verb: Command) -> click.Command:
         epilog=f"Example: {verb.example}",
     )(which_mesh_options(json_option(call)))
     command.params[:0] = [_parameter(one) for one in parameters]
+    command.params[len(parameters) : len(parameters)] = _STREAMS.get(verb.name, ("", ()))[1]
     if verb.confirmation:
         command.params.append(click.Option(["--yes"], is_flag=True, help="Do it without asking."))
     return command
+
+
+def _streamed(
+    verb: Command, arguments: Struct, given: Mapping[str, object], file: Path | None, output: Output
+) -> int:
+    """A verb whose results are printed while they come; its module has the function `run`."""
+    from ohmesh.assembly import connect_client, load_settings
+    from ohmesh.mesh.async_mesh import Opening
+
+    settings = as_flags(dict(given))
+    opening = Opening(lambda: connect_client(load_settings(settings, file=file)))
+    run = cast("Callable[[Opening, Struct, Mapping[str, object], Output], int]", load(_STREAMS[verb.name][0]))
+    return run(opening, arguments, given, output)
 
 
 def _is_confirmed(verb: Command, arguments: Struct) -> bool:

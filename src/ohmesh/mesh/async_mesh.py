@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Coroutine, Generator, Iterable
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import Concatenate, ParamSpec, Self, TypeVar
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from ohmesh.errors import InvalidArgument, OhmeshError, UnknownTask
 from ohmesh.handlers.declaration import declaration_of
@@ -23,6 +23,7 @@ from ohmesh.operations import queues as queue_operations
 from ohmesh.operations import tasks as task_operations
 from ohmesh.operations.history_arguments import ListEvents, ListHistory
 from ohmesh.operations.history_results import HistoryEvents, TaskHistory
+from ohmesh.operations.mapping import AsyncMap, outcome_of_item
 from ohmesh.operations.past_ends import past_end
 from ohmesh.operations.results import (
     Cancellation,
@@ -34,6 +35,7 @@ from ohmesh.operations.results import (
     QueueState,
     TaskDescription,
     TaskList,
+    TaskOutcome,
     WorkerList,
 )
 from ohmesh.policies.complexity import Estimator, complexity_of_task
@@ -193,6 +195,38 @@ class AsyncMesh(Observation):
         """Submit one task and return its value."""
         handle = await self.client.submit(request)
         return await handle.result()
+
+    def map(
+        self,
+        kind: Agent,
+        items: Iterable[object] | AsyncIterable[object],
+        *,
+        priority: Priority | str | int = Priority.NORMAL,
+        timeout: float | None = None,
+        retries: int | None = None,
+        delay: float = 0.0,
+        requires: Iterable[str] = (),
+        wait: float | None = None,
+    ) -> AsyncMap:
+        """Submit a task for each item, with the item as its only argument, and gather the outcomes in their order.
+
+        Iterate over it (outcomes in the order of the items, as they come), over its `as_completed()` (with the place of
+        the item, as they end), or take all at once: await it, or call `result()`. An outcome has state, value and
+        failure; one that fails hides no other. wait: give up waiting for one after so long; 0: do not wait for any.
+        The other options are those of `prepare`. A bounded number of items is on its way at a time.
+        """
+        options: dict[str, Any] = {
+            "priority": priority,
+            "timeout": timeout,
+            "retries": retries,
+            "delay": delay,
+            "requires": _capabilities(requires),
+        }
+
+        def work(item: object) -> Coroutine[Any, Any, TaskOutcome]:
+            return outcome_of_item(self.client, lambda: self.prepare(kind, item, **options), wait)
+
+        return AsyncMap(items, work)
 
     async def result(self, task_id: str, timeout: float | None = None) -> object:
         """The value of any task by its id, once it has ended; history is asked where the mesh holds it no longer.

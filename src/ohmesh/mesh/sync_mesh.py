@@ -21,10 +21,12 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 from ohmesh.errors import Backpressure, OhmeshError
 from ohmesh.mesh.async_mesh import AsyncMesh, Opening, takes_task
 from ohmesh.mesh.background import BackgroundLoop, stepped
+from ohmesh.mesh.mapping import Map
 from ohmesh.mesh.opening import Agent
 from ohmesh.model.identity import IdSource
 from ohmesh.model.message import Progress
 from ohmesh.model.task import TaskState
+from ohmesh.operations.mapping import AsyncMap
 from ohmesh.policies.complexity import Estimator
 from ohmesh.roles.client import TaskRequest, id_of_key
 from ohmesh.roles.client_handle import TaskHandle
@@ -58,6 +60,18 @@ def _encoding_here(method: Callable[Concatenate[AsyncMesh, P], R]) -> Callable[C
     @functools.wraps(method)
     def call(self: Mesh, /, *args: P.args, **kwargs: P.kwargs) -> R:
         return method(self.mesh, *args, **kwargs)
+
+    return call
+
+
+def _mapped(
+    method: Callable[Concatenate[AsyncMesh, P], AsyncMap],
+) -> Callable[Concatenate[Mesh, P], Map]:
+    """The same map, driven from the caller's thread."""
+
+    @functools.wraps(method)
+    def call(self: Mesh, /, *args: P.args, **kwargs: P.kwargs) -> Map:
+        return Map(self.background, method(self.mesh, *args, **kwargs))
 
     return call
 
@@ -262,6 +276,7 @@ class Mesh:
         return self._inbox.put(request)
 
     call = _mirrored(AsyncMesh.call)
+    map = _mapped(AsyncMesh.map)
     result = _mirrored(AsyncMesh.result)
     get = _mirrored(AsyncMesh.get)
     cancel = _mirrored(AsyncMesh.cancel)

@@ -18,6 +18,7 @@ from ohmesh.registry.selector.schema import Schema
 
 MAX_PAGE_TASKS = 1_000
 MAX_TASK_IDS = 10_000
+MAX_MAPPED_ITEMS = 10_000
 MAX_WAIT_S = 86_400.0
 MAX_DELAY_S = 10_000_000.0
 DEFAULT_WAIT_S = 30.0
@@ -67,6 +68,32 @@ class Submit(Struct, frozen=True, kw_only=True):
         list[str], Meta(description="A capability that the agent must have, or host:WORKER.", max_length=32)
     ] = []
     wait_s: Annotated[Seconds, Meta(description="Wait this long for its end; 0: do not wait.")] = 0.0
+
+
+class MapTasks(Struct, frozen=True, kw_only=True):
+    kind: Annotated[str, Meta(description="Which agents may run them.", min_length=1, extra=_POSITIONAL)]
+    items: Annotated[
+        list[Value],
+        Meta(
+            description="One task for each, with it as its only argument.",
+            max_length=MAX_MAPPED_ITEMS,
+            extra=_POSITIONAL,
+        ),
+    ] = []
+    priority: Annotated[PriorityName, Meta(description="Before which others they start.")] = "NORMAL"
+    timeout_s: Annotated[
+        Seconds, Meta(description="Stop an attempt after this long; 0: as its kind says.")
+    ] = 0.0
+    retries: Annotated[
+        int, Meta(description="Further attempts after the first; -1: as their kind says.", ge=-1, le=1_000)
+    ] = -1
+    delay_s: Annotated[float, Meta(description="Do not start before this long from now.", ge=0)] = 0.0
+    requires: Annotated[
+        list[str], Meta(description="A capability that the agents must have.", max_length=32)
+    ] = []
+    wait_s: Annotated[
+        Seconds, Meta(description="Give up waiting for one after this long; 0: do not wait for any.")
+    ] = MAX_WAIT_S
 
 
 class Result(Struct, frozen=True, kw_only=True):

@@ -35,6 +35,22 @@ COMMANDS: tuple[Command, ...] = (
         role=Role.OPERATOR,
     ),
     Command(
+        name="map",
+        summary="Submit a task for each of many items and gather the results in their order.",
+        help="An item is JSON where it is JSON, else text. On the command line, without items, each line of --input or "
+        "of standard input is one, and results are printed as lines in the order of the input while they come. An item "
+        "that fails leaves its line empty and hides no other; exit code 3 when some failed, 1 when all did.",
+        example="ohmesh map text 'What a lovely day' 'What a mess'",
+        arguments=_ARGUMENTS + "MapTasks",
+        result="ohmesh.operations.mapping:MappedTasks",
+        run="ohmesh.operations.mapping:map_tasks",
+        risk=Risk.WRITE,
+        idempotent=False,
+        undo="tasks cancel",
+        scope=Scope.TASK,
+        role=Role.OPERATOR,
+    ),
+    Command(
         name="result",
         summary="Print how a task ended, waiting for its end.",
         help="Of a task that ended so long ago that the mesh holds it no longer, history is asked.",

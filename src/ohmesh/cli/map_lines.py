@@ -1,0 +1,90 @@
+"""`ohmesh map`: items from the command line, a file or standard input; results as lines in their order.
+
+With --json it is one document at the end. An item without a value leaves an empty line, and what happened to it is said
+on stderr, so the lines of input and output stay beside each other.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TextIO, cast
+
+import msgspec
+
+from ohmesh.cli.exit_codes import ExitCode
+from ohmesh.cli.output import Output
+from ohmesh.cli.verbs import json_or_text
+from ohmesh.errors import InvalidArgument
+from ohmesh.mesh import Mesh
+from ohmesh.mesh.async_mesh import Opening
+from ohmesh.model.task import TaskState
+from ohmesh.operations.arguments import MapTasks
+from ohmesh.operations.mapping import MappedTasks, counted
+from ohmesh.operations.results import TaskOutcome
+
+PROGRESS_S = 2.0
+
+
+def run(opening: Opening, arguments: MapTasks, given: Mapping[str, object], output: Output) -> int:
+    items: Iterable[object] = arguments.items or _lines(cast("TextIO | None", given.get("input_file")))
+    outcomes: list[TaskOutcome] = []
+    said_s = time.monotonic()
+    with Mesh(opening) as mesh:
+        for number, outcome in enumerate(_mapped(mesh, items, arguments), 1):
+            outcomes.append(outcome if output.as_json else msgspec.structs.replace(outcome, value=None))
+            if not output.as_json:
+                _print(number, outcome, output)
+            if sys.stderr.isatty() and time.monotonic() - said_s >= PROGRESS_S:
+                said_s = time.monotonic()
+                output.say(f"{number} results")
+    mapped = counted(outcomes)
+    if output.as_json:
+        output.data(mapped)
+    elif mapped.failed:
+        output.say(str(mapped))
+    return judge(mapped, is_awaited=arguments.wait_s > 0)
+
+
+def judge(mapped: MappedTasks, *, is_awaited: bool = True) -> ExitCode:
+    """All, some or none of the items have what was asked for: a value, or without waiting an id."""
+    good = mapped.succeeded + (0 if is_awaited else mapped.unfinished)
+    if good == len(mapped.outcomes):
+        return ExitCode.OK
+    return ExitCode.PARTIAL if good or mapped.unfinished else ExitCode.FAILED
+
+
+def _mapped(mesh: Mesh, items: Iterable[object], arguments: MapTasks) -> Iterable[TaskOutcome]:
+    return mesh.map(
+        arguments.kind,
+        items,
+        priority=arguments.priority,
+        timeout=arguments.timeout_s or None,
+        retries=None if arguments.retries < 0 else arguments.retries,
+        delay=arguments.delay_s,
+        requires=arguments.requires,
+        wait=arguments.wait_s,
+    )
+
+
+def _lines(file: TextIO | None) -> Iterator[object]:
+    if file is None and sys.stdin.isatty():
+        raise InvalidArgument(
+            "There is nothing to map.", hint="Name items, or --input FILE, or pipe lines into it."
+        )
+    for line in file or sys.stdin:
+        yield json_or_text(line.rstrip("\r\n"))
+
+
+def _print(number: int, outcome: TaskOutcome, output: Output) -> None:
+    """One line of stdout for each item, whatever became of it."""
+    if outcome.state is TaskState.SUCCEEDED:
+        value = outcome.value
+        is_line = isinstance(value, str) and value.splitlines() == [value]
+        output.line(str(value) if is_line else msgspec.json.encode(value, enc_hook=str).decode())
+    elif outcome.state is TaskState.QUEUED and outcome.failure is None:
+        output.line(outcome.task_id)
+    else:
+        output.line("")
+        output.error(f"Item {number}: {outcome}.")
