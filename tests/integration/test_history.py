@@ -57,6 +57,8 @@ def test_history_outlives_the_death_of_its_database_and_no_task_waits_for_it(
         assert "/ledger_1 answers" in history_finding(mesh)["text"]
         events = mesh.ask("history", "events", "--kind", "host_joined")["events"]
         assert {event["subject"] for event in events} == {"worker-1"}
+        with Mesh.connect(data=str(mesh.data)) as python:
+            assert {task.task_id for task in python.history(worker="worker-1", since="1h")} == first
 
         postgresql.kill()
         meanwhile = submitted(mesh, 5)

@@ -161,3 +161,19 @@ def test_an_unknown_task_says_when_history_could_not_be_asked() -> None:
         assert listed.unknown == ["NEVERWAS"]
 
     with_past(scenario)
+
+
+def test_python_asks_in_the_same_words() -> None:
+    async def scenario(past: Past) -> None:
+        past.start()
+        await past.record(ended(1), events=[Event(1, "host_joined", "box")])
+        mesh = AsyncMesh(past.client)
+        history = await mesh.history(kind="text", state="succeeded", worker="box", since="1h", limit=5)
+        assert [task.task_id for task in history] == ["T0001"]
+        (asked,) = past.ledger.asked
+        assert (asked.kind, asked.state, asked.host, asked.limit) == ("text", "succeeded", "box", 5)
+        assert [event.subject for event in await mesh.history_events(kind="host_joined")] == ["box"]
+        with pytest.raises(InvalidArgument, match="no moment"):
+            await mesh.history(until="tomorrow")
+
+    with_past(scenario)
