@@ -60,8 +60,9 @@ async def mesh_in_memory(*, shards: int = 2, config: ClientConfig | None = None)
         host=HostIdentity(HOST, shards),
         config=ExecutorConfig(drain_s=0.0, settle_s=0.5),
     )
+    side = cluster.connect("client")
     client = Client(
-        ClientPorts(cluster.connect("client").bus, clock, entropy),
+        ClientPorts(side.bus, clock, entropy, side.log, side.blobs),
         subjects=SUBJECTS,
         shards=shards,
         config=config,

@@ -74,7 +74,7 @@ async def connect_client(config: Config, *, notice: Notice = log_notice) -> Asyn
     async with connect_engine(config, notice=notice) as engine:
         shape = await read_shape(engine.state, config.mesh.name)
         client = Client(
-            ClientPorts(engine.bus, SystemClock(), SystemEntropy()),
+            ClientPorts(engine.bus, SystemClock(), SystemEntropy(), engine.log, engine.blobs),
             subjects=Subjects(config.mesh.name),
             shards=shape.shards,
             config=config.of(ClientConfig),

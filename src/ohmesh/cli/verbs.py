@@ -39,6 +39,10 @@ _NEGATIVE = re.compile(r"-\.?\d")
 _SHIELD = "\0"
 # Verbs that print line by line: where that is done, and the options that only a command line has.
 _STREAMS: dict[str, tuple[str, tuple[click.Option, ...]]] = {
+    "events": (
+        "ohmesh.cli.event_lines:run",
+        (click.Option(["-f", "--follow"], is_flag=True, help="Go on with what happens, until interrupted."),),
+    ),
     "map": (
         "ohmesh.cli.map_lines:run",
         (

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
+
+from ohmesh.model.event import Event
 from ohmesh.operations import agents as agent_operations
 from ohmesh.operations import arguments as a
 from ohmesh.operations import dead_letters as dead_letter_operations
+from ohmesh.operations import events as event_operations
 from ohmesh.operations import explanation as explanation_operations
 from ohmesh.operations import tasks as task_operations
 from ohmesh.operations.agents import AgentList
@@ -31,6 +35,15 @@ class Observation:
     async def explain(self, task_id: str) -> ExplainedTask:
         """Why a task is where it is, agent by agent. Raises UnknownTask."""
         return await explanation_operations.explain(self.client, a.ExplainTask(task_id=task_id))
+
+    async def events(self, *, after: str = "", filter: str = "") -> AsyncGenerator[Event]:  # noqa: A002
+        """What happens in the mesh, for ever: from now on, from "start", or behind the cursor of an event.
+
+        filter: a selector, such as "type=task.* and kind=text". Where the logs do not reach back to the cursor, an
+        event shard.gap says so.
+        """
+        async for event in event_operations.stream_events(self.client, after, filter):
+            yield event
 
     async def agents(self, *, filter: str = "") -> AgentList:  # noqa: A002 - the word of every door
         """Agents, those of offline workers too; `filter` is a selector, such as "kind=text and free>0"."""

@@ -23,6 +23,7 @@ from ohmesh.mesh.async_mesh import AsyncMesh, Opening, takes_task
 from ohmesh.mesh.background import BackgroundLoop, stepped
 from ohmesh.mesh.mapping import Map
 from ohmesh.mesh.opening import Agent
+from ohmesh.model.event import Event
 from ohmesh.model.identity import IdSource
 from ohmesh.model.message import Progress
 from ohmesh.model.task import TaskState
@@ -297,6 +298,14 @@ class Mesh:
     dead_letter_details = _mirrored(AsyncMesh.dead_letter_details)
     agents = _mirrored(AsyncMesh.agents)
     explain = _mirrored(AsyncMesh.explain)
+
+    def events(self, *, after: str = "", filter: str = "") -> Iterator[Event]:  # noqa: A002 - the word of every door
+        """What happens in the mesh, for ever: from now on, from "start", or behind the cursor of an event.
+
+        filter: a selector, such as "type=task.* and kind=text". Where the logs do not reach back to the cursor, an
+        event shard.gap says so.
+        """
+        return stepped(self.background, self.mesh.events(after=after, filter=filter))
 
     def progress(self, task_id: str) -> Iterator[Progress]:
         """What any running task says of itself, by its id, until it has ended."""

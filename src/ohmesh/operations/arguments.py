@@ -13,7 +13,7 @@ from msgspec import Meta, Struct
 from ohmesh.errors import InvalidArgument
 from ohmesh.model.priority import Priority
 from ohmesh.model.task import TaskState
-from ohmesh.registry.fields import AGENTS, TASKS, WORKERS
+from ohmesh.registry.fields import AGENTS, EVENTS, TASKS, WORKERS
 from ohmesh.registry.selector.schema import Schema
 
 MAX_PAGE_TASKS = 1_000
@@ -208,6 +208,20 @@ class ListAgents(Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         _check(self.filter, AGENTS)
+
+
+class ReadEvents(Struct, frozen=True, kw_only=True):
+    after: Annotated[
+        str,
+        Meta(
+            description="Go on behind this cursor; start: the oldest that there are; without it the newest."
+        ),
+    ] = ""
+    filter: Annotated[str, Meta(description=_filter_help(EVENTS, "type=task.* and kind=text"))] = ""
+    limit: Annotated[int, Meta(description="At most this many.", ge=1, le=MAX_PAGE_TASKS)] = 100
+
+    def __post_init__(self) -> None:
+        _check(self.filter, EVENTS)
 
 
 class Status(Struct, frozen=True, kw_only=True):

@@ -268,6 +268,17 @@ COMMANDS: tuple[Command, ...] = (
         scope=Scope.WORKER,
     ),
     Command(
+        name="events",
+        summary="Show what happens in the mesh: tasks, workers, queues, shards.",
+        help="Without --after the newest; with --follow what happens from now on, or behind the cursor, until it is "
+        "interrupted. Every event has a cursor behind which reading goes on, so that nothing is read twice or left "
+        "out; where the logs do not reach back that far, an event shard.gap says so. docs/events.md has all types.",
+        example="ohmesh events --filter 'type=task.dead or type=worker.*'",
+        arguments=_ARGUMENTS + "ReadEvents",
+        result="ohmesh.operations.events:EventPage",
+        run="ohmesh.operations.events:read_events",
+    ),
+    Command(
         name="status",
         summary="Show the mesh: queues by kind and state, dispatchers, workers.",
         example="ohmesh status",

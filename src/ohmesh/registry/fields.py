@@ -73,6 +73,28 @@ WORKERS = Schema(
     ),
 )
 
+EVENTS = Schema(
+    "events",
+    (
+        Field(
+            name="type",
+            type=FieldType.TEXT,
+            help="What happened, as task.succeeded or io.ohmesh.task.succeeded.v1.",
+            is_repeated=True,
+        ),
+        Field(
+            name="subject", type=FieldType.TEXT, help="The task, worker, kind or shard that it happened to."
+        ),
+        Field(name="kind", type=FieldType.TEXT, help="The kind of the task."),
+        Field(name="agent", type=FieldType.TEXT, help="The agent, as worker/name."),
+        Field(name="failure", type=FieldType.TEXT, help="The kind of the failure."),
+        Field(name="attempt", type=FieldType.NUMBER, help="Which attempt of the task."),
+        Field(name="shard", type=FieldType.NUMBER, help="In whose log it stands."),
+        Field(name="time", type=FieldType.TIME, help="When it happened."),
+        Field(name="age", type=FieldType.DURATION, help="Since it happened."),
+    ),
+)
+
 AGENTS = Schema(
     "agents",
     (

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from ohmesh.model.agent import AgentView, HostView
+from ohmesh.model.event import Event
 from ohmesh.model.priority import Priority
 from ohmesh.model.task import TaskView
 from ohmesh.registry.selector import Selector
@@ -63,6 +64,18 @@ AGENT_SOURCES: Mapping[str, Source[AgentView]] = {
     "seen": lambda agent, now_ms: max(0, now_ms - agent.last_seen_ms) if agent.last_seen_ms else None,
 }
 
+EVENT_SOURCES: Mapping[str, Source[Event]] = {
+    "type": lambda event, _now_ms: (event.what, event.type),
+    "subject": lambda event, _now_ms: event.subject,
+    "kind": lambda event, _now_ms: event.kind,
+    "agent": lambda event, _now_ms: _text(event.data.get("agent")),
+    "failure": lambda event, _now_ms: _text(event.data.get("failure")),
+    "attempt": lambda event, _now_ms: _number(event.data.get("attempt")),
+    "shard": lambda event, _now_ms: event.shard,
+    "time": lambda event, _now_ms: event.time_ms,
+    "age": lambda event, now_ms: max(0, now_ms - event.time_ms),
+}
+
 
 def matcher(selector: Selector, sources: Mapping[str, Source[Thing]], now_ms: int) -> Callable[[Thing], bool]:
     """Whether a task (TASK_SOURCES), a worker (WORKER_SOURCES) or another thing is meant, as things are at `now_ms`."""
@@ -77,3 +90,11 @@ def matcher(selector: Selector, sources: Mapping[str, Source[Thing]], now_ms: in
 
 def _took_ms(task: TaskView) -> int | None:
     return task.finished_ms - task.started_ms if task.finished_ms and task.started_ms else None
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _number(value: object) -> int | None:
+    return value if isinstance(value, int) else None

@@ -47,6 +47,7 @@ from ohmesh.roles.client_lane import Lane, Notice
 from ohmesh.roles.client_progress import ProgressLine
 from ohmesh.roles.client_requests import Requests
 from ohmesh.roles.client_tracker import ClientStatistics, Tracker, unknown_task, unreachable
+from ohmesh.roles.event_stream import EventStream, source_of
 
 SUBMISSION_OVERHEAD_BYTES = 96
 ID_LENGTH = 26
@@ -304,6 +305,10 @@ class Client:
         answer = await self._cancellations.ask(places, timeout_s) if places else CancelAnswer([])
         unknown = [*answer.unknown, *(task_id for task_id in foreign if task_id not in places)]
         return CancelAnswer(answer.cancelled, answer.too_late, unknown)
+
+    def event_stream(self) -> EventStream:
+        """A reader of the mesh's events, to be begun. Raises UsageError where this client reads no logs."""
+        return EventStream(source_of(self._ports.log, self._ports.blobs, self._subjects, self._shards))
 
     def statistics(self) -> ClientStatistics:
         counts, lanes = self._tracker.counts, self._lanes

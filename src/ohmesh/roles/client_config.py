@@ -6,16 +6,22 @@ from dataclasses import dataclass, field
 
 from ohmesh.model.frame import MAX_FRAME_BYTES
 from ohmesh.policies.complexity import ComplexityConfig
+from ohmesh.ports.blobs import Blobs
 from ohmesh.ports.bus import Bus
 from ohmesh.ports.clock import Clock
 from ohmesh.ports.entropy import Entropy
+from ohmesh.ports.log import Log
 
 
 @dataclass(frozen=True, slots=True)
 class ClientPorts:
+    """`log`, `blobs`: what events are read from; without them there are none."""
+
     bus: Bus
     clock: Clock
     entropy: Entropy
+    log: Log | None = None
+    blobs: Blobs | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,8 +6,8 @@ import pytest
 
 from ohmesh.model.agent import AgentView, Duty, HostView, Liveness
 from ohmesh.model.task import TaskFailure, TaskState, TaskView
-from ohmesh.registry.fields import AGENTS, TASKS, WORKERS
-from ohmesh.registry.rows import AGENT_SOURCES, TASK_SOURCES, WORKER_SOURCES, matcher
+from ohmesh.registry.fields import AGENTS, EVENTS, TASKS, WORKERS
+from ohmesh.registry.rows import AGENT_SOURCES, EVENT_SOURCES, TASK_SOURCES, WORKER_SOURCES, matcher
 from ohmesh.registry.selector import compile_selector
 
 NOW_MS = 1_767_232_800_000  # 2026-01-01T02:00Z
@@ -35,7 +35,10 @@ def test_every_field_has_a_source_and_every_source_a_field() -> None:
     assert set(TASK_SOURCES) == set(TASKS.names)
     assert set(WORKER_SOURCES) == set(WORKERS.names)
     assert set(AGENT_SOURCES) == set(AGENTS.names)
-    assert all(field.help.endswith(".") for field in (*TASKS.fields, *WORKERS.fields, *AGENTS.fields))
+    assert set(EVENT_SOURCES) == set(EVENTS.names)
+    assert all(
+        field.help.endswith(".") for field in (*TASKS.fields, *WORKERS.fields, *AGENTS.fields, *EVENTS.fields)
+    )
 
 
 AGENT = AgentView(
