@@ -13,7 +13,7 @@ from ohmesh.model.task import TaskState
 from ohmesh.operations import results as r
 from ohmesh.operations.commands import find_command
 from ohmesh.roles.client import Client
-from tests.unit.mesh_in_memory import HOST, mesh_in_memory
+from tests.unit.mesh_in_memory import AGENTS, HOST, mesh_in_memory
 
 Verb = Callable[..., Awaitable[msgspec.Struct]]
 Run = Callable[[Coroutine[object, object, None]], None]
@@ -183,7 +183,7 @@ def test_workers_and_status_show_the_whole_mesh(run: Run) -> None:
         workers = await verb("workers")
         assert isinstance(workers, r.WorkerList)
         (host,) = workers
-        assert (host.host, sorted(host.kinds)) == (HOST, ["echo", "fail", "never"])
+        assert (host.host, sorted(host.kinds)) == (HOST, sorted(one.kind for one in AGENTS))
         status = await verb("status")
         assert isinstance(status, r.MeshStatus)
         assert (status.mesh, status.workers_alive, status.workers_known) == ("memory", 1, 1)
