@@ -79,6 +79,9 @@ def test_a_session_with_httpx2(tmp_path: Path) -> None:
         task_id = taken.json()["task_id"]
         assert http.get(f"/v1/result/{task_id}").json()["value"] == 42
         assert http.get(taken.headers["location"]).json()["state"] == "succeeded"
+        with http.stream("GET", f"/v1/tasks/{task_id}/events") as stream:
+            names = [line for line in stream.iter_lines() if line.startswith("event: ")]
+        assert names == ["event: task", "event: end"]
         assert [task["task_id"] for task in http.get("/v1/tasks").json()["tasks"]] == [task_id]
         assert [task["task_id"] for task in mesh.ask("tasks")["tasks"]] == [task_id], "one mesh, two doors"
 

@@ -13,9 +13,10 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from ohmesh.api import health, queue_routes
+from ohmesh.api import health, queue_routes, task_events
 from ohmesh.api.catalogue import catalogue
 from ohmesh.api.door import Door, base_of, json_response
+from ohmesh.api.event_stream import MEDIA_TYPE as EVENT_STREAM
 from ohmesh.api.gate import Gate
 from ohmesh.api.idempotency import HEADER
 from ohmesh.api.openapi import Schemas, answers, describe, key_parameter, verb_extra
@@ -41,6 +42,7 @@ def build_application(door: Door, *, version: str) -> FastAPI:
     for address in found:
         _add_verb(application, door, address, schemas)
     _add_queue(application, door, schemas)
+    _add_streams(application, door)
     _add_pages(application, door, found, schemas)
     application.add_exception_handler(HTTPException, _http_problem)
     application.add_exception_handler(RequestValidationError, _form_problem)
@@ -84,6 +86,23 @@ def _add_queue(application: FastAPI, door: Door, schemas: Schemas) -> None:
         )
 
 
+def _add_streams(application: FastAPI, door: Door) -> None:
+    application.add_api_route(
+        task_events.PATH,
+        _bound(task_events.task_events, door),
+        methods=["GET"],
+        operation_id="task_events",
+        summary="Follow one task until its end.",
+        description="Server-sent events: `task` at first, `progress` whenever it says how far it is, `end` at last.",
+        tags=["tasks"],
+        response_class=Response,
+        openapi_extra={
+            "parameters": [_task_id_parameter()],
+            "responses": answers({"type": "string"}, media_type=EVENT_STREAM),
+        },
+    )
+
+
 def _bound(handler: queue_routes.Handler, door: Door) -> Any:
     """FastAPI reads signatures, so the door is bound and not a parameter."""
 
@@ -97,9 +116,10 @@ def _queue_extra(method: str, path: str, schemas: Schemas) -> dict[str, Any]:
     if path == "/workers":
         return {"responses": answers({"type": "array", "items": schemas.of(queue_routes.QueueWorker)})}
     if method == "GET":
-        pattern = {"type": "string", "minLength": 1, "maxLength": 64, "pattern": ID_PATTERN}
-        parameter = {"name": "task_id", "in": "path", "required": True, "schema": pattern}
-        return {"parameters": [parameter], "responses": answers(schemas.of(queue_routes.QueueStatus))}
+        return {
+            "parameters": [_task_id_parameter()],
+            "responses": answers(schemas.of(queue_routes.QueueStatus)),
+        }
     form = {
         "type": "object",
         "required": ["file"],
@@ -120,9 +140,14 @@ def _queue_extra(method: str, path: str, schemas: Schemas) -> dict[str, Any]:
     }
 
 
+def _task_id_parameter() -> dict[str, Any]:
+    shape = {"type": "string", "minLength": 1, "maxLength": 64, "pattern": ID_PATTERN}
+    return {"name": "task_id", "in": "path", "required": True, "schema": shape}
+
+
 def _add_pages(application: FastAPI, door: Door, found: list[Address], schemas: Schemas) -> None:
     readiness = health.Readiness(door)
-    others = [(method, path) for method, path, _ in queue_routes.ENDPOINTS]
+    others = [("GET", task_events.PATH)] + [(method, path) for method, path, _ in queue_routes.ENDPOINTS]
     document = describe(application, schemas)
 
     async def docs(request: Request) -> Response:

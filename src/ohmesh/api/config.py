@@ -26,6 +26,7 @@ class ApiConfig:
     keys_file: keys of others, hashed; "" is api-keys in the data directory.
     body_bytes: above it 413. concurrent_requests: above it 429. wait_max_s: the longest wait that may be asked for.
     idempotency_*: for how long, how many and how much of the answers to requests with an Idempotency-Key is kept.
+    event_streams: streams of events at once; above it 429. event_heartbeat_ms: a sign of life where one is quiet.
     mesh_retry_ms: how often a mesh that is away is looked for. stop_grace_ms: what requests have when the door closes.
     """
 
@@ -46,6 +47,8 @@ class ApiConfig:
     idempotency_ttl_s: Annotated[int, Meta(ge=1)] = 86_400
     idempotency_keys: Annotated[int, Meta(ge=1)] = 10_000
     idempotency_bytes: Annotated[int, Meta(ge=1)] = 64_000_000
+    event_streams: Annotated[int, Meta(ge=0)] = 100
+    event_heartbeat_ms: Milliseconds = 15_000
     mesh_retry_ms: Milliseconds = 500
     stop_grace_ms: Milliseconds = 5_000
 

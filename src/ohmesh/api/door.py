@@ -11,6 +11,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ohmesh.api.config import ApiConfig
+from ohmesh.api.encoding import encoded
+from ohmesh.api.event_stream import Streams
 from ohmesh.api.idempotency import Answers
 from ohmesh.api.keyring import Keyring
 from ohmesh.api.rate_limit import RateLimit
@@ -29,6 +31,7 @@ class Door:
     keyring: Keyring
     rate_limit: RateLimit = field(default_factory=RateLimit)
     answers: Answers = field(init=False)
+    streams: Streams = field(default_factory=Streams)
     now_s: Callable[[], float] = time.monotonic
 
     def __post_init__(self) -> None:
@@ -60,24 +63,6 @@ def json_response(value: object, *, status: int = 200, headers: Mapping[str, str
         media_type="application/json",
         headers={"Cache-Control": "no-store", **(headers or {})},
     )
-
-
-def encoded(value: object) -> bytes:
-    """As JSON, whatever an agent returned: bytes as base64, keys and what JSON has no word for as text."""
-    try:
-        return msgspec.json.encode(value)
-    except (TypeError, ValueError):
-        return msgspec.json.encode(_plain(value), enc_hook=str)
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, msgspec.Struct):
-        return {name: _plain(item) for name, item in msgspec.structs.asdict(value).items()}
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return value
 
 
 def _name(document: object) -> str:

@@ -43,7 +43,7 @@ def docs_page(addresses: Sequence[Address], others: Iterable[tuple[str, str]], b
         f"(RFC 9457); <a href='/errors'>their codes</a>.</p><pre>TOKEN=$(cat DATA/api-token)</pre>"
         f"<table><tr><th>address</th><th>what it does</th></tr>{rows}</table>"
         f"{''.join(_section(one, base) for one in addresses)}"
-        f"<h2>For programs that know an older queue</h2><ul>{further}</ul>",
+        f"<h2>What is no verb: a task as a stream of events, the endpoints of an older queue</h2><ul>{further}</ul>",
     )
 
 

@@ -96,7 +96,12 @@ async def run_api(config: Config, *, ready: Callable[[str, Path], None], notice:
     with listening(settings, data) as listener:
         url = url_of(listener, settings.host)
         server = _Server(_server_config(door))
-        on_termination(lambda: setattr(server, "should_exit", True))
+
+        def stop() -> None:
+            door.streams.closing.set()
+            server.should_exit = True
+
+        on_termination(stop)
         serving = asyncio.ensure_future(server.serve(sockets=[listener]))
         keeping = [
             asyncio.ensure_future(slot.keep(config, notice)),
@@ -106,7 +111,7 @@ async def run_api(config: Config, *, ready: Callable[[str, Path], None], notice:
             tried = asyncio.ensure_future(_tell_when_tried(slot, lambda: ready(url, token_file)))
             await asyncio.wait([serving, *keeping], return_when=asyncio.FIRST_COMPLETED)
             tried.cancel()
-            server.should_exit = True
+            stop()
             await serving
         ended = [task for task in keeping if task.done()]
         for task in keeping:

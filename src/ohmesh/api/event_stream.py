@@ -1,0 +1,97 @@
+"""Server-sent events (HTML standard, section "Server-sent events"): something that goes on, told as it happens.
+
+    retry: 1000                 how soon a reader that lost the connection comes back
+
+    event: progress
+    data: {"done": 3, ...}      one line of JSON
+
+    : alive                     where nothing happens for a while, so that a dead connection is noticed
+
+A stream ends with what it tells, with its reader, or with the door; an error on the way is the event `error`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
+
+from msgspec import Struct
+from starlette.responses import Response, StreamingResponse
+
+from ohmesh.api.config import ApiConfig
+from ohmesh.api.encoding import encoded
+from ohmesh.api.problems import problem_of
+from ohmesh.errors import Backpressure, OhmeshError
+
+MEDIA_TYPE = "text/event-stream"
+RECONNECT_MS = 1_000
+_CROWDED_RETRY_MS = 5_000
+
+
+class Told(Struct, frozen=True):
+    """One event; `data` is what its JSON says."""
+
+    event: str
+    data: object
+
+
+@dataclass(slots=True)
+class Streams:
+    """Those that are open; all end once `closing` is set."""
+
+    open: int = 0
+    closing: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+def stream_response(
+    streams: Streams, config: ApiConfig, story: AsyncGenerator[Told, None], *, base: str
+) -> Response:
+    """Backpressure when as many are open as may be."""
+    if streams.open >= config.event_streams:
+        raise Backpressure(
+            f"{config.event_streams} streams of events are open here.", retry_after_ms=_CROWDED_RETRY_MS
+        )
+    return StreamingResponse(
+        _lines(streams, config.event_heartbeat_ms / 1000, story, base),
+        media_type=MEDIA_TYPE,
+        headers={"Cache-Control": "no-store"},
+    )
+
+
+async def _lines(
+    streams: Streams, heartbeat_s: float, story: AsyncGenerator[Told, None], base: str
+) -> AsyncGenerator[bytes, None]:
+    streams.open += 1
+    closing = asyncio.ensure_future(streams.closing.wait())
+    upcoming = asyncio.ensure_future(_next(story))
+    try:
+        yield f"retry: {RECONNECT_MS}\n\n".encode()
+        while True:
+            await asyncio.wait([upcoming, closing], timeout=heartbeat_s, return_when=asyncio.FIRST_COMPLETED)
+            if upcoming.done():
+                told = upcoming.result()
+                if told is None:
+                    return
+                yield event_lines(told)
+                upcoming = asyncio.ensure_future(_next(story))
+            elif closing.done():
+                return
+            else:
+                yield b": alive\n\n"
+    except OhmeshError as error:
+        yield event_lines(Told("error", problem_of(error, base=base)))
+    finally:
+        streams.open -= 1
+        closing.cancel()
+        upcoming.cancel()
+        await asyncio.gather(closing, upcoming, return_exceptions=True)
+        await story.aclose()
+
+
+def event_lines(told: Told) -> bytes:
+    return b"event: %s\ndata: %s\n\n" % (told.event.encode(), encoded(told.data))
+
+
+async def _next(story: AsyncGenerator[Told, None]) -> Told | None:
+    return await anext(story, None)
