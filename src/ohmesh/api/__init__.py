@@ -3,7 +3,7 @@
     application    puts the parts together
     routes         an address for each verb, by rule
     verbs          what a request to such an address does
-    task_events    one task as a stream of server-sent events (event_stream), until it ends
+    mesh_events    what happens in the mesh, task_events: one task until its end; as streams (event_stream)
     queue_routes   /submit-task, /enqueue, /status, /result, /workers
     gate           who may ask: host, origin, token, rate, size
     problems       every refusal as application/problem+json

@@ -13,7 +13,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from ohmesh.api import health, queue_routes, task_events
+from ohmesh.api import health, mesh_events, queue_routes, task_events
 from ohmesh.api.catalogue import catalogue
 from ohmesh.api.door import Door, base_of, json_response
 from ohmesh.api.event_stream import MEDIA_TYPE as EVENT_STREAM
@@ -59,17 +59,20 @@ def build_application(door: Door, *, version: str) -> FastAPI:
 
 
 def _add_verb(application: FastAPI, door: Door, address: Address, schemas: Schemas) -> None:
-    verb = address.verb
+    verb, endpoint, extra = address.verb, endpoint_of(door, address), verb_extra(address, schemas)
+    if address.path == mesh_events.PATH:
+        endpoint = mesh_events.paged_or_streamed(door, endpoint)
+        extra["responses"]["200"]["content"][EVENT_STREAM] = {"schema": {"type": "string"}}
     application.add_api_route(
         address.path,
-        endpoint_of(door, address),
+        endpoint,
         methods=[address.method],
         operation_id=address.name,
         summary=verb.summary,
         description=f"{verb.help or verb.summary}\n\nOn the command line: `{verb.example}`",
         tags=[verb.words[0] if len(verb.words) > 1 else verb.scope.value],
         response_class=Response,
-        openapi_extra=verb_extra(address, schemas),
+        openapi_extra=extra,
     )
 
 

@@ -2,8 +2,9 @@
 
     retry: 1000                 how soon a reader that lost the connection comes back
 
-    event: progress
-    data: {"done": 3, ...}      one line of JSON
+    id: 0-12.1,1-7              where it goes on, sent back as Last-Event-ID; only where it can go on
+    event: task.succeeded
+    data: {"kind": "text", ...} one line of JSON
 
     : alive                     where nothing happens for a while, so that a dead connection is noticed
 
@@ -30,10 +31,11 @@ _CROWDED_RETRY_MS = 5_000
 
 
 class Told(Struct, frozen=True):
-    """One event; `data` is what its JSON says."""
+    """One event; `data` is what its JSON says, `cursor` where a reader goes on behind it."""
 
     event: str
     data: object
+    cursor: str = ""
 
 
 @dataclass(slots=True)
@@ -90,7 +92,8 @@ async def _lines(
 
 
 def event_lines(told: Told) -> bytes:
-    return b"event: %s\ndata: %s\n\n" % (told.event.encode(), encoded(told.data))
+    place = f"id: {told.cursor}\n" if told.cursor else ""
+    return b"%sevent: %s\ndata: %s\n\n" % (place.encode(), told.event.encode(), encoded(told.data))
 
 
 async def _next(story: AsyncGenerator[Told, None]) -> Told | None:

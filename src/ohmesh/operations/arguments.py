@@ -87,7 +87,9 @@ class MapTasks(Struct, frozen=True, kw_only=True):
     retries: Annotated[
         int, Meta(description="Further attempts after the first; -1: as their kind says.", ge=-1, le=1_000)
     ] = -1
-    delay_s: Annotated[float, Meta(description="Do not start before this long from now.", ge=0)] = 0.0
+    delay_s: Annotated[
+        float, Meta(description="Do not start before this long from now.", ge=0, le=MAX_DELAY_S)
+    ] = 0.0
     requires: Annotated[
         list[str], Meta(description="A capability that the agents must have.", max_length=32)
     ] = []

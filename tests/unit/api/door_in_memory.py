@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import httpx2
+from starlette.types import ASGIApp
 
 from ohmesh.api.application import build_application
 from ohmesh.api.config import ApiConfig
@@ -31,6 +32,7 @@ class ServedDoor:
 
     http: httpx2.AsyncClient
     door: Door
+    app: ASGIApp
     mesh: Client | None = None
     now_s: float = 1_000.0
 
@@ -50,10 +52,11 @@ async def served_door(
         return served.mesh
 
     door = Door(config=config, mesh=client, keyring=keyring, now_s=lambda: served.now_s)
-    transport = httpx2.ASGITransport(app=build_application(door, version="1.2.3"))
+    app = build_application(door, version="1.2.3")
+    transport = httpx2.ASGITransport(app=app)
     headers = {"Authorization": f"Bearer {TOKEN}"}
     async with httpx2.AsyncClient(transport=transport, base_url=BASE, headers=headers) as http:
-        served = ServedDoor(http, door, mesh)
+        served = ServedDoor(http, door, app, mesh)
         yield served
 
 
