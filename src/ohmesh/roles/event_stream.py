@@ -48,11 +48,12 @@ def source_of(log: Log | None, blobs: Blobs | None, subjects: Subjects, shards: 
 
 
 class ShardEvents:
-    """One shard's. `place`: what was read last."""
+    """One shard's. `place`: what was read last; `is_behind`: the last look found something, there may be more."""
 
     def __init__(self, source: EventSource, shard: int) -> None:
         self.shard = shard
         self.place = Place(0)
+        self.is_behind = False
         self._log, self._blobs = source.log, source.blobs
         self._name = source.subjects.log(shard)
         self._fold = EventFold(shard)
@@ -77,8 +78,9 @@ class ShardEvents:
         return [self._fold.gap(place.sequence, gap)] if gap and not is_start else []
 
     async def read(self) -> list[tuple[Event, Place]]:
-        """The next stretch, with the place behind each event; [] when there is nothing new. Moves `place` on."""
+        """The next stretch, with the place behind each event. Moves `place` on."""
         entries = await self._log.read(self._name, first=self._sequence + 1, limit=STRETCH_ENTRIES)
+        self.is_behind = bool(entries)
         if not entries:
             bounds = await self.bounds()
             if bounds.last >= self._sequence:
@@ -192,7 +194,13 @@ class EventStream:
         await self._begin(places, is_start=True)
 
     async def read(self) -> list[Event]:
-        """What is new in all shards, in the order of time; at once, [] where there is nothing."""
+        """What is new in all shards, in the order of time; at once, [] where there is nothing up to their ends."""
+        while True:
+            events = await self._read()
+            if events or not any(one.is_behind for one in self._shards):
+                return events
+
+    async def _read(self) -> list[Event]:
         due, self._due = self._due, []
         found = await asyncio.gather(*(one.read() for one in self._shards))
         for event, place in heapq.merge(*found, key=lambda pair: pair[0].time_ms):
