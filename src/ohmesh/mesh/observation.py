@@ -36,14 +36,13 @@ class Observation:
         """Why a task is where it is, agent by agent. Raises UnknownTask."""
         return await explanation_operations.explain(self.client, a.ExplainTask(task_id=task_id))
 
-    async def events(self, *, after: str = "", filter: str = "") -> AsyncGenerator[Event]:  # noqa: A002
+    def events(self, *, after: str = "", filter: str = "") -> AsyncGenerator[Event]:  # noqa: A002
         """What happens in the mesh, for ever: from now on, from "start", or behind the cursor of an event.
 
         filter: a selector, such as "type=task.* and kind=text". Where the logs do not reach back to the cursor, an
         event shard.gap says so.
         """
-        async for event in event_operations.stream_events(self.client, after, filter):
-            yield event
+        return event_operations.stream_events(self.client, after, filter)
 
     async def agents(self, *, filter: str = "") -> AgentList:  # noqa: A002 - the word of every door
         """Agents, those of offline workers too; `filter` is a selector, such as "kind=text and free>0"."""

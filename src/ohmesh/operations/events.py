@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import aclosing
 
 from msgspec import Struct
 
@@ -63,9 +64,10 @@ async def stream_events(client: Client, after: str = "", filter: str = "") -> As
     is_meant = _sieve(client, filter)
     stream = client.event_stream()
     await stream.begin(after)
-    async for event in stream.follow():
-        if is_meant(event):
-            yield event
+    async with aclosing(stream.follow()) as events:
+        async for event in events:
+            if is_meant(event):
+                yield event
 
 
 def _sieve(client: Client, text: str) -> Callable[[Event], bool]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
 import msgspec
@@ -210,7 +210,7 @@ class EventStream:
             self._places[one.shard] = one.place
         return due
 
-    async def follow(self) -> AsyncIterator[Event]:
+    async def follow(self) -> AsyncGenerator[Event]:
         """For ever, as they happen. While the engine is away it waits, and nothing is left out."""
         pause_ms = POLL_MS
         while True:
