@@ -2,6 +2,10 @@
 
     defaults < profile < file (--config, or ./ohmesh.toml) < environment OHMESH_<SECTION>_<KEY> < flags
 
+A context is a few settings under a name that say which mesh is meant. The current one stands below the file, the one
+that OHMESH_CONTEXT names below the rest of the environment, the one of --context below the other flags. It is taken
+as a whole or not at all: where something stronger says a URL or a data directory, another mesh is meant.
+
 Each component defines its own config beside its code; here they become the sections of one file. A profile is a set of
 defaults for one kind of network. A value that is not allowed is refused with its key, its origin and what is allowed;
 so is a key that nobody knows, because a misspelt setting that is silently ignored is worse than none.
@@ -17,6 +21,7 @@ import tomllib
 import typing
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from enum import IntEnum
 from importlib import metadata
 from itertools import islice
 from pathlib import Path
@@ -95,13 +100,38 @@ class Origin:
     is_text: bool = False
 
 
+class ContextRank(IntEnum):
+    """Who chose a context: how many of file and environment it overrules."""
+
+    CURRENT = 0
+    ENVIRONMENT = 1
+    FLAG = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """`settings`: "section.key" -> value, all of them about which mesh is meant."""
+
+    name: str
+    rank: ContextRank
+    settings: Mapping[str, object]
+
+
 class Config:
-    """All settings: `of` gives a component its own config, whole and typed. `given` is what was said by somebody."""
+    """All settings: `of` gives a component its own config, whole and typed. `given` is what was said by somebody.
+
+    context: the name of the one that was taken, or "".
+    """
 
     def __init__(
-        self, sections: Mapping[type, object], given: Mapping[str, object], origins: Mapping[str, str]
+        self,
+        sections: Mapping[type, object],
+        given: Mapping[str, object],
+        origins: Mapping[str, str],
+        context: str = "",
     ) -> None:
         self.given = given
+        self.context = context
         self._sections = sections
         self._origins = origins
 
@@ -150,7 +180,11 @@ _SHORT_NAMES = {
     "mesh.name": "OHMESH_MESH",
     "mesh.profile": "OHMESH_PROFILE",
 }
-_NOT_SETTINGS = frozenset({"OHMESH_DEBUG", "OHMESH_SEEDS", "OHMESH_SOAK"})  # the last two are for our tests
+CONTEXT_VARIABLE = "OHMESH_CONTEXT"
+_NOT_SETTINGS = frozenset(
+    {CONTEXT_VARIABLE, "OHMESH_DEBUG", "OHMESH_SEEDS", "OHMESH_SOAK"}
+)  # two are for our tests
+_WHICH_MESH = ("engine.url", "mesh.data")
 
 # What each kind of network changes. Lists that a component wants from its caller have their default here too.
 _EVERYWHERE: dict[str, object] = {"runner.targets": ("text", "function")}
@@ -189,6 +223,7 @@ def load_config(
     file: Path | None = None,
     environ: Mapping[str, str] | None = None,
     adapters: Schema | None = None,
+    context: Context | None = None,
 ) -> Config:
     """Read all sources and validate the outcome. `flags`: "section.key" -> value; `file` must exist when given.
 
@@ -198,9 +233,16 @@ def load_config(
     kinds = {
         key: kind for name, section in schema.items() for key, kind in settings_of(section, name).items()
     }
-    given = _from_file(file, schema, kinds)
-    given |= _from_environment(os.environ if environ is None else environ, kinds)
-    given |= {key: Origin(value, "the command line") for key, value in (flags or {}).items()}
+    layers = [
+        _from_file(file, schema, kinds),
+        _from_environment(os.environ if environ is None else environ, kinds),
+        {key: Origin(value, "the command line") for key, value in (flags or {}).items()},
+    ]
+    if context and any(key in layer for key in _WHICH_MESH for layer in layers[context.rank :]):
+        context = None
+    if context:
+        layers.insert(context.rank, _from_context(context))
+    given = {key: origin for layer in layers for key, origin in layer.items()}
     for key, origin in given.items():
         if key not in kinds:
             raise _unknown(key, origin.source, kinds)
@@ -212,7 +254,7 @@ def load_config(
     sections = {
         section: _built(section, name, {**preset, **said}, origins) for name, section in schema.items()
     }
-    return Config(sections, said, origins)
+    return Config(sections, said, origins, context.name if context else "")
 
 
 def installed_version() -> str:
@@ -276,6 +318,10 @@ def _flattened(table: Mapping[str, object], prefix: str, kinds: Mapping[str, obj
         else:
             found[key] = value
     return found
+
+
+def _from_context(context: Context) -> dict[str, Origin]:
+    return {key: Origin(value, f"context {context.name!r}") for key, value in context.settings.items()}
 
 
 def _from_environment(environ: Mapping[str, str], kinds: Mapping[str, object]) -> dict[str, Origin]:

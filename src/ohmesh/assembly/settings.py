@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ohmesh.api.config import ApiConfig
 from ohmesh.assembly.data_directory import DataDirectory, default_data_directory
-from ohmesh.config import Config, Schema, environment_name, load_config
+from ohmesh.config import CONTEXT_VARIABLE, Config, Context, Schema, environment_name, load_config
 from ohmesh.engines.ledger.config import LedgerConfig
 from ohmesh.engines.nats.config import NatsConfig
 from ohmesh.handlers.config import HandlersConfig
@@ -26,9 +26,11 @@ ADAPTERS: Schema = {
 }
 
 
-def load_settings(flags: Mapping[str, object] | None = None, *, file: Path | None = None) -> Config:
+def load_settings(
+    flags: Mapping[str, object] | None = None, *, file: Path | None = None, context: Context | None = None
+) -> Config:
     """The config of this process: defaults, profile, file, environment, `flags` ("section.key" -> value)."""
-    return load_config(flags, file=file, adapters=ADAPTERS)
+    return load_config(flags, file=file, adapters=ADAPTERS, context=context)
 
 
 def data_directory(config: Config) -> DataDirectory:
@@ -39,9 +41,13 @@ def data_directory(config: Config) -> DataDirectory:
 
 
 def child_environment(config: Config, *, overrides: Mapping[str, object] | None = None) -> dict[str, str]:
-    """The environment in which a child loads the same settings. Values of `overrides` replace ours."""
+    """The environment in which a child loads the same settings. Values of `overrides` replace ours.
+
+    It is told what a context says, and so none of its names.
+    """
     given = {**config.given, "mesh.data": str(data_directory(config).root), **(overrides or {})}
-    return {**os.environ, **{environment_name(key): _text(value) for key, value in given.items()}}
+    inherited = {name: value for name, value in os.environ.items() if name != CONTEXT_VARIABLE}
+    return inherited | {environment_name(key): _text(value) for key, value in given.items()}
 
 
 def _text(value: object) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ohmesh.cli.options import as_flags, json_option, which_mesh_options
+from ohmesh.cli.options import json_option, read_settings, which_mesh_options
 from ohmesh.cli.output import Output
 from ohmesh.errors import UsageError
 
@@ -61,11 +61,11 @@ def command(
     """
     check_installed()
     from ohmesh.assembly.api_access import add_key, keys_path
-    from ohmesh.assembly.settings import data_directory, load_settings
+    from ohmesh.assembly.settings import data_directory
 
     output = Output(as_json=as_json)
     said = {name: value for name, value in given.items() if value != ()}
-    config = load_settings(as_flags(said, _SETTINGS), file=config_file)
+    config = read_settings(said, config_file, _SETTINGS)
     if new_key is not None:
         from ohmesh.api.config import ApiConfig
 

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 import click
 
 from ohmesh.cli.exit_codes import ExitCode, exit_code_of
-from ohmesh.cli.output import Output
+from ohmesh.cli.options import typed_form
+from ohmesh.cli.output import Output, OutputForm
 from ohmesh.errors import InvalidSelector, OhmeshError, ResultTimeout, UsageError
 from ohmesh.operations.commands import COMMANDS, GROUPS
 
@@ -138,13 +139,16 @@ def _run(arguments: Sequence[str]) -> int:
 
 
 def _print_document(arguments: Sequence[str], document: dict[str, object]) -> None:
-    """With --json; one more line where the verb prints an event to a line."""
-    if "--json" not in arguments:
+    """With --json or --output jsonl; one more line where the verb prints an event to a line."""
+    form = typed_form(arguments)
+    if form is OutputForm.TABLE:
         return
     if arguments[0] in EVENT_VERBS:
         Output().event("error", **document)
+    elif form is OutputForm.JSONL:
+        Output(form=form).rows([document], [])
     else:
-        Output(as_json=True).data(document)
+        Output(form=form).data(document)
 
 
 def _document(error: OhmeshError) -> dict[str, object]:

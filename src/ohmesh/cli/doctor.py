@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from ohmesh.cli.exit_codes import ExitCode
-from ohmesh.cli.options import as_flags, json_option, which_mesh_options
+from ohmesh.cli.options import json_option, read_settings, which_mesh_options
 from ohmesh.cli.output import MAX_WIDTH, Output
 
 
@@ -20,11 +20,11 @@ def command(config_file: Path | None, as_json: bool, **given: object) -> int:
     from ohmesh.assembly.findings import Weight
     from ohmesh.assembly.machine_checks import check_machine
     from ohmesh.assembly.mesh_checks import check_mesh
-    from ohmesh.assembly.settings import data_directory, load_settings
+    from ohmesh.assembly.settings import data_directory
     from ohmesh.assembly.system import run_in_loop
 
     output = Output(as_json=as_json)
-    config = load_settings(as_flags(given), file=config_file)
+    config = read_settings(given, config_file)
     data = data_directory(config)
     findings = check_machine(config, data) + run_in_loop(check_mesh(config, data))
     if as_json:

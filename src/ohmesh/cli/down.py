@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from ohmesh.cli.exit_codes import ExitCode
-from ohmesh.cli.options import as_flags, json_option, which_mesh_options
+from ohmesh.cli.options import json_option, read_settings, which_mesh_options
 from ohmesh.cli.output import Output
 
 
@@ -23,11 +23,11 @@ def command(wait_s: float, config_file: Path | None, as_json: bool, **given: obj
 
     Running tasks may finish or are handed back; everything goes on with the next `ohmesh up`.
     """
-    from ohmesh.assembly.settings import data_directory, load_settings
+    from ohmesh.assembly.settings import data_directory
     from ohmesh.assembly.standing import end_running
 
     output = Output(as_json=as_json)
-    data = data_directory(load_settings(as_flags(given), file=config_file))
+    data = data_directory(read_settings(given, config_file))
     pid = end_running(data, patience_s=wait_s)
     if as_json:
         output.data({"data": str(data.root), "pid": pid, "ended": bool(pid)})

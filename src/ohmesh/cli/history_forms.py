@@ -12,6 +12,9 @@ from ohmesh.model.task import TaskState
 from ohmesh.operations.history_results import HistoryEvents, TaskHistory
 from ohmesh.operations.moments import written
 
+HISTORY_COLUMNS = ("ended", "task", "kind", "state", "attempts", "agent", "took ms")
+EVENT_COLUMNS = ("when", "event", "of", "detail")
+
 
 def show_history(history: TaskHistory, output: Output) -> None:
     rows = [
@@ -26,7 +29,7 @@ def show_history(history: TaskHistory, output: Output) -> None:
         }
         for task in history.tasks
     ]
-    output.data(rows, columns=("ended", "task", "kind", "state", "attempts", "agent", "took ms"))
+    output.data(rows, columns=HISTORY_COLUMNS)
     for task in history.tasks:
         if task.failures and task.state is not TaskState.SUCCEEDED:
             output.say(f"{task.task_id}: {task.failures[-1]}")
@@ -50,7 +53,7 @@ def show_events(history: HistoryEvents, output: Output) -> None:
         {"when": _ended(each.at_ms), "event": each.kind, "of": each.subject, "detail": each.detail}
         for each in history.events
     ]
-    output.data(rows, columns=("when", "event", "of", "detail"))
+    output.data(rows, columns=EVENT_COLUMNS)
     if not rows:
         output.say("no such event")
     if history.is_cut:

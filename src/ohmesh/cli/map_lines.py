@@ -1,20 +1,22 @@
 """`ohmesh map`: items from the command line, a file or standard input; results as lines in their order.
 
-With --json it is one document at the end. An item without a value leaves an empty line, and what happened to it is said
-on stderr, so the lines of input and output stay beside each other.
+With --json it is one document at the end; with --output jsonl or csv each line is the whole outcome of an item. In the form
+for people an item without a value leaves an empty line, and what happened to it is said on stderr, so the lines of input
+and output stay beside each other.
 """
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TextIO, cast
 
 import msgspec
 
 from ohmesh.cli.exit_codes import ExitCode
-from ohmesh.cli.output import Output
+from ohmesh.cli.output import Output, OutputForm
+from ohmesh.cli.rows import chosen, narrowed
 from ohmesh.cli.verbs import json_or_text
 from ohmesh.errors import InvalidArgument
 from ohmesh.mesh import Mesh
@@ -31,17 +33,21 @@ def run(opening: Opening, arguments: MapTasks, given: Mapping[str, object], outp
     items: Iterable[object] = arguments.items or _lines(cast("TextIO | None", given.get("input_file")))
     outcomes: list[TaskOutcome] = []
     said_s = time.monotonic()
+    if output.form is OutputForm.CSV:
+        output.rows([], _names(output))
     with Mesh(opening) as mesh:
         for number, outcome in enumerate(_mapped(mesh, items, arguments), 1):
             outcomes.append(outcome if output.as_json else msgspec.structs.replace(outcome, value=None))
-            if not output.as_json:
+            if output.form is OutputForm.TABLE and not output.fields:
                 _print(number, outcome, output)
+            elif not output.as_json:
+                _print_row(outcome, output)
             if sys.stderr.isatty() and time.monotonic() - said_s >= PROGRESS_S:
                 said_s = time.monotonic()
                 output.say(f"{number} results")
     mapped = counted(outcomes)
     if output.as_json:
-        output.data(mapped)
+        output.data(narrowed(mapped, output.fields) if output.fields else mapped)
     elif mapped.failed:
         output.say(str(mapped))
     return judge(mapped, is_awaited=arguments.wait_s > 0)
@@ -88,3 +94,15 @@ def _print(number: int, outcome: TaskOutcome, output: Output) -> None:
     else:
         output.line("")
         output.error(f"Item {number}: {outcome}.")
+
+
+def _print_row(outcome: TaskOutcome, output: Output) -> None:
+    row = chosen(msgspec.to_builtins(outcome, enc_hook=str), _names(output))
+    if output.form is OutputForm.CSV:
+        output.further_row(row, _names(output))
+    else:
+        output.line(msgspec.json.encode(row).decode())
+
+
+def _names(output: Output) -> Sequence[str]:
+    return output.fields or TaskOutcome.__struct_fields__

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ohmesh.cli.options import as_flags, which_mesh_options
+from ohmesh.cli.options import read_settings, which_mesh_options
 from ohmesh.cli.output import Output
 
 
@@ -17,7 +17,6 @@ from ohmesh.cli.output import Output
 def command(name: str, parent: int, config_file: Path | None, **given: object) -> None:
     """Run the roles of a mesh until SIGTERM."""
     from ohmesh.assembly.node import run_node
-    from ohmesh.assembly.settings import load_settings
     from ohmesh.assembly.system import run_in_loop
     from ohmesh.assembly.termination import tie_to_parent
 
@@ -25,7 +24,7 @@ def command(name: str, parent: int, config_file: Path | None, **given: object) -
     output = Output(as_json=True)
     run_in_loop(
         run_node(
-            load_settings(as_flags(given), file=config_file),
+            read_settings(given, config_file),
             name=name,
             ready=lambda full_name: output.event("ready", name=full_name),
             notice=output.say,

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import click
+
+from ohmesh.cli.output import Output, OutputForm
+from ohmesh.errors import InvalidArgument
+
+if TYPE_CHECKING:
+    from ohmesh.config import Config
 
 Decorated = TypeVar("Decorated", bound=Callable[..., object])
 Decorator = Callable[[Decorated], Decorated]
 
 # Name of the parameter -> key of the setting that its flag sets (config.py).
 SETTING_OF = {"url": "engine.url", "data": "mesh.data", "mesh": "mesh.name", "profile": "mesh.profile"}
+_FORM_OPTIONS = ("--output", "-o")
 
 
 def json_option(function: Decorated) -> Decorated:
@@ -20,27 +27,97 @@ def json_option(function: Decorated) -> Decorated:
     return click.option("--json", "as_json", is_flag=True, help=said)(function)
 
 
+def output_options(function: Decorated) -> Decorated:
+    """--output, --json, --fields, --quiet: in which form data is printed; `output_of` reads them."""
+    return _with_options(
+        function,
+        click.option(
+            "--output",
+            "-o",
+            "output_form",
+            type=click.Choice([form.value for form in OutputForm]),
+            help="Form of the data on stdout. [default: table]",
+        ),
+        click.option(
+            "--json",
+            "as_json",
+            is_flag=True,
+            help='Short for --output json; an error is {"error": {"code", "message", "hint"}}.',
+        ),
+        click.option(
+            "--fields", "field_list", metavar="A,B", default="", help="Show these fields only, in this order."
+        ),
+        click.option("--quiet", "-q", "is_quiet", is_flag=True, help="Print data and errors, no talk."),
+    )
+
+
+def output_of(given: Mapping[str, object]) -> Output:
+    """Where and how a command prints that has the `output_options`."""
+    form = OutputForm(str(given["output_form"] or OutputForm.TABLE))
+    if given["as_json"] and given["output_form"] and form is not OutputForm.JSON:
+        raise InvalidArgument(f"--json and --output {form} contradict each other.", hint="Give one of them.")
+    return Output(as_json=bool(given["as_json"]), form=form, quiet=bool(given["is_quiet"]))
+
+
+def typed_form(words: Sequence[str]) -> OutputForm:
+    """The form that a command line asks for, read from its words: it may be wrong in everything else."""
+    options = words[: words.index("--")] if "--" in words else words
+    if "--json" in options:
+        return OutputForm.JSON
+    for at, word in enumerate(options):
+        if word in _FORM_OPTIONS:
+            value = "".join(options[at + 1 : at + 2])
+        else:
+            value = (
+                word.removeprefix("--output=") if word.startswith("--output=") else word.removeprefix("-o")
+            )
+        if value != word and value in (OutputForm.JSON, OutputForm.JSONL):
+            return OutputForm(value)
+    return OutputForm.TABLE
+
+
 def which_mesh_options(function: Decorated) -> Decorated:
-    """--url, --data, --mesh, --config: which mesh a command speaks to."""
-    for option in reversed(
-        (
-            click.option("--url", metavar="URL", help="Address of the engine; default: the mesh of --data."),
-            click.option("--data", metavar="DIR", help="Data directory of the mesh."),
-            click.option("--mesh", metavar="NAME", help="Name of the mesh."),
-            click.option(
-                "--config",
-                "config_file",
-                metavar="FILE",
-                type=click.Path(path_type=Path),
-                help="Settings; default: ohmesh.toml here, when there is one.",
-            ),
-        )
-    ):
-        function = option(function)
-    return function
+    """--url, --data, --mesh, --context, --config: which mesh a command speaks to; `read_settings` reads them."""
+    return _with_options(
+        function,
+        click.option("--url", metavar="URL", help="Address of the engine; default: the mesh of --data."),
+        click.option("--data", metavar="DIR", help="Data directory of the mesh."),
+        click.option("--mesh", metavar="NAME", help="Name of the mesh."),
+        click.option(
+            "--context",
+            "context_name",
+            metavar="NAME",
+            default="",
+            help="A mesh that `ohmesh context` knows.",
+        ),
+        click.option(
+            "--config",
+            "config_file",
+            metavar="FILE",
+            type=click.Path(path_type=Path),
+            help="Settings; default: ohmesh.toml here, when there is one.",
+        ),
+    )
 
 
-def as_flags(parameters: dict[str, object], names: dict[str, str] | None = None) -> dict[str, object]:
+def read_settings(
+    given: Mapping[str, object], file: Path | None, names: Mapping[str, str] | None = None
+) -> Config:
+    """The settings of a command that has the `which_mesh_options`; `names`: of its own flags that set something."""
+    from ohmesh.assembly.contexts import chosen_context
+    from ohmesh.assembly.settings import load_settings
+
+    context = chosen_context(str(given.get("context_name") or ""))
+    return load_settings(as_flags(given, names), file=file, context=context)
+
+
+def as_flags(given: Mapping[str, object], names: Mapping[str, str] | None = None) -> dict[str, object]:
     """Turn the parameters that were given into settings: {"mesh.data": ...}; those left out set nothing."""
     wanted = {**SETTING_OF, **(names or {})}
-    return {wanted[name]: value for name, value in parameters.items() if name in wanted and value is not None}
+    return {wanted[name]: value for name, value in given.items() if name in wanted and value is not None}
+
+
+def _with_options(function: Decorated, *options: Callable[[Decorated], Decorated]) -> Decorated:
+    for option in reversed(options):
+        function = option(function)
+    return function

@@ -1,7 +1,8 @@
 """How each result reads on a terminal, and which exit code it means.
 
-With --json every result is its Struct, whole; the forms here are for people, and for `$(ohmesh submit ...)`, where a
-submission prints its id and nothing else.
+With --json every result is its Struct, whole (result_output.py); the forms here are for people, and for
+`$(ohmesh submit ...)`, where a submission prints its id and nothing else. Columns stand in the order of their
+importance: a narrow terminal goes without the last ones.
 """
 
 from __future__ import annotations
@@ -14,22 +15,37 @@ from msgspec import Struct
 
 from ohmesh.cli.durations import duration as _duration
 from ohmesh.cli.exit_codes import ExitCode
-from ohmesh.cli.history_forms import judge_history, show_events, show_history
+from ohmesh.cli.history_forms import EVENT_COLUMNS, HISTORY_COLUMNS, judge_history, show_events, show_history
 from ohmesh.cli.output import Output
-from ohmesh.cli.presentation_fleet import FLEET_FORMS
+from ohmesh.cli.presentation_fleet import AGENT_COLUMNS, FLEET_FORMS
+from ohmesh.cli.result_output import print_result
+from ohmesh.cli.table import render_table
 from ohmesh.model.agent import HostView, Liveness
 from ohmesh.model.task import TaskState
 from ohmesh.operations import results as r
+from ohmesh.operations.agents import AgentList
 from ohmesh.operations.history_results import HistoryEvents, TaskHistory
+
+COLUMNS: dict[type, tuple[str, ...]] = {
+    r.TaskList: ("task", "kind", "state", "priority", "size", "attempts", "agent", "age", "took"),
+    r.TaskOutcomes: ("task", "state", "attempts", "value"),
+    r.Cancellation: ("task", "outcome"),
+    r.ChangedTasks: ("task", "outcome"),
+    r.DeadLetters: ("task", "kind", "state", "attempts", "ended", "reason"),
+    r.QueueList: ("queue", "queued", "running", "retrying", "dead", "paused"),
+    r.QueueState: ("queue", "queued", "running", "retrying", "dead", "paused"),
+    r.PurgedQueue: ("queue", "cancelled"),
+    AgentList: AGENT_COLUMNS,
+    TaskHistory: HISTORY_COLUMNS,
+    HistoryEvents: EVENT_COLUMNS,
+    r.WorkerList: ("worker", "state", "running", "done", "failed", "seen", "pid", "kinds"),
+}
 
 
 def present(result: Struct, output: Output) -> ExitCode:
     """Print `result` and say what it means for the exit code."""
     show, judge = _FORMS.get(type(result), (_plain, _fine))
-    if output.as_json:
-        output.data(result)
-    else:
-        show(result, output)
+    print_result(result, output, show, COLUMNS.get(type(result), ()))
     return judge(result)
 
 
@@ -71,7 +87,7 @@ def _show_outcomes(outcomes: r.TaskOutcomes, output: Output) -> None:
     ]
     rows += [{"task": task_id, "state": "unfinished"} for task_id in outcomes.unfinished]
     rows += [{"task": task_id, "state": "unknown"} for task_id in outcomes.unknown]
-    output.data(rows, columns=("task", "state", "attempts", "value"))
+    output.data(rows, columns=COLUMNS[r.TaskOutcomes])
 
 
 def _judge_outcomes(outcomes: r.TaskOutcomes) -> ExitCode:
@@ -99,9 +115,7 @@ def _show_tasks(tasks: r.TaskList, output: Output) -> None:
         for task in tasks.tasks
     ]
     rows += [{"task": task_id, "state": "unknown"} for task_id in tasks.unknown]
-    output.data(
-        rows, columns=("task", "kind", "state", "priority", "size", "attempts", "agent", "age", "took")
-    )
+    output.data(rows, columns=COLUMNS[r.TaskList])
     for task in tasks.tasks:
         for failure in task.failures[-1:]:
             output.say(f"{task.task_id}: {failure}")
@@ -149,7 +163,7 @@ def _show_dead_letters(letters: r.DeadLetters, output: Output) -> None:
         }
         for task in letters.tasks
     ]
-    output.data(rows, columns=("task", "kind", "state", "attempts", "ended", "reason"))
+    output.data(rows, columns=COLUMNS[r.DeadLetters])
     if letters.after:
         output.say(
             _matched(len(rows), letters.total, "dead letters", "") + f"; more: --after {letters.after}"
@@ -194,7 +208,7 @@ def _show_queues(listed: r.QueueList, output: Output) -> None:
         }
         for queue in listed.queues
     ]
-    output.data(rows, columns=("queue", "queued", "running", "retrying", "dead", "paused"))
+    output.data(rows, columns=COLUMNS[r.QueueList])
     if not rows:
         output.say("no queues: nothing waits, runs or is paused")
 
@@ -210,7 +224,7 @@ def _show_purged(purged: r.PurgedQueue, output: Output) -> None:
 def _show_workers(listed: r.WorkerList, output: Output) -> None:
     now_ms = time.time() * 1000
     rows = [_worker_row(worker, now_ms) for worker in listed.workers]
-    output.data(rows)
+    output.data(rows, columns=COLUMNS[r.WorkerList])
     if listed.filter:
         output.say(_matched(len(rows), listed.total, "workers", listed.filter))
     elif not rows:
@@ -238,13 +252,13 @@ def _worker_row(worker: HostView, now_ms: float) -> dict[str, object]:
 def _show_status(status: r.MeshStatus, output: Output) -> None:
     output.data(str(status))
     if status.queues:
-        output.data("\n" + _table_text(status.queues))
+        output.data("\n" + _table_text(status.queues, output.width))
     if status.states:
         output.data(
             "\nheld    " + "  ".join(f"{count} {state}" for state, count in sorted(status.states.items()))
         )
     if status.dispatchers:
-        output.data("\n" + _table_text(status.dispatchers))
+        output.data("\n" + _table_text(status.dispatchers, output.width))
     for one in status.dispatchers:
         if one.lost_tail:
             output.say(f"shard {one.shard} lost the end of its log: {one.lost_tail}. See `ohmesh doctor`.")
@@ -263,11 +277,10 @@ def _share(good: int, others: int, unknown: int) -> ExitCode:
     return ExitCode.PARTIAL if good else ExitCode.FAILED
 
 
-def _table_text(rows: Sequence[Struct]) -> str:
-    from ohmesh.cli.table import render_table
-
+def _table_text(rows: Sequence[Struct], width: int) -> str:
     plain = [dict(msgspec.to_builtins(row)) for row in rows]
-    return render_table([{name: value for name, value in row.items() if value != ""} for row in plain])
+    shown = [{name: value for name, value in row.items() if value != ""} for row in plain]
+    return render_table(shown, width=width)
 
 
 def _compact(value: object) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ohmesh.cli.options import as_flags, json_option, which_mesh_options
+from ohmesh.cli.options import json_option, read_settings, which_mesh_options
 from ohmesh.cli.output import Output
 
 if TYPE_CHECKING:
@@ -60,13 +60,12 @@ def command(config_file: Path | None, as_json: bool, **given: object) -> None:
 
     Everything it keeps is in one directory; `up` again goes on where it was, whatever happened in between.
     """
-    from ohmesh.assembly.settings import load_settings
     from ohmesh.assembly.supervisor import run_supervisor
     from ohmesh.assembly.system import run_in_loop
     from ohmesh.handlers.built_in import kinds_at_hand
 
     output = Output(as_json=as_json)
-    config = load_settings(as_flags(given, _SETTINGS), file=config_file)
+    config = read_settings(given, config_file, _SETTINGS)
     begun_s = time.monotonic()
 
     def ready(supervisor: Supervisor) -> None:

@@ -16,10 +16,12 @@ import click
 import msgspec
 from msgspec import Struct
 
+from ohmesh.cli.confirmation import is_confirmed, named_mesh
 from ohmesh.cli.exit_codes import ExitCode
-from ohmesh.cli.options import as_flags, json_option, which_mesh_options
-from ohmesh.cli.output import Output
-from ohmesh.cli.presentation import present
+from ohmesh.cli.options import output_of, output_options, read_settings, which_mesh_options
+from ohmesh.cli.output import Output, OutputForm
+from ohmesh.cli.presentation import COLUMNS, present
+from ohmesh.cli.rows import checked_fields, field_names
 from ohmesh.errors import InvalidArgument
 from ohmesh.operations.arguments import DEFAULT_WAIT_S, Result, Submit
 from ohmesh.operations.command import Command, load
@@ -27,6 +29,7 @@ from ohmesh.operations.commands import COMMANDS, GROUPS, find_command
 from ohmesh.operations.parameter import Form, Parameter
 
 if TYPE_CHECKING:
+    from ohmesh.config import Config
     from ohmesh.operations.results import TaskOutcome
     from ohmesh.roles.client import Client
 
@@ -36,6 +39,7 @@ _TYPES: dict[Form, click.ParamType[int] | click.ParamType[float]] = {
 }
 _DEFAULT_VERB = "list"
 _NEGATIVE = re.compile(r"-\.?\d")
+_NUMBER = re.compile(r"[+-]?\.?\d")
 _SHIELD = "\0"
 # Verbs that print line by line: where that is done, and the options that only a command line has.
 _STREAMS: dict[str, tuple[str, tuple[click.Option, ...]]] = {
@@ -69,16 +73,33 @@ class VerbGroup(click.Group):
 
 
 class VerbCommand(click.Command):
-    """`-5` is a number and no option: it is hidden from click's parser behind a character that nobody can type."""
+    """`-5` is a number and no option: it is hidden from click's parser behind a character that nobody can type.
+
+    `--wait ID` is an option without its number and then an argument.
+    """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        rest = super().parse_args(ctx, self._shielded(args))
+        rest = super().parse_args(ctx, self._shielded(self._with_numbers(args)))
         for name, value in ctx.params.items():
             if isinstance(value, tuple):
                 ctx.params[name] = tuple(one.removeprefix(_SHIELD) for one in value)
             elif isinstance(value, str):
                 ctx.params[name] = value.removeprefix(_SHIELD)
         return rest
+
+    def _with_numbers(self, args: list[str]) -> list[str]:
+        usual = {
+            name: f"{name}={option.flag_value}"
+            for option in self.params
+            if isinstance(option, click.Option) and isinstance(option.flag_value, float)
+            for name in option.opts
+        }
+        end = args.index("--") if "--" in args else len(args)
+        after = [*args[1:], ""]
+        return [
+            usual[word] if at < end and word in usual and not _NUMBER.match(after[at]) else word
+            for at, word in enumerate(args)
+        ]
 
     def _shielded(self, args: list[str]) -> list[str]:
         options = [one for one in self.params if isinstance(one, click.Option) and not one.is_flag]
@@ -105,15 +126,19 @@ def command_of(word: str) -> click.Command:
 def _command(verb: Command) -> click.Command:
     parameters = verb.parameters()
 
-    def call(as_json: bool, config_file: Path | None, **given: object) -> int:
-        output = Output(as_json=as_json)
+    def call(config_file: Path | None, **given: object) -> int:
+        output = output_of(given)
+        output.fields = checked_fields(str(given["field_list"]), _known_fields(verb, output))
         arguments = _parsed(verb, parameters, given)
-        if verb.confirmation and not given["yes"] and not _is_confirmed(verb, arguments):
-            output.error("Not confirmed, nothing was changed. Say --yes to do it unasked.")
-            return ExitCode.NOT_CONFIRMED
+        settings = read_settings(given, config_file)
+        if verb.confirmation and not given["yes"]:
+            question = f"{named_mesh(settings)}: {_question(verb, arguments)}"
+            if not is_confirmed(question, may_ask=not given["no_input"]):
+                output.error("Not confirmed, nothing was changed. Say --yes to do it unasked.")
+                return ExitCode.NOT_CONFIRMED
         if verb.name in _STREAMS:
-            return _streamed(verb, arguments, given, config_file, output)
-        result = asyncio.run(_call(verb, arguments, as_flags(given), config_file))
+            return _streamed(verb, arguments, given, settings, output)
+        result = asyncio.run(_call(verb, arguments, settings, output))
         return present(result, output)
 
     command = click.command(
@@ -122,35 +147,46 @@ def _command(verb: Command) -> click.Command:
         help=f"{verb.summary}\n\n{verb.help}",
         short_help=verb.summary,
         epilog=f"Example: {verb.example}",
-    )(which_mesh_options(json_option(call)))
+    )(which_mesh_options(output_options(call)))
     command.params[:0] = [_parameter(one) for one in parameters]
     command.params[len(parameters) : len(parameters)] = _STREAMS.get(verb.name, ("", ()))[1]
-    if verb.confirmation:
-        command.params.append(click.Option(["--yes"], is_flag=True, help="Do it without asking."))
+    command.params += _asking_options(verb)
     return command
 
 
 def _streamed(
-    verb: Command, arguments: Struct, given: Mapping[str, object], file: Path | None, output: Output
+    verb: Command, arguments: Struct, given: Mapping[str, object], settings: Config, output: Output
 ) -> int:
     """A verb whose results are printed while they come; its module has the function `run`."""
-    from ohmesh.assembly import connect_client, load_settings
+    from ohmesh.assembly import connect_client
     from ohmesh.mesh.async_mesh import Opening
 
-    settings = as_flags(dict(given))
-    opening = Opening(lambda: connect_client(load_settings(settings, file=file)))
+    opening = Opening(lambda: connect_client(settings))
     run = cast("Callable[[Opening, Struct, Mapping[str, object], Output], int]", load(_STREAMS[verb.name][0]))
     return run(opening, arguments, given, output)
 
 
-def _is_confirmed(verb: Command, arguments: Struct) -> bool:
-    """Asked on stderr. Nobody there to answer is a no, and so is Ctrl-C."""
-    question = verb.confirmation.format(**msgspec.structs.asdict(arguments))
-    try:
-        return click.confirm(question, err=True)
-    except click.Abort:
-        click.echo(err=True)
-        return False
+def _known_fields(verb: Command, output: Output) -> tuple[str, ...]:
+    """What `--fields` may name: the fields of its JSON, and in a table the columns of that too."""
+    result_type = verb.result_type()
+    columns = COLUMNS.get(result_type, ()) if output.form is OutputForm.TABLE else ()
+    return tuple(dict.fromkeys((*columns, *field_names(result_type))))
+
+
+def _asking_options(verb: Command) -> list[click.Parameter]:
+    """`--no-input` is taken by every verb, so that a script may say it to all; help shows it where one would ask."""
+    asks = bool(verb.confirmation)
+    said = "Never ask; what is not confirmed by --yes is not done."
+    options: list[click.Parameter] = [
+        click.Option(["--no-input"], is_flag=True, help=said, hidden=not asks),
+    ]
+    if asks:
+        options.append(click.Option(["--yes"], is_flag=True, help="Do it without asking."))
+    return options
+
+
+def _question(verb: Command, arguments: Struct) -> str:
+    return verb.confirmation.format(**msgspec.structs.asdict(arguments))
 
 
 def _parsed(verb: Command, parameters: tuple[Parameter, ...], given: Mapping[str, object]) -> Struct:
@@ -165,20 +201,20 @@ def _parsed(verb: Command, parameters: tuple[Parameter, ...], given: Mapping[str
         raise
 
 
-async def _call(verb: Command, arguments: Struct, flags: dict[str, object], file: Path | None) -> Struct:
-    from ohmesh.assembly import connect_client, load_settings
+async def _call(verb: Command, arguments: Struct, settings: Config, output: Output) -> Struct:
+    from ohmesh.assembly import connect_client
 
-    async with connect_client(load_settings(flags, file=file)) as client:
+    async with connect_client(settings) as client:
         if isinstance(arguments, Submit) and arguments.wait_s:
-            return await _submit_and_wait(client, verb, arguments)
+            return await _submit_and_wait(client, verb, arguments, output)
         return await verb.call(client, arguments)
 
 
-async def _submit_and_wait(client: Client, verb: Command, arguments: Submit) -> Struct:
+async def _submit_and_wait(client: Client, verb: Command, arguments: Submit, output: Output) -> Struct:
     """In two steps, so that whoever gives up waiting knows the id."""
     receipt = await verb.call(client, msgspec.structs.replace(arguments, wait_s=0.0))
     task_id = cast("TaskOutcome", receipt).task_id
-    Output().say(f"{task_id} is submitted; waiting up to {arguments.wait_s:g} s for its end")
+    output.say(f"{task_id} is submitted; waiting up to {arguments.wait_s:g} s for its end")
     return await find_command("result").call(client, Result(task_id=task_id, wait_s=arguments.wait_s))
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ohmesh.cli.options import as_flags, json_option, which_mesh_options
+from ohmesh.cli.options import json_option, read_settings, which_mesh_options
 from ohmesh.cli.output import Output
 
 EPILOG = """\b
@@ -72,7 +72,6 @@ def command(
     TARGET is module:object, a module, or a built-in kind (text, function, image, http). It runs in processes of its
     own; when the mesh goes away, the worker waits and comes back by itself.
     """
-    from ohmesh.assembly.settings import load_settings
     from ohmesh.assembly.system import run_in_loop
     from ohmesh.assembly.termination import tie_to_parent
     from ohmesh.assembly.worker import run_worker
@@ -87,7 +86,7 @@ def command(
         output.say(f"{host} joined the mesh with {', '.join(targets)}; Ctrl-C ends it")
 
     said = {name: value for name, value in given.items() if value != ()}
-    config = load_settings(as_flags(said, _SETTINGS), file=config_file)
+    config = read_settings(said, config_file, _SETTINGS)
     run_in_loop(run_worker(config, targets, name=name or "", joined=joined, notice=output.say))
     if not parent:
         output.say("ended")

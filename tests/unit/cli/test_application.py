@@ -131,9 +131,24 @@ def test_with_json_an_error_is_a_document_on_stdout(
     assert raised.message in printed.err
 
 
-def test_with_json_a_wrong_call_is_a_document_too(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["submit", "k", "--prioritee", "high", "--json"]) == ExitCode.USAGE
-    assert json.loads(capsys.readouterr().out)["error"]["code"] == "usage"
+@pytest.mark.parametrize(
+    "asked", [["--json"], ["--output", "json"], ["-ojsonl"], ["--output=jsonl"], ["-o", "jsonl"]]
+)
+def test_with_json_a_wrong_call_is_a_document_too(
+    asked: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["submit", "k", "--prioritee", "high", *asked]) == ExitCode.USAGE
+    printed = capsys.readouterr().out
+    assert json.loads(printed)["error"]["code"] == "usage"
+    assert (printed.count("\n") == 1) == ("jsonl" in asked[-1])
+
+
+@pytest.mark.parametrize("asked", [[], ["--output", "csv"], ["--", "--json"]])
+def test_without_json_a_wrong_call_prints_no_data(
+    asked: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["submit", "k", "--prioritee", "high", *asked]) == ExitCode.USAGE
+    assert capsys.readouterr().out == ""
 
 
 def test_help_lists_every_exit_code(capsys: pytest.CaptureFixture[str]) -> None:

@@ -53,7 +53,8 @@ def done(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     "typed", [["dlq", "purge", "--all"], ["dlq", "purge", "A"], ["queues", "purge", "text"]]
 )
 @pytest.mark.parametrize(
-    ("answer", "flags", "code"), [("y\n", [], 0), ("n\n", [], 5), ("", [], 5), ("", ["--yes"], 0)]
+    ("answer", "flags", "code"),
+    [("y\n", [], 0), ("n\n", [], 5), ("", [], 5), ("", ["--yes"], 0), ("y\n", ["--no-input"], 5)],
 )
 def test_a_purge_is_done_when_it_is_confirmed(
     typed: list[str],
@@ -69,6 +70,7 @@ def test_a_purge_is_done_when_it_is_confirmed(
     assert done == ([" ".join(typed[:2])] if code == 0 else [])
     said = capsys.readouterr()
     assert ("--yes" in said.err) == (code == ExitCode.NOT_CONFIRMED)
+    assert ("mesh 'default': " in said.err) == (not flags)
 
 
 def test_what_is_meant_has_to_be_said_before_anything_is_asked(

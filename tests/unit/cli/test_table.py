@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ohmesh.cli.table import MIN_COLUMN_WIDTH, cell_text, render_record, render_table
+from ohmesh.cli.table import cell_text, render_record, render_table
+from ohmesh.cli.text_width import text_width
 
 ROWS = [
     {"task": "A", "state": "succeeded", "attempts": 1},
@@ -38,9 +39,10 @@ def test_what_was_cut_ends_in_dots() -> None:
     width=st.integers(60, 120),
 )
 def test_a_table_fits_its_width_and_has_a_line_per_row(rows: list[dict[str, str]], width: int) -> None:
-    lines = render_table(rows, width=width).split("\n")
+    named = [{"id": "T", **row} for row in rows]
+    lines = render_table(named, width=width).split("\n")
     assert len(lines) == len(rows) + 1
-    assert all(len(line) <= width for line in lines)
+    assert all(text_width(line) <= width for line in lines)
 
 
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists, max_leaves=5))
@@ -57,11 +59,28 @@ def test_cells_read_as_people_write() -> None:
 def test_a_record_is_a_line_for_each_name() -> None:
     assert render_record({"label": "POSITIVE", "long_name": 0.5}) == "label      POSITIVE\nlong name  0.5"
     assert render_record({}) == ""
-    assert MIN_COLUMN_WIDTH < 10
 
 
-def test_the_name_of_a_row_is_cut_last() -> None:
+def test_the_name_of_a_row_is_never_cut() -> None:
+    rows = [{"task": "x" * 70, "agent": "y" * 60, "kind": "z" * 40}]
+    assert render_table(rows, width=60).splitlines()[1] == "x" * 70
     rows = [{"task": "x" * 26, "agent": "y" * 60, "kind": "z" * 40}]
     line = render_table(rows, width=60).splitlines()[1]
-    assert line.startswith("x" * 26 + "  ")
+    assert line.startswith("x" * 26 + "  yyyy")
     assert len(line) <= 60
+
+
+def test_a_narrow_terminal_goes_without_the_last_columns_and_cuts_no_word() -> None:
+    rows = [
+        {"task": "x" * 26, "kind": "text", "state": "succeeded", "priority": "NORMAL", "agent": "here/text"}
+    ]
+    head, line = render_table(rows, width=60).splitlines()
+    assert head.split() == ["TASK", "KIND", "STATE", "PRIORITY"]
+    assert "succeeded" in line
+
+
+def test_columns_that_a_person_chose_are_all_shown() -> None:
+    rows = [{"task": "x" * 26, "a": "y" * 40, "b": "z" * 40, "c": "w" * 40}]
+    head, line = render_table(rows, columns=("b", "task", "a", "c"), width=120, is_chosen=True).splitlines()
+    assert head.split() == ["B", "TASK", "A", "C"]
+    assert len(line) <= 120

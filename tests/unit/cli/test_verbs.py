@@ -36,7 +36,17 @@ def test_every_parameter_of_the_registry_can_be_typed(verb: Command) -> None:
     typed = {name for parameter in command.params for name in parameter.opts}
     for parameter in verb.parameters():
         assert (parameter.name if parameter.positional else parameter.option) in typed
-    assert {"--json", "--url", "--data", "--mesh"} <= typed
+    assert {
+        "--json",
+        "--output",
+        "--fields",
+        "--quiet",
+        "--no-input",
+        "--url",
+        "--data",
+        "--mesh",
+        "--context",
+    } <= typed
 
 
 def test_arguments_are_json_where_they_are_json(asked: list[tuple[str, Struct]]) -> None:
@@ -75,7 +85,8 @@ def test_a_negative_number_is_an_argument_and_a_misspelt_option_is_refused(
 
 def test_wait_alone_waits_the_usual_time(asked: list[tuple[str, Struct]]) -> None:
     assert run(["submit", "k", "--wait"]) == 0
-    assert asked == [("submit", find_command("submit").parse({"kind": "k", "wait_s": 30.0}))]
+    assert run(["submit", "--wait", "k"]) == 0
+    assert asked == [("submit", find_command("submit").parse({"kind": "k", "wait_s": 30.0}))] * 2
 
 
 @pytest.mark.parametrize(
@@ -116,6 +127,10 @@ def test_a_filter_that_cannot_be_read_is_shown_with_a_caret_and_no_mesh_is_asked
         (["tasks", "list", "--limit", "0"], "error: --limit: expected int >= 1."),
         (["tasks", "shred"], "shred"),
         (["result"], "TASK_ID"),
+        (["tasks", "--json", "--output", "csv"], "--json and --output csv contradict each other"),
+        (["tasks", "--output", "xml"], "xml"),
+        (["submit", "k", "--fields", "task_id,sate"], "Did you mean state?"),
+        (["tasks", "--json", "--fields", "age"], "no field 'age'"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_before_a_mesh_is_asked(
