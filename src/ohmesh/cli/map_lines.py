@@ -1,8 +1,8 @@
 """`ohmesh map`: items from the command line, a file or standard input; results as lines in their order.
 
-With --json it is one document at the end; with --output jsonl or csv each line is the whole outcome of an item. In the form
-for people an item without a value leaves an empty line, and what happened to it is said on stderr, so the lines of input
-and output stay beside each other.
+With --json it is one document at the end; with --output jsonl or csv each line is the whole outcome of an item. In the
+form for people an item without a value leaves an empty line, and what happened to it is said on stderr, so the lines of
+input and output stay beside each other.
 """
 
 from __future__ import annotations
