@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import shutil
 import socket
 import stat
 import subprocess
@@ -13,6 +15,7 @@ from pathlib import Path
 import cv2
 import httpx2
 import numpy as np
+import pytest
 
 from tests.integration.running_mesh import RunningMesh, running_mesh
 from tests.waiting import wait_until
@@ -43,6 +46,7 @@ def served_mesh(folder: Path, *options: str) -> Iterator[tuple[RunningMesh, str]
         yield mesh, mesh.up("--api", *options).wait_ready()["api"]
 
 
+@pytest.mark.skipif(shutil.which("curl") is None and "CI" not in os.environ, reason="there is no curl here")
 def test_a_session_with_curl(tmp_path: Path) -> None:
     with served_mesh(tmp_path) as (mesh, url):
         token = f"Authorization: Bearer {(mesh.data / 'api-token').read_text().strip()}"
