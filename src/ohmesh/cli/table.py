@@ -2,8 +2,9 @@
 
 When the columns do not fit, the widest one is shortened until they do; what was cut ends in `...`. When that is not
 enough (a narrow terminal), the least important column is left out, and so on: columns stand in the order of their
-importance. The first one names the row, people copy it: it is never cut. Numbers stand right, all else left. Nothing
-is cut in JSON and CSV, which are the forms for programs.
+importance. The first one names the row, people copy it: it is never cut, and neither are ids of tasks and times, of
+which a part is worth nothing. Numbers stand right, all else left. Nothing is cut in JSON and CSV, the forms for
+programs.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from ohmesh.cli.text_width import one_line, padded, shortened, text_width
 GAP = "  "
 MIN_COLUMN_WIDTH = 12
 LEAST_COLUMN_WIDTH = 6
+UNCUT = frozenset({"task", "task_id", "ended", "when"})
 
 
 def render_table(
@@ -74,9 +76,9 @@ def _head(name: str) -> str:
 def _fit(wanted: Mapping[str, int], width: int, *, least: int) -> dict[str, int]:
     """Widths of the columns, the widest of those that may be cut made narrower until all fit or none can be cut."""
     fitted = dict(wanted)
-    first = next(iter(fitted))
+    uncut = {next(iter(fitted)), *UNCUT}
     while (excess := _total(fitted) - width) > 0:
-        can_shrink = [name for name, size in fitted.items() if size > least and name != first]
+        can_shrink = [name for name, size in fitted.items() if size > least and name not in uncut]
         if not can_shrink:
             break
         by_size = sorted(can_shrink, key=lambda name: -fitted[name])

@@ -84,3 +84,11 @@ def test_columns_that_a_person_chose_are_all_shown() -> None:
     head, line = render_table(rows, columns=("b", "task", "a", "c"), width=120, is_chosen=True).splitlines()
     assert head.split() == ["B", "TASK", "A", "C"]
     assert len(line) <= 120
+
+
+def test_an_id_and_a_time_are_whole_wherever_they_stand() -> None:
+    row = {"ended": "2026-01-31T10:00:00Z", "task": "01JD3Y9Q8K2M4N6P8R0S2T4V6W", "agent": "a" * 80}
+    rendered = render_table([row], width=70)
+    assert row["task"] in rendered
+    assert row["ended"] in rendered
+    assert all(len(line) <= 70 for line in rendered.splitlines())
