@@ -53,7 +53,7 @@ def ohmesh(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def _hear_interrupts() -> None:
+def hear_interrupts() -> None:
     """Who runs the tests in the background of a script has SIGINT ignored, and so would every child."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
@@ -72,7 +72,7 @@ class Program:
                 stderr=talk,
                 cwd=folder,
                 env=environment(),
-                preexec_fn=_hear_interrupts,  # noqa: PLW1509 - one call, before anything else of the child runs
+                preexec_fn=hear_interrupts,  # noqa: PLW1509 - one call, before anything else of the child runs
             )
         self.process = psutil.Process(self._process.pid)
 

@@ -10,7 +10,7 @@ import asyncio
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NoReturn, cast
 
 import click
 import msgspec
@@ -22,6 +22,7 @@ from ohmesh.cli.options import output_of, output_options, read_settings, which_m
 from ohmesh.cli.output import Output, OutputForm
 from ohmesh.cli.presentation import COLUMNS, present
 from ohmesh.cli.rows import checked_fields, field_names
+from ohmesh.cli.watch import interval, watch, watch_options
 from ohmesh.errors import InvalidArgument
 from ohmesh.operations.arguments import DEFAULT_WAIT_S, Result, Submit
 from ohmesh.operations.command import Command, load
@@ -138,6 +139,8 @@ def _command(verb: Command) -> click.Command:
                 return ExitCode.NOT_CONFIRMED
         if verb.name in _STREAMS:
             return _streamed(verb, arguments, given, settings, output)
+        if interval_s := interval(given.get("watch_s")):
+            asyncio.run(_watch(verb, arguments, settings, output, interval_s))
         result = asyncio.run(_call(verb, arguments, settings, output))
         return present(result, output)
 
@@ -150,7 +153,7 @@ def _command(verb: Command) -> click.Command:
     )(which_mesh_options(output_options(call)))
     command.params[:0] = [_parameter(one) for one in parameters]
     command.params[len(parameters) : len(parameters)] = _STREAMS.get(verb.name, ("", ()))[1]
-    command.params += _asking_options(verb)
+    command.params += [*watch_options(verb), *_asking_options(verb)]
     return command
 
 
@@ -208,6 +211,21 @@ async def _call(verb: Command, arguments: Struct, settings: Config, output: Outp
         if isinstance(arguments, Submit) and arguments.wait_s:
             return await _submit_and_wait(client, verb, arguments, output)
         return await verb.call(client, arguments)
+
+
+async def _watch(
+    verb: Command, arguments: Struct, settings: Config, output: Output, interval_s: float
+) -> NoReturn:
+    from ohmesh.assembly import connect_client
+
+    async with connect_client(settings) as client:
+        await watch(
+            lambda: verb.call(client, arguments),
+            output,
+            interval_s,
+            command=f"ohmesh {verb.name}",
+            mesh=named_mesh(settings),
+        )
 
 
 async def _submit_and_wait(client: Client, verb: Command, arguments: Submit, output: Output) -> Struct:
