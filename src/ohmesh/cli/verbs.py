@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, cast
 
@@ -21,6 +21,7 @@ from ohmesh.cli.exit_codes import ExitCode
 from ohmesh.cli.options import output_of, output_options, read_settings, which_mesh_options
 from ohmesh.cli.output import Output, OutputForm
 from ohmesh.cli.presentation import COLUMNS, present
+from ohmesh.cli.progress_line import shown
 from ohmesh.cli.rows import checked_fields, field_names
 from ohmesh.cli.watch import interval, watch, watch_options
 from ohmesh.errors import InvalidArgument
@@ -31,6 +32,7 @@ from ohmesh.operations.parameter import Form, Parameter
 
 if TYPE_CHECKING:
     from ohmesh.config import Config
+    from ohmesh.model.message import Progress
     from ohmesh.operations.results import TaskOutcome
     from ohmesh.roles.client import Client
 
@@ -210,6 +212,8 @@ async def _call(verb: Command, arguments: Struct, settings: Config, output: Outp
     async with connect_client(settings) as client:
         if isinstance(arguments, Submit) and arguments.wait_s:
             return await _submit_and_wait(client, verb, arguments, output)
+        if isinstance(arguments, Result):
+            return await _result(client, arguments, output)
         return await verb.call(client, arguments)
 
 
@@ -233,7 +237,19 @@ async def _submit_and_wait(client: Client, verb: Command, arguments: Submit, out
     receipt = await verb.call(client, msgspec.structs.replace(arguments, wait_s=0.0))
     task_id = cast("TaskOutcome", receipt).task_id
     output.say(f"{task_id} is submitted; waiting up to {arguments.wait_s:g} s for its end")
-    return await find_command("result").call(client, Result(task_id=task_id, wait_s=arguments.wait_s))
+    return await _result(client, Result(task_id=task_id, wait_s=arguments.wait_s), output)
+
+
+async def _result(client: Client, arguments: Result, output: Output) -> Struct:
+    """On a terminal the task's own progress is seen meanwhile."""
+    async with shown(_steps(client, arguments.task_id), output):
+        return await find_command("result").call(client, arguments)
+
+
+async def _steps(client: Client, task_id: str) -> AsyncGenerator[Progress]:
+    handle = await client.watch(task_id)
+    async for step in handle.progress():
+        yield step
 
 
 def _parameter(one: Parameter) -> click.Parameter:
