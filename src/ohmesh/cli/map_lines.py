@@ -14,8 +14,10 @@ from typing import TextIO, cast
 
 import msgspec
 
+from ohmesh.cli.durations import duration
 from ohmesh.cli.exit_codes import ExitCode
 from ohmesh.cli.output import Output, OutputForm
+from ohmesh.cli.progress_line import ProgressLine, is_shown_to
 from ohmesh.cli.rows import chosen, narrowed
 from ohmesh.cli.verbs import json_or_text
 from ohmesh.errors import InvalidArgument
@@ -26,31 +28,42 @@ from ohmesh.operations.arguments import MapTasks
 from ohmesh.operations.mapping import MappedTasks, counted
 from ohmesh.operations.results import TaskOutcome
 
-PROGRESS_S = 2.0
+PROGRESS_S = 0.5
 
 
 def run(opening: Opening, arguments: MapTasks, given: Mapping[str, object], output: Output) -> int:
     items: Iterable[object] = arguments.items or _lines(cast("TextIO | None", given.get("input_file")))
     outcomes: list[TaskOutcome] = []
-    said_s = time.monotonic()
+    line, is_seen = ProgressLine(output.talk), is_shown_to(output)
+    shares_terminal, failed = output.out.isatty(), 0
+    began_s = shown_s = time.monotonic()
     if output.form is OutputForm.CSV:
         output.rows([], _names(output))
-    with Mesh(opening) as mesh:
+    with line, Mesh(opening) as mesh:
         for number, outcome in enumerate(_mapped(mesh, items, arguments), 1):
+            failed += counted([outcome]).failed
+            if shares_terminal or failed:
+                line.erase()
             outcomes.append(outcome if output.as_json else msgspec.structs.replace(outcome, value=None))
             if output.form is OutputForm.TABLE and not output.fields:
                 _print(number, outcome, output)
             elif not output.as_json:
                 _print_row(outcome, output)
-            if sys.stderr.isatty() and time.monotonic() - said_s >= PROGRESS_S:
-                said_s = time.monotonic()
-                output.say(f"{number} results")
+            if is_seen and (shares_terminal or time.monotonic() - shown_s >= PROGRESS_S):
+                shown_s = time.monotonic()
+                line.show(progress(number, failed, shown_s - began_s))
     mapped = counted(outcomes)
     if output.as_json:
         output.data(narrowed(mapped, output.fields) if output.fields else mapped)
     elif mapped.failed:
         output.say(str(mapped))
     return judge(mapped, is_awaited=arguments.wait_s > 0)
+
+
+def progress(count: int, failed: int, elapsed_s: float) -> str:
+    """ "120 results, 3 of them failed, 4.0 s"."""
+    without = f", {failed} of them failed" if failed else ""
+    return f"{count} result{'' if count == 1 else 's'}{without}, {duration(elapsed_s * 1000)}"
 
 
 def judge(mapped: MappedTasks, *, is_awaited: bool = True) -> ExitCode:

@@ -11,7 +11,7 @@ import shutil
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from typing import TextIO
+from typing import Self, TextIO
 
 from ohmesh.cli.durations import duration
 from ohmesh.cli.output import Output
@@ -42,7 +42,7 @@ def _bar(step: Progress) -> str:
 
 
 class ProgressLine:
-    """The line on a terminal; `erase` before anything else is written there."""
+    """The line on a terminal; `erase` before anything else is written there. Leaving its block erases it too."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -57,15 +57,26 @@ class ProgressLine:
             self._is_shown = False
             self._write(_ERASED)
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.erase()
+
     def _write(self, text: str) -> None:
         self._stream.write(text)
         self._stream.flush()
 
 
+def is_shown_to(output: Output) -> bool:
+    """Whether somebody sees a line there that is rewritten, and wants to."""
+    return not output.quiet and output.talk.isatty() and os.environ.get("TERM") != "dumb"
+
+
 @asynccontextmanager
 async def shown(steps: AsyncGenerator[Progress], output: Output) -> AsyncIterator[None]:
     """The latest of `steps` is shown, where it may be, for as long as the body waits."""
-    if output.quiet or not output.talk.isatty() or os.environ.get("TERM") == "dumb":
+    if not is_shown_to(output):
         yield
         return
     line = ProgressLine(output.talk)

@@ -8,8 +8,9 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
+from ohmesh.cli.map_lines import progress
 from ohmesh.cli.output import Output
-from ohmesh.cli.progress_line import progress_text, shown
+from ohmesh.cli.progress_line import ProgressLine, progress_text, shown
 from ohmesh.errors import UnknownTask
 from ohmesh.model.message import Progress
 from tests.waiting import eventually
@@ -88,3 +89,15 @@ def test_off_a_terminal_and_when_quiet_nothing_is_shown(talk: io.StringIO, is_qu
 
     asyncio.run(wait())
     assert not talk.getvalue()
+
+
+def test_a_map_counts_its_results_and_those_that_failed() -> None:
+    assert progress(1, 0, 2.0) == "1 result, 2.0 s"
+    assert progress(3, 1, 2.0) == "3 results, 1 of them failed, 2.0 s"
+
+
+def test_a_line_is_erased_when_its_block_is_left() -> None:
+    talk = Terminal()
+    with ProgressLine(talk) as line:
+        line.show("1 result")
+    assert talk.getvalue() == "\r\x1b[K1 result\r\x1b[K"
