@@ -20,6 +20,16 @@ from ohmesh.engines.nats.runtime_file import write_private
 from ohmesh.errors import InvalidArgument, OhmeshError
 from ohmesh.model.subject import checked_name
 
+__all__ = [
+    "Contexts",
+    "Place",
+    "chosen_context",
+    "contexts_file",
+    "read_contexts",
+    "write_contexts",
+    "write_private",
+]
+
 MAX_CONTEXTS = 1_000
 
 

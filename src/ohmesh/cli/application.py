@@ -40,6 +40,7 @@ LOCAL_VERBS: dict[str, LocalVerb] = {
     "doctor": LocalVerb(
         "Check this machine and the mesh, and say how to mend what is wrong.", "ohmesh.cli.doctor"
     ),
+    "completion": LocalVerb("Print what makes your shell complete these words.", "ohmesh.cli.completion"),
     "context": LocalVerb("Name the meshes you work with, and choose one.", "ohmesh.cli.context"),
     "down": LocalVerb("End the mesh that `ohmesh up` started here.", "ohmesh.cli.down"),
     "node": LocalVerb("Run the roles of a mesh; `ohmesh up` starts it.", "ohmesh.cli.node", hidden=True),

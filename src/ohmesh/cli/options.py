@@ -12,6 +12,8 @@ from ohmesh.cli.output import Output, OutputForm
 from ohmesh.errors import InvalidArgument
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from ohmesh.config import Config
 
 Decorated = TypeVar("Decorated", bound=Callable[..., object])
@@ -89,6 +91,7 @@ def which_mesh_options(function: Decorated) -> Decorated:
             metavar="NAME",
             default="",
             help="A mesh that `ohmesh context` knows.",
+            shell_complete=_complete_context,
         ),
         click.option(
             "--config",
@@ -115,6 +118,12 @@ def as_flags(given: Mapping[str, object], names: Mapping[str, str] | None = None
     """Turn the parameters that were given into settings: {"mesh.data": ...}; those left out set nothing."""
     wanted = {**SETTING_OF, **(names or {})}
     return {wanted[name]: value for name, value in given.items() if name in wanted and value is not None}
+
+
+def _complete_context(context: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:
+    from ohmesh.cli.live_names import complete_context
+
+    return complete_context(context, parameter, begun)
 
 
 def _with_options(function: Decorated, *options: Callable[[Decorated], Decorated]) -> Decorated:

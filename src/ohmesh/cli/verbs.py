@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NoReturn, cast
 
 import click
 import msgspec
+from click.shell_completion import CompletionItem
 from msgspec import Struct
 
 from ohmesh.cli.confirmation import is_confirmed, named_mesh
@@ -62,6 +63,7 @@ _STREAMS: dict[str, tuple[str, tuple[click.Option, ...]]] = {
         ),
     ),
 }
+LIVE = frozenset({"kind", "worker", "task_id", "task_ids"})  # parameters whose values live in the mesh
 WAIT = "wait_s"  # `--wait` alone waits as long as the verbs that always wait
 
 
@@ -70,7 +72,7 @@ class VerbGroup(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         bare = not args or (args[0].startswith("-") and args[0] not in ctx.help_option_names)
-        if bare and _DEFAULT_VERB in self.commands:
+        if bare and _DEFAULT_VERB in self.commands and not ctx.resilient_parsing:
             args = [_DEFAULT_VERB, *args]
         return super().parse_args(ctx, args)
 
@@ -259,6 +261,7 @@ def _parameter(one: Parameter) -> click.Parameter:
             metavar=_positional_metavar(one),
             required=one.required,
             nargs=-1 if one.repeated else 1,
+            shell_complete=_completer(one),
         )
     if one.form is Form.FLAG:
         return click.Option([one.option, one.name], is_flag=True, default=None, help=one.help)
@@ -278,7 +281,25 @@ def _parameter(one: Parameter) -> click.Parameter:
         required=one.required,
         metavar=one.metavar,
         help=_help(one),
+        shell_complete=_completer(one),
     )
+
+
+def _completer(one: Parameter) -> Callable[..., list[CompletionItem]] | None:
+    """What a shell offers for it: its choices, or names of the mesh that is meant; imported when it is asked for."""
+    if one.choices:
+        return lambda _context, _parameter, begun: [
+            CompletionItem(choice) for choice in one.choices if choice.lower().startswith(begun.lower())
+        ]
+    if one.name not in LIVE:
+        return None
+
+    def complete(context: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:
+        from ohmesh.cli.live_names import complete_name
+
+        return complete_name(context, parameter, begun)
+
+    return complete
 
 
 def _positional_metavar(one: Parameter) -> str:
