@@ -22,7 +22,7 @@ from starlette.responses import Response, StreamingResponse
 
 from ohmesh.api.config import ApiConfig
 from ohmesh.api.encoding import encoded
-from ohmesh.api.problems import problem_of
+from ohmesh.api.problems import defect, problem_of
 from ohmesh.errors import Backpressure, OhmeshError
 
 MEDIA_TYPE = "text/event-stream"
@@ -83,6 +83,9 @@ async def _lines(
                 yield b": alive\n\n"
     except OhmeshError as error:
         yield event_lines(Told("error", problem_of(error, base=base)))
+    except Exception as error:
+        yield event_lines(Told("error", problem_of(defect(error), base=base)))
+        raise  # the gate logs it
     finally:
         streams.open -= 1
         closing.cancel()

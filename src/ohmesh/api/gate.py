@@ -7,14 +7,16 @@
     rate      so many requests a minute                       429
     size      the body is no larger than the limit            413
 
-Invariants: every refusal, ours or of what lies within, leaves as a problem; what an unforeseen exception says is for
-the log, and a caller hears of it no more than that there was one.
+Invariants: what is public is judged by the path of the request line alone, which no header can change; every refusal,
+ours or of what lies within, leaves as a problem; what an unforeseen exception says is for the log, and a caller hears
+of it no more than that there was one.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import re
 import traceback
 from collections.abc import Mapping
 from urllib.parse import urlsplit
@@ -38,6 +40,9 @@ PUBLIC = frozenset({"/", "/livez", "/readyz", "/errors", "/v1/docs", "/v1/openap
 _PUBLIC_BELOW = "/errors/"
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _CROWDED_RETRY_MS = 1_000
+_HOST = re.compile(
+    r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?"
+)  # a name and a port, no path or user
 
 _logger = logging.getLogger("ohmesh.api")
 
@@ -75,7 +80,7 @@ class Gate:
             )
         self._check_host(request)
         self._check_origin(request)
-        if not is_public(request.url.path):
+        if not is_public(request.scope["path"]):
             caller = self._door.keyring.caller(request.headers.get("authorization", ""))
             request.scope[CALLER] = caller.name
             now_s = self._door.now_s()
@@ -94,14 +99,14 @@ class Gate:
 
     def _check_host(self, request: Request) -> None:
         given = request.headers.get("host", "")
-        if _host_name(f"//{given}") not in self._hosts:
+        if not _HOST.fullmatch(given) or _host_name(f"//{given}") not in self._hosts:
             raise HostRefused(f"This door does not serve the host {given[:200]!r}.")
 
     def _check_origin(self, request: Request) -> None:
         origin = request.headers.get("origin")
         if origin is None or origin in self._door.config.allowed_origins:
             return
-        if origin != f"{request.url.scheme}://{request.headers['host']}":
+        if origin != f"{request.scope['scheme']}://{request.headers['host']}":
             raise OriginRefused(f"A page of {origin[:200]!r} may not ask here.")
 
 

@@ -38,6 +38,18 @@ class _Answer(Struct):
     headers: dict[str, str] = {}
 
 
+def task_key(caller: str, key: str, request: bytes) -> str:
+    """The key of the task that this request submits: one caller's and one request's own, "" without a key.
+
+    The mesh knows a key by kind alone. Were it the header's word, two callers who count from 1 would share their tasks.
+    """
+    if not key:
+        return ""
+    parts = (caller.encode(), key.encode(), request)
+    framed = b"".join(len(part).to_bytes(8, "big") + part for part in parts)
+    return f"http-{hashlib.sha256(framed).hexdigest()}"
+
+
 class Answers:
     """`now_s` is a clock that never goes back."""
 

@@ -20,7 +20,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ohmesh.api.door import CALLER, Door, json_object, json_response
-from ohmesh.api.idempotency import HEADER, key_of
+from ohmesh.api.idempotency import HEADER, key_of, task_key
 from ohmesh.errors import BodyRefused, UnknownKind
 from ohmesh.model.agent import Liveness
 from ohmesh.model.task import TaskState
@@ -140,14 +140,16 @@ ENDPOINTS: tuple[tuple[str, str, Handler], ...] = (
 
 async def _submitted(door: Door, request: Request, body: bytes, kind: str, data: str | bytes) -> Response:
     key = key_of(request.headers.get(HEADER, ""))
-    wish = parse_arguments(a.Submit, {"kind": kind, "arguments": [data], "key": key}, strict=True)
+    what = b"\0".join([request.url.path.encode(), body])
+    caller: str = request.scope[CALLER]
+    named = {"kind": kind, "arguments": [data], "key": task_key(caller, key, what)}
+    wish = parse_arguments(a.Submit, named, strict=True)
 
     async def produce() -> Response:
         await _check_kind(door, kind)
         return json_response(Receipt((await submit(door.mesh(), wish)).task_id))
 
-    what = b"\0".join([request.url.path.encode(), body])
-    return await door.answers.once(request.scope[CALLER], key, what, produce)
+    return await door.answers.once(caller, key, what, produce)
 
 
 async def _check_kind(door: Door, kind: str) -> None:

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ohmesh.api.door import CALLER, Door, json_object, json_response
-from ohmesh.api.idempotency import HEADER, key_of
+from ohmesh.api.idempotency import HEADER, key_of, task_key
 from ohmesh.api.routes import CONFIRM, IDS, KEY, PREFIX, QUERY_VALUES_MAX, WAIT, Address, first_listed
 from ohmesh.errors import InvalidArgument, NotConfirmed, ResultTimeout
 from ohmesh.model.task import TaskState
@@ -47,13 +47,14 @@ async def _read(door: Door, address: Address, request: Request) -> Response:
 async def _change(door: Door, address: Address, request: Request) -> Response:
     body = await request.body()
     key = key_of(request.headers.get(HEADER, ""))
-    arguments = _parsed(door, address, json_object(body), key)
+    what = b"\0".join([request.method.encode(), request.url.path.encode(), body])
+    caller: str = request.scope[CALLER]
+    arguments = _parsed(door, address, json_object(body), task_key(caller, key, what))
 
     async def produce() -> Response:
         return await _done(door, address, arguments)
 
-    what = b"\0".join([request.method.encode(), request.url.path.encode(), body])
-    return await door.answers.once(request.scope[CALLER], key, what, produce)
+    return await door.answers.once(caller, key, what, produce)
 
 
 def _parsed(door: Door, address: Address, values: dict[str, object], key: str) -> Struct:

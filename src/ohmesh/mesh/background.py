@@ -63,18 +63,29 @@ class BackgroundLoop:
 
 def stepped(background: BackgroundLoop, steps: AsyncGenerator[Result]) -> Iterator[Result]:
     """Iterate here over what is made in the loop; leaving early closes it there."""
+    under_way: list[asyncio.Task[Result | None]] = []
     try:
-        while (step := background.run(_next(steps))) is not None:
+        while (step := background.run(_next(steps, under_way))) is not None:
             yield step
     finally:
-        background.run(_close(steps))
+        background.run(_close(steps, under_way))
 
 
-async def _next(steps: AsyncGenerator[Result]) -> Result | None:
+async def _next(steps: AsyncGenerator[Result], under_way: list[asyncio.Task[Result | None]]) -> Result | None:
+    under_way[:] = [asyncio.create_task(_step(steps))]
+    return await under_way[0]
+
+
+async def _step(steps: AsyncGenerator[Result]) -> Result | None:
     return await anext(steps, None)
 
 
-async def _close(steps: AsyncGenerator[Result]) -> None:
+async def _close(steps: AsyncGenerator[Result], under_way: list[asyncio.Task[Result | None]]) -> None:
+    """An interrupted step may still be tidying up, and a generator that runs cannot be closed."""
+    for step in under_way:
+        if not step.cancelling():
+            step.cancel()
+        await asyncio.wait([step])
     await steps.aclose()
 
 

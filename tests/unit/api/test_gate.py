@@ -38,7 +38,21 @@ def test_what_is_public_needs_no_token(run: Run) -> None:
     with_door(run, scenario)
 
 
-@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example:7400", "", "[", "10.0.0.1"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        "evil.example",
+        "127.0.0.1.evil.example:7400",
+        "",
+        "[",
+        "10.0.0.1",
+        "localhost/errors/",
+        "localhost/livez?",
+        "localhost/livez#",
+        "user@localhost",
+        "localhost:7400/errors/",
+    ],
+)
 def test_a_foreign_host_is_refused_even_with_the_token(run: Run, host: str) -> None:
     async def scenario(door: ServedDoor) -> None:
         for path in ("/v1/tasks", "/livez"):

@@ -45,6 +45,30 @@ def test_the_key_reaches_the_mesh_and_outlives_the_door(run: Run) -> None:
     with_door(run, scenario)
 
 
+def test_the_same_key_of_two_callers_is_two_tasks(run: Run) -> None:
+    async def scenario(door: ServedDoor) -> None:
+        headers = {"Idempotency-Key": "1"}
+        mine = await door.http.post("/v1/submit", json=SUBMIT, headers=headers)
+        other = {**headers, "Authorization": f"Bearer {KEY}"}
+        theirs = await door.http.post("/v1/submit", json=SUBMIT, headers=other)
+        assert mine.json()["task_id"] != theirs.json()["task_id"]
+        assert await task_count(door) == 2
+
+    with_door(run, scenario)
+
+
+def test_another_request_after_the_answers_are_gone_is_another_task(run: Run) -> None:
+    async def scenario(door: ServedDoor) -> None:
+        headers = {"Idempotency-Key": "2"}
+        first = await door.http.post("/v1/submit", json=SUBMIT, headers=headers)
+        async with served_door(mesh=door.mesh) as successor:
+            other = {**SUBMIT, "arguments": ["something else"]}
+            second = await successor.http.post("/v1/submit", json=other, headers=headers)
+        assert second.json()["task_id"] != first.json()["task_id"]
+
+    with_door(run, scenario)
+
+
 def test_a_key_with_another_request_is_refused(run: Run) -> None:
     async def scenario(door: ServedDoor) -> None:
         headers = {"Idempotency-Key": "order-19"}
