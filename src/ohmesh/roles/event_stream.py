@@ -172,6 +172,7 @@ class EventStream:
         self._shards = [ShardEvents(source, shard) for shard in range(source.shards)]
         self._places: dict[int, Place] = {}
         self._due: list[Event] = []
+        self._found: list[list[tuple[Event, Place]]] = []
 
     @property
     def cursor(self) -> str:
@@ -201,8 +202,14 @@ class EventStream:
                 return events
 
     async def _read(self) -> list[Event]:
+        """Where one shard cannot be read, what the others found is kept for the next time: they have gone past it."""
+        answers = await asyncio.gather(*(one.read() for one in self._shards), return_exceptions=True)
+        self._found += [answer for answer in answers if not isinstance(answer, BaseException)]
+        for answer in answers:
+            if isinstance(answer, BaseException):
+                raise answer
         due, self._due = self._due, []
-        found = await asyncio.gather(*(one.read() for one in self._shards))
+        found, self._found = self._found, []
         for event, place in heapq.merge(*found, key=lambda pair: pair[0].time_ms):
             self._places[event.shard] = place
             due.append(msgspec.structs.replace(event, cursor=self.cursor))
@@ -224,8 +231,9 @@ class EventStream:
             await asyncio.sleep(0 if events else pause_ms / 1000)
 
     async def _begin(self, places: dict[int, Place], *, is_start: bool) -> None:
-        for one in self._shards:
-            gaps = await one.begin(places[one.shard], is_start=is_start)
+        """Who resumes behind the gap of one shard is still to hear of another's: a place moves with its own gap."""
+        gaps = {one: await one.begin(places[one.shard], is_start=is_start) for one in self._shards}
+        self._places = {one.shard: places[one.shard] if gaps[one] else one.place for one in self._shards}
+        for one, found in gaps.items():
             self._places[one.shard] = one.place
-            self._due += gaps
-        self._due = [msgspec.structs.replace(event, cursor=self.cursor) for event in self._due]
+            self._due += [msgspec.structs.replace(event, cursor=self.cursor) for event in found]
