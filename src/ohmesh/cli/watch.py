@@ -1,8 +1,8 @@
 """`--watch`: a verb that reads, asked again and again over one connection.
 
 On a terminal the form for people is a page that is redrawn in place, on the terminal's other screen, so what stood
-there before is back afterwards. Anywhere else, and in the forms for programs, a result is printed when it differs from
-the last one that was printed, in any field that `--json` shows. A mesh that goes away is waited for; one that was never
+there before is back afterwards. Anywhere else, and in the forms for programs, a result is printed when its text differs
+from that of the last one. A mesh that goes away is waited for; one that was never
 reached, and a question that is wrong, end the watch.
 """
 
@@ -31,8 +31,8 @@ SHORTEST_S = 0.1
 LONGEST_S = 86_400.0
 _WAITING_VERBS = ("events", "result", "tasks wait")
 _HELP = (
-    "Ask again every so many seconds, until interrupted: on a terminal redrawn in place, elsewhere printed when a "
-    f"field of its JSON has changed, however small. Without a number: {DEFAULT_S:g}."
+    "Ask again every so many seconds, until interrupted: on a terminal redrawn in place, elsewhere printed when what "
+    f"would be printed has changed (--fields leaves out what always does). Without a number: {DEFAULT_S:g}."
 )
 _ENTER = "\x1b[?1049h\x1b[?25l\x1b[?7l"  # the other screen, no cursor, long lines are cut
 _LEAVE = "\x1b[?7h\x1b[?25h\x1b[?1049l"
@@ -132,6 +132,7 @@ class _Lines:
         self._output = output
         self._changes = Changes(output.form)
         self._is_first = True
+        self._text = ""
         self._is_lost = False
 
     @contextmanager
@@ -144,7 +145,12 @@ class _Lines:
         self._is_lost = False
         if not self._changes.is_news(result):
             return
-        text = rendered(result, self._output, io.StringIO(), self._output.talk)
+        talk = io.StringIO()
+        text = rendered(result, self._output, io.StringIO(), talk)
+        if not self._is_first and text == self._text:
+            return
+        self._text = text
+        self._output.talk.write(talk.getvalue())
         self._output.out.write(self._changes.framed(text, is_first=self._is_first))
         self._output.out.flush()
         self._is_first = False
