@@ -50,6 +50,7 @@ def complete_name(
         config = read_settings(context.params, context.params.get("config_file"))
     except OhmeshError:
         return []  # it is told when the command is run
+    logging.disable()  # here, where the whole process is a completion: what follows is others' too
     names = live_names(config).of(parameter.name or "")
     return [CompletionItem(name) for name in names if name.startswith(incomplete)]
 
@@ -89,7 +90,6 @@ def _ask_in_time(config: Config) -> LiveNames | None:
     from ohmesh.assembly import connect_client  # what takes long to import does not count
     from ohmesh.model.message import ListTasks
 
-    logging.disable()
     answers: list[LiveNames] = []
 
     async def ask() -> None:

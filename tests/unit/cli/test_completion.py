@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import subprocess
@@ -58,6 +59,14 @@ def test_names_are_kept_in_a_private_file_and_offered_from_there(
     assert live_names(config) == LiveNames(["text", "image"], ["box"], ["01JD"])
     os.utime(kept, (1, 1))
     assert live_names(config).kinds == ["text", "image"], "old names have to do where no mesh answers"
+
+
+def test_asking_for_names_leaves_the_log_of_the_process_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    live_names(load_settings({"mesh.data": str(tmp_path / "nowhere")}))
+    assert logging.getLogger("ohmesh").isEnabledFor(logging.CRITICAL)
 
 
 def test_contexts_are_offered_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
