@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from ohmesh.assembly.contexts import Contexts, Place, chosen_context, read_contexts, write_contexts
+from ohmesh.cli.live_names import complete_context
 from ohmesh.cli.options import json_option
 from ohmesh.cli.output import Output
 from ohmesh.errors import InvalidArgument
@@ -43,7 +44,7 @@ def add(name: str, url: str, seed_file: str, data: str, mesh: str, as_json: bool
 
 
 @command.command("use")
-@click.argument("name", default="")
+@click.argument("name", default="", shell_complete=complete_context)
 @click.option("--none", "leave", is_flag=True, help="Leave none current.")
 @json_option
 def use(name: str, leave: bool, as_json: bool) -> None:
@@ -63,7 +64,7 @@ def show(as_json: bool) -> None:
 
 
 @command.command("remove")
-@click.argument("name")
+@click.argument("name", shell_complete=complete_context)
 @json_option
 def remove(name: str, as_json: bool) -> None:
     """Forget NAME; the mesh and its data stay as they are."""

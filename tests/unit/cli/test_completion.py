@@ -73,6 +73,8 @@ def test_contexts_are_offered_by_name(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     run(["context", "add", "production", "--url", "nats://box:4222"])
     assert offered(tmp_path, "status", "--context", "pro") == ["production"]
+    assert offered(tmp_path, "context", "use", "pro") == ["production"]
+    assert offered(tmp_path, "context", "remove", "pro") == ["production"]
 
 
 @pytest.mark.parametrize("shell", ["zsh", "fish"])
