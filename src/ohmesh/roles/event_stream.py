@@ -47,6 +47,26 @@ def source_of(log: Log | None, blobs: Blobs | None, subjects: Subjects, shards: 
     return EventSource(log, blobs, subjects, shards)
 
 
+@dataclass(slots=True)
+class Reached:
+    """A fold, and the last entry that it has taken."""
+
+    fold: EventFold
+    sequence: int
+    previous: bytes | None = None
+
+    def take(self, entry: Entry) -> list[Event]:
+        events = self.fold.take(entry.sequence, decode_log_frame(entry.data, entry.sequence))
+        self.sequence, self.previous = entry.sequence, digest(entry.data)
+        return events
+
+    def is_before(self, entry: Entry) -> bool:
+        if entry.sequence != self.sequence + 1:
+            return False
+        frame = decode_log_frame(entry.data, entry.sequence)
+        return frame.epoch < self.fold.epoch or self.previous is None or frame.previous == self.previous
+
+
 class ShardEvents:
     """One shard's. `place`: what was read last; `is_behind`: the last look found something, there may be more."""
 
@@ -56,15 +76,16 @@ class ShardEvents:
         self.is_behind = False
         self._log, self._blobs = source.log, source.blobs
         self._name = source.subjects.log(shard)
-        self._fold = EventFold(shard)
-        self._sequence = 0
-        self._previous: bytes | None = None
+        self._reached = Reached(EventFold(shard), 0)
 
     async def bounds(self) -> Bounds:
         return await self._log.bounds(self._name)
 
     async def begin(self, place: Place, *, is_start: bool = False) -> list[Event]:
-        """Go to `place`; what is to be told of it first: a gap, where the log does not hold what comes after."""
+        """Go to `place`; what is to be told of it first: a gap, where the log does not hold what comes after.
+
+        Where the engine goes away meanwhile nothing has changed, so the next look finds the same gap.
+        """
         bounds = await self.bounds()
         gap = ""
         if place.sequence > bounds.last:
@@ -73,25 +94,24 @@ class ShardEvents:
             gap = f"entries up to {bounds.first - 1} were trimmed"
             place = Place(bounds.first - 1)
         folded_to = place.sequence if place.is_whole else place.sequence - 1
-        await self._rebuild(folded_to, bounds)
-        self.place = place
-        return [self._fold.gap(place.sequence, gap)] if gap and not is_start else []
+        self._reached, self.place = await self._rebuild(folded_to, bounds), place
+        return [self._reached.fold.gap(place.sequence, gap)] if gap and not is_start else []
 
     async def read(self) -> list[tuple[Event, Place]]:
         """The next stretch, with the place behind each event. Moves `place` on."""
-        entries = await self._log.read(self._name, first=self._sequence + 1, limit=STRETCH_ENTRIES)
+        entries = await self._log.read(self._name, first=self._reached.sequence + 1, limit=STRETCH_ENTRIES)
         self.is_behind = bool(entries)
         if not entries:
             bounds = await self.bounds()
-            if bounds.last >= self._sequence:
+            if bounds.last >= self._reached.sequence:
                 return []
-            return await self._pass_gap(Place(self._sequence))
+            return await self._pass_gap(Place(self._reached.sequence))
         found: list[tuple[Event, Place]] = []
         for entry in entries:
-            if not self._follows(entry):
+            if not self._reached.is_before(entry):
                 # What was found before it is given out first; the next read begins here again.
                 return found or await self._pass_gap(Place(entry.sequence - 1), entry)
-            events = self._take(entry)
+            events = self._reached.take(entry)
             for index, event in enumerate(events):
                 if entry.sequence > self.place.sequence or index > self.place.event:
                     found.append(
@@ -105,64 +125,57 @@ class ShardEvents:
             self.place = Place(entry.sequence)
         return found
 
-    def _follows(self, entry: Entry) -> bool:
-        if entry.sequence != self._sequence + 1:
-            return False
-        frame = decode_log_frame(entry.data, entry.sequence)
-        return frame.epoch < self._fold.epoch or self._previous is None or frame.previous == self._previous
-
-    def _take(self, entry: Entry) -> list[Event]:
-        events = self._fold.take(entry.sequence, decode_log_frame(entry.data, entry.sequence))
-        self._sequence, self._previous = entry.sequence, digest(entry.data)
-        return events
-
     async def _pass_gap(self, place: Place, entry: Entry | None = None) -> list[tuple[Event, Place]]:
         """The log was trimmed under us, or cut and written anew: say so and go on from what there is."""
         events = await self.begin(place)
         if not events:
             what = "was written anew" if entry is not None else "was cut"
             events = [
-                self._fold.gap(self.place.sequence, f"the log {what} before entry {place.sequence + 1}")
+                self._reached.fold.gap(
+                    self.place.sequence, f"the log {what} before entry {place.sequence + 1}"
+                )
             ]
         return [(event, self.place) for event in events]
 
-    async def _rebuild(self, upto: int, bounds: Bounds) -> None:
+    async def _rebuild(self, upto: int, bounds: Bounds) -> Reached:
         """A fold that has taken every entry up to this one."""
-        self._fold = EventFold(self.shard)
-        self._sequence, self._previous = bounds.first - 1, None
+        reached = Reached(EventFold(self.shard), bounds.first - 1)
         for key in reversed(await self._snapshots(bounds, upto)):
-            if await self._restore(key, bounds):
+            restored = await self._restore(key, bounds)
+            if restored is not None:
+                reached = restored
                 break
-        while self._sequence < upto:
-            limit = min(STRETCH_ENTRIES, upto - self._sequence)
-            entries = await self._log.read(self._name, first=self._sequence + 1, limit=limit)
+        while reached.sequence < upto:
+            limit = min(STRETCH_ENTRIES, upto - reached.sequence)
+            entries = await self._log.read(self._name, first=reached.sequence + 1, limit=limit)
             if not entries:
-                return
+                break
             for entry in entries:
-                self._take(entry)
+                reached.take(entry)
             await asyncio.sleep(0)
+        return reached
 
     async def _snapshots(self, bounds: Bounds, upto: int) -> list[str]:
         keys = await self._blobs.list(snapshot_prefix(self.shard))
         usable = [key for key in keys if bounds.first - 1 <= snapshot_sequence(key) <= upto]
         return sorted(usable, key=snapshot_sequence)
 
-    async def _restore(self, key: str, bounds: Bounds) -> bool:
-        """Begin with this snapshot, if it is there, whole, and of this log."""
+    async def _restore(self, key: str, bounds: Bounds) -> Reached | None:
+        """What this snapshot holds, if it is there, whole, and of this log."""
         data = await self._blobs.get(key)
         if data is None:
-            return False
+            return None
         try:
             table, sequence, previous = decode_snapshot(data)
         except LogCorrupt:
-            return False
+            return None
         if bounds.first <= sequence:
             entries = await self._log.read(self._name, first=sequence, limit=1)
             if not entries or digest(entries[0].data) != previous:
-                return False
-        self._fold.begin_with(table)
-        self._sequence, self._previous = sequence, previous
-        return True
+                return None
+        fold = EventFold(self.shard)
+        fold.begin_with(table)
+        return Reached(fold, sequence, previous)
 
 
 class EventStream:

@@ -85,16 +85,18 @@ def test_a_log_that_was_written_anew_under_a_reader_is_told_as_a_gap(run: Run) -
 
 
 class Failing:
-    """A log port that cannot read one log once."""
+    """A log port that cannot read one log from this entry on, so many times."""
 
-    def __init__(self, log: Log, name: str) -> None:
+    def __init__(self, log: Log, name: str, *, first: int, times: int = 1) -> None:
         self._log = log
         self._name = name
+        self._first = first
+        self.times = times
 
     async def read(self, name: str, *, first: int, limit: int) -> list[Entry]:
         entries = await self._log.read(name, first=first, limit=limit)
-        if name == self._name and entries and entries[-1].sequence > 1:
-            self._name = ""
+        if self.times and (name, first) == (self._name, self._first):
+            self.times -= 1
             raise EngineUnavailable("The server did not answer.")
         return entries
 
@@ -122,7 +124,7 @@ async def two_shards() -> list[Writing]:
 def test_a_shard_that_cannot_be_read_takes_no_event_of_another_along(run: Run) -> None:
     async def main() -> None:
         both = await two_shards()
-        failing = Failing(both[0].engine.log, SUBJECTS.log(1))
+        failing = Failing(both[0].engine.log, SUBJECTS.log(1), first=2)
         stream = EventStream(EventSource(failing, both[0].engine.blobs, SUBJECTS, 2))
         await stream.begin("")
         for number, writing in enumerate(both):
@@ -150,5 +152,27 @@ def test_each_gap_is_told_to_who_resumes_behind_another(run: Run) -> None:
         second = EventStream(source)
         await second.begin(gaps[0].cursor)
         assert [event.shard for event in await second.read() if event.what == "shard.gap"] == [1]
+
+    run(main())
+
+
+def test_a_gap_is_told_though_the_engine_went_away_while_it_was_passed(run: Run) -> None:
+    async def main() -> None:
+        former, anew = Writing("former"), Writing("anew")
+        for writing in (former, anew):
+            await writing.begin()
+            await writing.append(r.KindPaused(2, "text", True))
+        stream = former.stream()
+        await stream.begin("start")
+        assert whats(await stream.read()) == ["shard.epoch_started", "kind.paused"]
+        await anew.append(r.KindPaused(3, "text", False))
+        failing = Failing(anew.engine.log, LOG, first=1)
+        stream._shards[0]._log = failing
+        with pytest.raises(EngineUnavailable):
+            await stream.read()
+        assert failing.times == 0
+        assert stream.cursor == "0-2"
+        assert whats(await stream.read()) == ["shard.gap"]
+        assert whats(await stream.read()) == ["kind.resumed"]
 
     run(main())
