@@ -185,7 +185,7 @@ class EventStream:
         self._shards = [ShardEvents(source, shard) for shard in range(source.shards)]
         self._places: dict[int, Place] = {}
         self._due: list[Event] = []
-        self._found: list[list[tuple[Event, Place]]] = []
+        self._found: dict[int, list[tuple[Event, Place]]] = {}
 
     @property
     def cursor(self) -> str:
@@ -215,15 +215,23 @@ class EventStream:
                 return events
 
     async def _read(self) -> list[Event]:
-        """Where one shard cannot be read, what the others found is kept for the next time: they have gone past it."""
-        answers = await asyncio.gather(*(one.read() for one in self._shards), return_exceptions=True)
-        self._found += [answer for answer in answers if not isinstance(answer, BaseException)]
-        for answer in answers:
+        """Where one shard cannot be read, what the others found is kept for the next time: they have gone past it.
+
+        A shard whose stretch waits is not read on, so one stretch of each is kept, however long another is away.
+        """
+        asked = [one for one in self._shards if one.shard not in self._found]
+        answers = await asyncio.gather(*(one.read() for one in asked), return_exceptions=True)
+        failed: list[BaseException] = []
+        for one, answer in zip(asked, answers, strict=True):
             if isinstance(answer, BaseException):
-                raise answer
+                failed.append(answer)
+            elif answer:
+                self._found[one.shard] = answer
+        if failed:
+            raise failed[0]
         due, self._due = self._due, []
-        found, self._found = self._found, []
-        for event, place in heapq.merge(*found, key=lambda pair: pair[0].time_ms):
+        found, self._found = self._found, {}
+        for event, place in heapq.merge(*found.values(), key=lambda pair: pair[0].time_ms):
             self._places[event.shard] = place
             due.append(msgspec.structs.replace(event, cursor=self.cursor))
         for one in self._shards:  # past entries that have no events, too

@@ -176,3 +176,25 @@ def test_a_gap_is_told_though_the_engine_went_away_while_it_was_passed(run: Run)
         assert whats(await stream.read()) == ["kind.resumed"]
 
     run(main())
+
+
+def test_while_a_shard_is_away_one_stretch_of_another_is_kept_and_nothing_is_lost(run: Run) -> None:
+    async def main() -> None:
+        both = await two_shards()
+        failing = Failing(both[0].engine.log, SUBJECTS.log(1), first=2, times=3)
+        stream = EventStream(EventSource(failing, both[0].engine.blobs, SUBJECTS, 2))
+        await stream.begin("")
+        for number in range(3 * STRETCH_ENTRIES):
+            await both[0].append(r.KindPaused(2 + number, f"kind-{number}", True))
+        for _ in range(3):
+            with pytest.raises(EngineUnavailable):
+                await stream.read()
+        told = await stream.read()
+        assert len(told) == STRETCH_ENTRIES
+        while events := await stream.read():
+            told += events
+        assert [event.subject for event in told] == [
+            f"kind-{number}" for number in range(3 * STRETCH_ENTRIES)
+        ]
+
+    run(main())
