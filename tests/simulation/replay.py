@@ -1,6 +1,6 @@
 """Run one seed of the task plane and print what came of it, the digest of the run last.
 
-python -m tests.simulation.replay SEED
+python -m tests.simulation.replay SEED [--patient]
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[2] / "src")]
 
-from tests.simulation.task_plane import simulate  # noqa: E402  # needs the path above when run from a checkout
+from tests.simulation.task_plane import PATIENT, Plan, simulate  # noqa: E402  # needs the path above when run from a checkout
 
 
-def main(seed: int) -> None:
-    report = simulate(seed)
+def main(seed: int, plan: Plan) -> None:
+    report = simulate(seed, plan)
     story = report.result
     ends = ", ".join(f"{count} {state}" for state, count in sorted(Counter(story.ended.values()).items()))
     sys.stdout.write(
@@ -26,4 +26,4 @@ def main(seed: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(int(sys.argv[1]), PATIENT if "--patient" in sys.argv else Plan())

@@ -52,13 +52,24 @@ class Plan:
     faults: FaultOptions = field(default_factory=lambda: FaultOptions(during_s=20.0, gap_s=(0.1, 2.5)))
     runner: RunnerOptions = field(default_factory=lambda: UNRULY)
     cancelled: float = 0.05
+    timeout_ms: int = 2_000
 
 
-DISPATCHER = DispatcherConfig(
-    shard=ShardConfig(step_bytes=2_000, timeout_ms=2_000, lease_ms=3_000, overrun_ms=5_000),
-    retry=RetryPolicy(max_attempts=6, base_ms=50, cap_ms=1_000),
-    snapshot=SnapshotConfig(after_bytes=3_000, trim_interval_s=1.0),
+# Nothing hangs and no attempt may count on its time limit: what is lost on the way has to be missed by its owner.
+PATIENT = Plan(
+    runner=RunnerOptions(duration_ms=(1.0, 400.0), failed=0.1, crashed=0.05, failed_permanently=0.02),
+    timeout_ms=3_600_000,
 )
+
+
+def dispatcher_config(plan: Plan) -> DispatcherConfig:
+    return DispatcherConfig(
+        shard=ShardConfig(step_bytes=2_000, timeout_ms=plan.timeout_ms, lease_ms=3_000, overrun_ms=5_000),
+        retry=RetryPolicy(max_attempts=6, base_ms=50, cap_ms=1_000),
+        snapshot=SnapshotConfig(after_bytes=3_000, trim_interval_s=1.0),
+    )
+
+
 EXECUTOR = ExecutorConfig(heartbeat_ms=500, lease_ms=3_000, resend_ms=700, drain_s=1.0, settle_s=1.0)
 CLIENT = ClientConfig(accept_timeout_ms=600_000, retry_min_ms=300, retry_max_ms=2_000)
 
@@ -75,22 +86,6 @@ class Story:
     epochs: int = 0
 
 
-async def node(process: Process) -> None:
-    engine = process.engine
-    dispatcher_ports = DispatcherPorts(
-        engine.bus, engine.log, engine.state, engine.blobs, process.clock, process.entropy
-    )
-
-    async def dispatch(term: int) -> None:
-        dispatcher = Dispatcher(
-            dispatcher_ports, subjects=SUBJECTS, shard=0, owner=process.name, config=DISPATCHER
-        )
-        await dispatcher.run(term)
-
-    roles = RoleProcess(engine.state, process.clock, process.entropy, name=process.name)
-    await roles.serve({"dispatcher-0": dispatch}, notice=lambda words: None)
-
-
 class Plane:
     def __init__(self, world: World, plan: Plan) -> None:
         self.world = world
@@ -99,9 +94,22 @@ class Plane:
 
     def start(self) -> None:
         for name in NODES:
-            self.world.start(name, node)
+            self.world.start(name, self._node)
         for name in HOSTS:
             self.world.start(name, self._host)
+
+    async def _node(self, process: Process) -> None:
+        engine = process.engine
+        ports = DispatcherPorts(
+            engine.bus, engine.log, engine.state, engine.blobs, process.clock, process.entropy
+        )
+        config = dispatcher_config(self.plan)
+
+        async def dispatch(term: int) -> None:
+            await Dispatcher(ports, subjects=SUBJECTS, shard=0, owner=process.name, config=config).run(term)
+
+        roles = RoleProcess(engine.state, process.clock, process.entropy, name=process.name)
+        await roles.serve({"dispatcher-0": dispatch}, notice=lambda words: None)
 
     async def _host(self, process: Process) -> None:
         runner = SimulatedRunner(

@@ -6,6 +6,7 @@ from ohmesh.errors import InvalidArgument
 from ohmesh.model.agent import AgentSpec, Liveness
 from ohmesh.model.message import HostReport
 from ohmesh.model.subject import checked_name
+from ohmesh.protocols.queue import placement
 from ohmesh.protocols.queue import rows as r
 from ohmesh.protocols.queue.fleet import HostSlots
 from ohmesh.protocols.queue.shard import ROW_OVERHEAD_BYTES, Shard
@@ -109,15 +110,22 @@ def _bare(spec: AgentSpec) -> AgentSpec:
 
 def _reconcile(shard: Shard, host: HostSlots, message: HostReport, at_ms: int) -> None:
     """Leases that never arrived are handed back; those that it holds and are void, or whose task was cancelled, are
-    revoked: the first time that this was said it may have got lost."""
+    revoked: the first time that this was said it may have got lost.
+
+    A lease of a later frame than the last one seen is on its way, or that frame was lost and no other may ever follow
+    it (its slots are taken). An empty frame tells: it comes after what is on its way, and reveals what never comes as
+    a gap, which is reported at once."""
     held = set(message.held)
     live = shard.table.leases
     missing: list[int] = []
     needed: set[int] = set()
+    is_awaited = False
     for lease, agent in host.leases():
         if not live[lease].finished_ms:
             needed.add(lease)
-        if lease not in held and agent.leases[lease] <= message.number:
+        if agent.leases[lease] > message.number:
+            is_awaited = True
+        elif lease not in held:
             missing.append(lease)
     if missing:
         shard.release([lease for lease in missing if lease not in needed])
@@ -125,6 +133,8 @@ def _reconcile(shard: Shard, host: HostSlots, message: HostReport, at_ms: int) -
     void = held - needed
     if void:
         shard.room(9 * len(void)).host(host.name).revoked.extend(sorted(void))
+    if is_awaited:
+        placement.open_frame(shard, host)
 
 
 def _leave(shard: Shard, host: HostSlots, message: HostReport, at_ms: int) -> None:

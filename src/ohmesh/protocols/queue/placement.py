@@ -12,7 +12,7 @@ from enum import Enum, auto
 
 from ohmesh.model.task import Grant
 from ohmesh.protocols.queue import rows as r
-from ohmesh.protocols.queue.fleet import AgentSlots
+from ohmesh.protocols.queue.fleet import AgentSlots, HostSlots
 from ohmesh.protocols.queue.shard import ROW_OVERHEAD_BYTES, Shard
 from ohmesh.protocols.queue.step import GrantBatch
 from ohmesh.protocols.queue.task_table import Task
@@ -104,13 +104,13 @@ def _grant(shard: Shard, agent: AgentSlots, tasks: list[Task], at_ms: int) -> No
     shard.decide(
         r.Granted(at_ms, spec.agent, first_lease, timeout_ms, task_ids), ROW_OVERHEAD_BYTES + 28 * len(tasks)
     )
-    batch = _open_batch(shard, agent)
+    batch = open_frame(shard, agent.host)
     leases = agent.leases
     for lease, task in enumerate(tasks, first_lease):
         submission = task.submission
         size = len(submission.payload) + ROW_OVERHEAD_BYTES
         if batch.grants and batch.payload_bytes + size > shard.config.step_bytes:
-            batch = _new_batch(shard, agent)
+            batch = _new_batch(shard, agent.host)
         batch.grants.append(
             Grant(
                 lease,
@@ -125,14 +125,14 @@ def _grant(shard: Shard, agent: AgentSlots, tasks: list[Task], at_ms: int) -> No
         leases[lease] = batch.number
 
 
-def _open_batch(shard: Shard, agent: AgentSlots) -> GrantBatch:
-    """The batch of this step for the agent's host, or a new one."""
-    batches = shard.step.host(agent.host.name).grants
-    return batches[-1] if batches else _new_batch(shard, agent)
+def open_frame(shard: Shard, host: HostSlots) -> GrantBatch:
+    """This step's frame to the host, or a new and empty one."""
+    batches = shard.step.host(host.name).grants
+    return batches[-1] if batches else _new_batch(shard, host)
 
 
-def _new_batch(shard: Shard, agent: AgentSlots) -> GrantBatch:
-    agent.host.frames_sent += 1
-    batch = GrantBatch(agent.host.frames_sent)
-    shard.step.host(agent.host.name).grants.append(batch)
+def _new_batch(shard: Shard, host: HostSlots) -> GrantBatch:
+    host.frames_sent += 1
+    batch = GrantBatch(host.frames_sent)
+    shard.step.host(host.name).grants.append(batch)
     return batch

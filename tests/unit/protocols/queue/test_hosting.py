@@ -80,6 +80,21 @@ def test_a_grant_that_is_still_on_its_way_is_not_missed() -> None:
     assert list(driver.shard.table.leases) == [lease]
 
 
+def test_a_lost_frame_that_no_other_would_follow_is_revealed_by_an_empty_one() -> None:
+    """Its slots are taken, so nothing else is ever granted: without that frame the host could not know of the gap."""
+    driver, _ = with_one_running()
+    driver.join(held=[], number=0)
+    assert (driver.heard.numbers["host"], len(driver.granted())) == (2, 1)
+    driver.join(held=[], number=2)
+    assert [grant.attempt for grant in driver.granted()] == [1, 1]
+
+
+def test_a_host_that_has_seen_every_frame_gets_no_empty_one() -> None:
+    driver, _ = with_one_running()
+    driver.heartbeat()
+    assert driver.heard.numbers["host"] == 1
+
+
 def test_a_late_copy_of_a_report_from_before_a_takeover_takes_nothing_away() -> None:
     """Its frame number counts the frames of another dispatcher."""
     driver, lease = with_one_running()
