@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ohmesh.model.complexity import complexity_of
 from ohmesh.model.task import TaskResult, TaskState, TaskView
-from ohmesh.protocols.queue.task_table import Task
+from ohmesh.protocols.queue.task_record import Task
 
 
 def view(task: Task, default_max_attempts: int = 0) -> TaskView:
