@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 PINNED := $(VENV)/.pinned
 STAMP := $(VENV)/.set-up
-SOAK := $(addprefix tests/,simulation integration/test_breaking_load.py integration/test_breaking_frames.py integration/test_kill_everything.py)
+SOAK := $(addprefix tests/,simulation integration/test_breaking_load.py integration/test_breaking_frames.py integration/test_kill_everything.py integration/test_chaos.py)
 PINS := requirements/build.txt requirements/base.txt requirements/dev.txt
 
 .DEFAULT_GOAL := help
@@ -44,7 +44,7 @@ demo: bytecode  ## start a mesh, do real work, kill a worker, count what was los
 test: bytecode  ## run every test
 	@$(BIN)/python -m pytest -n 2 --dist worksteal
 
-soak: bytecode  ## the long tests: full load, more garbage, 2,000 seeds; about seven minutes
+soak: bytecode  ## the long tests: full load, more garbage, 2,000 seeds; about eight minutes
 	@OHMESH_SOAK=1 OHMESH_SEEDS=2000 $(BIN)/python -m pytest -n 2 --dist worksteal -rP --timeout 900 $(SOAK)
 
 check: lint types layers dependencies tidy  ## ruff, mypy, import layers, dependencies, tidiness

@@ -12,8 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from ohmesh.model.agent import AgentSpec, Duty, host_capability
-from ohmesh.protocols.queue.task_record import Task
-from ohmesh.protocols.queue.task_table import HostRecord
+from ohmesh.protocols.queue.task_table import HostRecord, Task
 
 
 @dataclass(slots=True, eq=False)
