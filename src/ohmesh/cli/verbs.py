@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, cast
 
@@ -17,25 +17,22 @@ import msgspec
 from click.shell_completion import CompletionItem
 from msgspec import Struct
 
+from ohmesh.cli.awaited import await_ends, await_result, submit_and_wait
 from ohmesh.cli.confirmation import is_confirmed, named_mesh
 from ohmesh.cli.exit_codes import ExitCode
 from ohmesh.cli.options import output_of, output_options, read_settings, which_mesh_options
 from ohmesh.cli.output import Output, OutputForm
 from ohmesh.cli.presentation import COLUMNS, present
-from ohmesh.cli.progress_line import shown
 from ohmesh.cli.rows import checked_fields, field_names
 from ohmesh.cli.watch import interval, watch, watch_options
 from ohmesh.errors import InvalidArgument
-from ohmesh.operations.arguments import DEFAULT_WAIT_S, Result, Submit
+from ohmesh.operations.arguments import DEFAULT_WAIT_S, Result, Submit, WaitTasks
 from ohmesh.operations.command import Command, load
-from ohmesh.operations.commands import COMMANDS, GROUPS, find_command
+from ohmesh.operations.commands import COMMANDS, GROUPS
 from ohmesh.operations.parameter import Form, Parameter
 
 if TYPE_CHECKING:
     from ohmesh.config import Config
-    from ohmesh.model.message import Progress
-    from ohmesh.operations.results import TaskOutcome
-    from ohmesh.roles.client import Client
 
 _TYPES: dict[Form, click.ParamType[int] | click.ParamType[float]] = {
     Form.INTEGER: click.INT,
@@ -213,9 +210,11 @@ async def _call(verb: Command, arguments: Struct, settings: Config, output: Outp
 
     async with connect_client(settings) as client:
         if isinstance(arguments, Submit) and arguments.wait_s:
-            return await _submit_and_wait(client, verb, arguments, output)
+            return await submit_and_wait(client, arguments, output)
         if isinstance(arguments, Result):
-            return await _result(client, arguments, output)
+            return await await_result(client, arguments, output)
+        if isinstance(arguments, WaitTasks):
+            return await await_ends(client, arguments, output)
         return await verb.call(client, arguments)
 
 
@@ -232,26 +231,6 @@ async def _watch(
             command=f"ohmesh {verb.name}",
             mesh=named_mesh(settings),
         )
-
-
-async def _submit_and_wait(client: Client, verb: Command, arguments: Submit, output: Output) -> Struct:
-    """In two steps, so that whoever gives up waiting knows the id."""
-    receipt = await verb.call(client, msgspec.structs.replace(arguments, wait_s=0.0))
-    task_id = cast("TaskOutcome", receipt).task_id
-    output.say(f"{task_id} is submitted; waiting up to {arguments.wait_s:g} s for its end")
-    return await _result(client, Result(task_id=task_id, wait_s=arguments.wait_s), output)
-
-
-async def _result(client: Client, arguments: Result, output: Output) -> Struct:
-    """On a terminal the task's own progress is seen meanwhile."""
-    async with shown(_steps(client, arguments.task_id), output):
-        return await find_command("result").call(client, arguments)
-
-
-async def _steps(client: Client, task_id: str) -> AsyncGenerator[Progress]:
-    handle = await client.watch(task_id)
-    async for step in handle.progress():
-        yield step
 
 
 def _parameter(one: Parameter) -> click.Parameter:

@@ -43,6 +43,7 @@ class OutcomeStatus(IntEnum):
     CRASHED = 4  # its runner died under it
     CANCELLED = 5
     RETURNED = 6  # never started, or innocent in a killed runner: handed back, no attempt counted
+    OPENED = 7  # an envelope, not all of whose items succeeded: Outcome.opened says which
 
 
 class TaskFailure(Struct, array_like=True, frozen=True, gc=False):
@@ -60,6 +61,7 @@ class Submission(Struct, array_like=True, frozen=True, gc=False):
     created_ms: the client's wall clock at the first try; unchanged when the submission is sent again.
     due_ms: mesh time before which the task must not start; 0 is now.
     weight: how heavy the task is; model.complexity says which tag that is.
+    items: above 0 this is an envelope of so many small tasks (model.envelope); payload and weight are theirs together.
     """
 
     task_id: str
@@ -72,6 +74,7 @@ class Submission(Struct, array_like=True, frozen=True, gc=False):
     max_attempts: int = 0
     requires: tuple[str, ...] = ()
     weight: int = 1
+    items: int = 0
 
 
 class Grant(Struct, array_like=True, frozen=True, gc=False):
@@ -83,12 +86,32 @@ class Grant(Struct, array_like=True, frozen=True, gc=False):
     payload: bytes
     attempt: int
     timeout_ms: int
+    items: int = 0
+
+
+class ItemFailure(Struct, array_like=True, frozen=True, gc=False):
+    """How the attempt of one item of an envelope failed."""
+
+    index: int
+    status: OutcomeStatus
+    failure: TaskFailure | None = None
+    started_ms: int = 0
+    retry_after_ms: int = -1
+
+
+class OpenedItems(Struct, array_like=True, frozen=True, gc=False):
+    """What became of the items of an envelope that was not done as a whole. `finished`: rising indices, whose values
+    are the outcome's, in this order; what is in neither list was not done."""
+
+    finished: list[int] = []
+    failed: list[ItemFailure] = []
 
 
 class Outcome(Struct, array_like=True, frozen=True, gc=False):
     """How the attempt under `lease` ended. `value` is the MessagePack of the result when it succeeded.
 
     retry_after_ms: the handler's own wish (RetryLater); -1 leaves it to the policy.
+    opened: belongs to the status OPENED. `value` of an envelope is the array of its items' values.
     """
 
     lease: int
@@ -99,16 +122,19 @@ class Outcome(Struct, array_like=True, frozen=True, gc=False):
     started_ms: int = 0
     ended_ms: int = 0
     retry_after_ms: int = -1
+    opened: OpenedItems | None = None
 
 
 class TaskResult(Struct, array_like=True, frozen=True, gc=False):
-    """The end of a task, as its submitter hears it."""
+    """The end of a task, as its submitter hears it. `opened`: items of an envelope that became tasks of their own; the
+    value is the array of the values of the others."""
 
     task_id: str
     state: TaskState
     value: bytes = b""
     failure: TaskFailure | None = None
     attempts: int = 0
+    opened: tuple[int, ...] = ()
 
 
 class TaskView(Struct, frozen=True):
@@ -116,6 +142,7 @@ class TaskView(Struct, frozen=True):
 
     value_omitted_bytes: the size of a result that was too large for history; `value` is then empty.
     complexity: small or large; "" where it was not recorded.
+    items: of an envelope, how many tasks it holds.
     """
 
     task_id: str
@@ -135,3 +162,4 @@ class TaskView(Struct, frozen=True):
     order: int = 0
     value_omitted_bytes: int = 0
     complexity: str = ""
+    items: int = 0

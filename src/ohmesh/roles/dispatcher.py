@@ -21,11 +21,9 @@ from ohmesh.errors import EngineError, Fenced, InvalidArgument, OhmeshError, Pay
 from ohmesh.model.frame import MAX_FRAME_BYTES, decode_to_dispatcher, encode_frame
 from ohmesh.model.message import (
     Cancel,
-    ChangeTasks,
     Enquire,
     HostReport,
     Outcomes,
-    PauseKind,
     Problem,
     Reply,
     Submit,
@@ -39,10 +37,11 @@ from ohmesh.policies.priority import rank, rank_in_words
 from ohmesh.policies.retry import retry_delay_ms
 from ohmesh.policies.routing import FAIR_SHARE_IN_WORDS, fair_share
 from ohmesh.ports.bus import Message
-from ohmesh.protocols.queue import dead_letters, hosting, intake, pausing, placement, queries, retention
+from ohmesh.protocols.queue import hosting, intake, placement, queries, retention, wishes
 from ohmesh.protocols.queue.rows import SnapshotTaken
 from ohmesh.protocols.queue.shard import Shard, ShardPolicies
 from ohmesh.protocols.queue.step import Step
+from ohmesh.protocols.queue.wishes import Wish
 from ohmesh.roles.blocked_log import declined
 from ohmesh.roles.dispatcher_config import DispatcherConfig, DispatcherPorts, DispatcherStatistics
 from ohmesh.roles.log_writer import LogWriter
@@ -231,10 +230,8 @@ class Dispatcher:
             shard.cancel(body.client, body.task_ids, now_ms)
         elif not reply or shard.is_clogged():
             return  # it is asked again
-        elif isinstance(body, ChangeTasks):
-            self._answer_with(reply, dead_letters.change_tasks(shard, body, now_ms))
-        elif isinstance(body, PauseKind):
-            self._answer_with(reply, pausing.pause(shard, body, now_ms))
+        elif isinstance(body, Wish):
+            self._answer_with(reply, wishes.decide(shard, body, now_ms))
         else:
             sieve = sieve_of(body, now_ms)
             self._answer_with(reply, queries.answer(shard, body, now_ms, self._writer.last, sieve=sieve))

@@ -18,7 +18,8 @@ from ohmesh.model.task import TaskState
 from ohmesh.protocols.queue import rows as r
 from ohmesh.protocols.queue.intake import MAX_NAME_LENGTH, RETRY_AFTER_MS
 from ohmesh.protocols.queue.shard import Shard, id_bytes
-from ohmesh.protocols.queue.task_table import REQUEUEABLE_STATES, Task
+from ohmesh.protocols.queue.task_record import Task
+from ohmesh.protocols.queue.task_table import REQUEUEABLE_STATES
 from ohmesh.protocols.queue.waiting import is_waiting
 
 MAX_CHANGES = 1_000

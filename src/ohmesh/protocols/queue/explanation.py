@@ -15,7 +15,8 @@ from ohmesh.model.explanation import AgentVerdict, Explanation, Verdict
 from ohmesh.protocols.queue.fleet import AgentSlots, offers_of
 from ohmesh.protocols.queue.placement import Obstacle, obstacle
 from ohmesh.protocols.queue.shard import Shard
-from ohmesh.protocols.queue.task_table import Task, view
+from ohmesh.protocols.queue.task_record import Task
+from ohmesh.protocols.queue.task_view import view
 from ohmesh.protocols.queue.waiting import Lane, in_order, is_waiting, ready_ms
 
 COUNTED_TASKS = 20_000

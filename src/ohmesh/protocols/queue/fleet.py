@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from ohmesh.model.agent import AgentSpec, Duty, host_capability
-from ohmesh.protocols.queue.task_table import HostRecord, Task
+from ohmesh.protocols.queue.task_record import Task
+from ohmesh.protocols.queue.task_table import HostRecord
 
 
 @dataclass(slots=True, eq=False)

@@ -22,7 +22,9 @@ from ohmesh.errors import LogCorrupt
 from ohmesh.model.agent import Liveness
 from ohmesh.model.task import DEAD_LETTER_STATES, TaskView
 from ohmesh.protocols.queue import rows as r
-from ohmesh.protocols.queue.task_table import Task, TaskTable, view
+from ohmesh.protocols.queue.task_record import Task
+from ohmesh.protocols.queue.task_table import TaskTable
+from ohmesh.protocols.queue.task_view import view
 
 _ENDING = (r.Succeeded, r.Failed, r.Cancelled)
 _GONE = (Liveness.OFFLINE, Liveness.LEFT)

@@ -12,7 +12,8 @@ from ohmesh.model.subject import is_name
 from ohmesh.model.task import FINAL_STATES, Submission
 from ohmesh.protocols.queue import rows as r
 from ohmesh.protocols.queue.shard import ROW_OVERHEAD_BYTES, Shard, failure_bytes, id_bytes
-from ohmesh.protocols.queue.task_table import Task, result
+from ohmesh.protocols.queue.task_record import Task
+from ohmesh.protocols.queue.task_view import result
 
 MAX_NAME_LENGTH = 64
 MAX_REQUIRES = 16

@@ -15,7 +15,7 @@ from ohmesh.protocols.queue import rows as r
 from ohmesh.protocols.queue.fleet import AgentSlots, HostSlots
 from ohmesh.protocols.queue.shard import ROW_OVERHEAD_BYTES, Shard
 from ohmesh.protocols.queue.step import GrantBatch
-from ohmesh.protocols.queue.task_table import Task
+from ohmesh.protocols.queue.task_record import Task
 from ohmesh.protocols.queue.waiting import Lane
 
 

@@ -27,7 +27,9 @@ from ohmesh.model.message import (
 from ohmesh.model.task import TaskView
 from ohmesh.protocols.queue.explanation import explain
 from ohmesh.protocols.queue.shard import Shard, failure_bytes
-from ohmesh.protocols.queue.task_table import HostRecord, Task, view
+from ohmesh.protocols.queue.task_record import Task
+from ohmesh.protocols.queue.task_table import HostRecord
+from ohmesh.protocols.queue.task_view import view
 
 MAX_PAGE = 1_000
 MAX_PAGE_BYTES = 400_000

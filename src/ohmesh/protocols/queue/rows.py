@@ -147,6 +147,39 @@ class KindPaused(Struct, array_like=True, frozen=True, gc=False, tag=15):
     is_paused: bool
 
 
+class ItemFailed(Struct, array_like=True, frozen=True, gc=False):
+    """An attempt of one item of an envelope failed; the fields are those of Failed."""
+
+    index: int
+    failure: TaskFailure
+    state: TaskState
+    due_ms: int = 0
+    started_ms: int = 0
+
+
+class Opened(Struct, array_like=True, frozen=True, gc=False, tag=24):
+    """An envelope is no more: the `finished` of its items have these `values` (an array), the `failed` ones are tasks of
+    their own that have failed an attempt, the others are tasks of their own that wait in its place.
+
+    lost: not "" where its host vanished, which counts for those that wait as it does in Failed."""
+
+    at_ms: int
+    task_id: str
+    finished: list[int]
+    values: bytes
+    failed: list[ItemFailed]
+    started_ms: int = 0
+    lost: str = ""
+
+
+class ItemsCancelled(Struct, array_like=True, frozen=True, gc=False, tag=25):
+    """Items of an envelope that runs are cancelled; what they still bring counts for nothing."""
+
+    at_ms: int
+    task_id: str
+    indices: list[int]
+
+
 Row = (
     EpochStarted
     | Submitted
@@ -163,6 +196,8 @@ Row = (
     | Requeued
     | DeadLettersPurged
     | KindPaused
+    | Opened
+    | ItemsCancelled
 )
 
 

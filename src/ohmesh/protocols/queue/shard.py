@@ -28,7 +28,9 @@ from ohmesh.model.task import FINAL_STATES, LEASE_SHARD_SHIFT, Outcome, OutcomeS
 from ohmesh.protocols.queue import rows as r
 from ohmesh.protocols.queue.fleet import Fleet
 from ohmesh.protocols.queue.step import Step
-from ohmesh.protocols.queue.task_table import Task, TaskTable, result
+from ohmesh.protocols.queue.task_record import Task
+from ohmesh.protocols.queue.task_table import TaskTable
+from ohmesh.protocols.queue.task_view import result
 from ohmesh.protocols.queue.waiting import Waiting, is_waiting
 
 if TYPE_CHECKING:

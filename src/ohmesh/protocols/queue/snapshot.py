@@ -14,7 +14,8 @@ from msgspec import Struct
 from ohmesh.errors import LogCorrupt
 from ohmesh.model.task import DEAD_LETTER_STATES, TaskState
 from ohmesh.protocols.queue.rows import SnapshotTaken
-from ohmesh.protocols.queue.task_table import Depth, HostRecord, Task, TaskTable
+from ohmesh.protocols.queue.task_record import Task
+from ohmesh.protocols.queue.task_table import Depth, HostRecord, TaskTable
 
 SNAPSHOT_VERSION = 1
 

@@ -14,51 +14,16 @@ from msgspec import Struct
 
 from ohmesh.errors import LogCorrupt
 from ohmesh.model.agent import AgentSpec, Liveness
-from ohmesh.model.complexity import complexity_of
-from ohmesh.model.task import (
-    DEAD_LETTER_STATES,
-    FINAL_STATES,
-    Submission,
-    TaskFailure,
-    TaskResult,
-    TaskState,
-    TaskView,
-)
+from ohmesh.model.task import DEAD_LETTER_STATES, FINAL_STATES, TaskState
+from ohmesh.protocols.queue import envelopes
 from ohmesh.protocols.queue import rows as r
+from ohmesh.protocols.queue.task_record import Task, without_payload
 
 MAX_FAILURES_KEPT = 10
 
 REQUEUEABLE_STATES = DEAD_LETTER_STATES | {TaskState.CANCELLED}
 _RUNNING = TaskState.RUNNING
 _AFTER_FAILURE = {TaskState.RETRYING} | DEAD_LETTER_STATES
-
-
-class Task(Struct, array_like=True, gc=False):
-    """One task as the shard holds it. `order` rises with submission; `lease` is 0 unless an agent holds it now.
-
-    request: the wish that queued it again, "" when none did. is_purged: no longer among the dead letters."""
-
-    submission: Submission
-    order: int
-    submitted_ms: int
-    state: TaskState = TaskState.QUEUED
-    attempts: int = 0
-    losses: int = 0
-    lease: int = 0
-    agent: str = ""
-    granted_ms: int = 0
-    timeout_ms: int = 0
-    started_ms: int = 0
-    finished_ms: int = 0
-    due_ms: int = 0
-    value: bytes = b""
-    failures: tuple[TaskFailure, ...] = ()
-    request: str = ""
-    is_purged: bool = False
-
-    @property
-    def task_id(self) -> str:
-        return self.submission.task_id
 
 
 class HostRecord(Struct, array_like=True):
@@ -96,6 +61,7 @@ class TaskTable:
         self.tasks: dict[str, Task] = {}
         self.leases: dict[int, Task] = {}
         self.finished: deque[Task] = deque()
+        self.retained = 0
         self.dead_letters: dict[str, Task] = {}
         self.paused: dict[str, int] = {}
         self.forgotten: deque[tuple[str, int]] = deque()
@@ -122,6 +88,8 @@ class TaskTable:
             r.Requeued: self._requeued,
             r.DeadLettersPurged: self._dead_letters_purged,
             r.KindPaused: self._kind_paused,
+            r.Opened: self._opened,
+            r.ItemsCancelled: self._items_cancelled,
         }
 
     def apply(self, row: r.Row) -> None:
@@ -147,8 +115,9 @@ class TaskTable:
             if submission.task_id in tasks:
                 raise LogCorrupt(f"Task {submission.task_id} was submitted twice.")
             tasks[submission.task_id] = Task(submission, order, at_ms, due_ms=submission.due_ms)
-            self._depth(submission.kind).queued += 1
-            order += 1
+            count = submission.items or 1
+            self.depth_of(submission.kind).queued += count
+            order += count
         self.next_order = order
 
     def _granted(self, row: r.Granted) -> None:
@@ -157,15 +126,16 @@ class TaskTable:
         if lease < self.next_lease:
             raise LogCorrupt(f"Lease {lease} was granted again; the next one is {self.next_lease}.")
         for task_id in row.task_ids:
-            task = self._task(task_id)
+            task = self.known(task_id)
             if task.lease or task.state in FINAL_STATES:
-                raise LogCorrupt(f"{self._story(task)} was granted although it was not waiting.")
+                raise LogCorrupt(f"{self.story_of(task)} was granted although it was not waiting.")
             depth = self.depth[task.submission.kind]
+            count = task.count
             if task.state is TaskState.QUEUED:
-                depth.queued -= 1
+                depth.queued -= count
             else:
-                depth.retrying -= 1
-            depth.running += 1
+                depth.retrying -= count
+            depth.running += count
             task.state = TaskState.RUNNING
             task.attempts += 1
             task.lease = lease
@@ -179,33 +149,29 @@ class TaskTable:
     def _succeeded(self, row: r.Succeeded) -> None:
         self.time_ms = at_ms = row.at_ms
         finished = self.finished
+        total = 0
         for lease, value, started_ms in zip(row.leases, row.values, row.started_ms, strict=True):
-            task = self._end_lease(lease)
+            task = self.end_lease(lease)
             if task.state is not _RUNNING:
-                raise LogCorrupt(f"{self._story(task)} succeeded after its end.")
+                raise LogCorrupt(f"{self.story_of(task)} succeeded after its end.")
             submission = task.submission
             task.state = TaskState.SUCCEEDED
             task.value = value
             task.started_ms = started_ms
             task.finished_ms = at_ms
-            # A task that succeeded never runs again: its payload is let go, its name, kind and weight stay.
-            task.submission = Submission(
-                submission.task_id,
-                submission.kind,
-                b"",
-                submission.priority,
-                submission.created_ms,
-                weight=submission.weight,
-            )
+            task.submission = without_payload(submission)
             finished.append(task)
-            self.depth[submission.kind].running -= 1
-        self.ended[TaskState.SUCCEEDED] += len(row.leases)
+            count = submission.items or 1
+            self.depth[submission.kind].running -= count
+            total += count
+        self.ended[TaskState.SUCCEEDED] += total
+        self.retained += total
 
     def _failed(self, row: r.Failed) -> None:
         self.time_ms = row.at_ms
-        task = self._end_lease(row.lease)
+        task = self.end_lease(row.lease)
         if task.state is not _RUNNING or row.state not in _AFTER_FAILURE:
-            raise LogCorrupt(f"{self._story(task)} cannot become {row.state} by a failure.")
+            raise LogCorrupt(f"{self.story_of(task)} cannot become {row.state} by a failure.")
         task.failures = (*task.failures[-MAX_FAILURES_KEPT + 1 :], row.failure)
         task.started_ms = row.started_ms or task.started_ms
         if row.lost:
@@ -218,40 +184,42 @@ class TaskTable:
             task.state = TaskState.RETRYING
             task.due_ms = row.due_ms
         else:
-            self._end(task, row.state, row.at_ms)
+            self.end(task, row.state, row.at_ms)
 
     def _returned(self, row: r.Returned) -> None:
         self.time_ms = row.at_ms
         for lease in row.leases:
-            task = self._end_lease(lease)
+            task = self.end_lease(lease)
             if task.state is not _RUNNING:
-                raise LogCorrupt(f"{self._story(task)} was handed back after its end.")
+                raise LogCorrupt(f"{self.story_of(task)} was handed back after its end.")
             task.attempts -= 1
             task.state = TaskState.QUEUED
             depth = self.depth[task.submission.kind]
-            depth.running -= 1
-            depth.queued += 1
+            depth.running -= task.count
+            depth.queued += task.count
 
     def _cancelled(self, row: r.Cancelled) -> None:
         self.time_ms = row.at_ms
         for task_id in row.task_ids:
-            task = self._task(task_id)
+            task = self.known(task_id)
             if task.state in FINAL_STATES:
-                raise LogCorrupt(f"{self._story(task)} was cancelled after its end.")
-            depth = self.depth[task.submission.kind]
-            if task.state is TaskState.QUEUED:
-                depth.queued -= 1
-            elif task.state is TaskState.RETRYING:
-                depth.retrying -= 1
-            else:
-                depth.running -= 1
-            self._end(task, TaskState.CANCELLED, row.at_ms)
+                raise LogCorrupt(f"{self.story_of(task)} was cancelled after its end.")
+            self.leave_depth(task)
+            self.end(task, TaskState.CANCELLED, row.at_ms)
+
+    def _opened(self, row: r.Opened) -> None:
+        self.time_ms = row.at_ms
+        envelopes.open_up(self, row)
+
+    def _items_cancelled(self, row: r.ItemsCancelled) -> None:
+        self.time_ms = row.at_ms
+        envelopes.cancel_items(self, row)
 
     def _released(self, row: r.Released) -> None:
         for lease in row.leases:
-            task = self._end_lease(lease)
+            task = self.end_lease(lease)
             if task.state not in FINAL_STATES:
-                raise LogCorrupt(f"{self._story(task)} lost its lease {lease} while it was not ended.")
+                raise LogCorrupt(f"{self.story_of(task)} lost its lease {lease} while it was not ended.")
 
     def _host_changed(self, row: r.HostChanged) -> None:
         self.time_ms = row.at_ms
@@ -267,8 +235,9 @@ class TaskTable:
         for _ in range(row.count):
             task = self.finished.popleft()
             if task.lease:
-                raise LogCorrupt(f"{self._story(task)} was forgotten while its lease was live.")
+                raise LogCorrupt(f"{self.story_of(task)} was forgotten while its lease was live.")
             task_id, kind = task.submission.task_id, task.submission.kind
+            self.retained -= task.count
             del self.tasks[task_id]
             self.dead_letters.pop(task_id, None)
             self.forgotten.append((task_id, task.finished_ms))
@@ -291,10 +260,11 @@ class TaskTable:
         if len(again) != len(row.task_ids):
             raise LogCorrupt("A task was queued again twice at once.")
         for task_id in row.task_ids:
-            ended = self._task(task_id)
+            ended = self.known(task_id)
             if ended.lease or ended.state not in REQUEUEABLE_STATES:
-                raise LogCorrupt(f"{self._story(ended)} cannot be queued again.")
-            self.ended[ended.state] -= 1
+                raise LogCorrupt(f"{self.story_of(ended)} cannot be queued again.")
+            self.ended[ended.state] -= ended.count
+            self.retained -= ended.count
             self.dead_letters.pop(task_id, None)
             # A new object: the old one may stand in a lane as a stale entry, which must stay one. At the end of the
             # dict, which is in the order of `order`; due now, so that it does not age from its first submission.
@@ -306,9 +276,10 @@ class TaskTable:
                 due_ms=at_ms,
                 failures=ended.failures,
                 request=row.request,
+                opened=ended.opened,
             )
-            self.next_order += 1
-            self._depth(ended.submission.kind).queued += 1
+            self.next_order += ended.submission.items or 1
+            self.depth_of(ended.submission.kind).queued += ended.count
         self.finished = deque(task for task in self.finished if task.submission.task_id not in again)
 
     def _dead_letters_purged(self, row: r.DeadLettersPurged) -> None:
@@ -332,65 +303,51 @@ class TaskTable:
         self.time_ms = row.at_ms
         self.snapshot = row
 
-    def _end(self, task: Task, state: TaskState, at_ms: int) -> None:
+    def end(self, task: Task, state: TaskState, at_ms: int) -> None:
         task.state = state
         task.finished_ms = at_ms
         self.finished.append(task)
-        self.ended[state] += 1
+        self.ended[state] += task.count
+        self.retained += task.count
         if state in DEAD_LETTER_STATES:
             self.dead_letters[task.submission.task_id] = task
 
-    def _end_lease(self, lease: int) -> Task:
+    def end_lease(self, lease: int) -> Task:
         task = self.leases.pop(lease, None)
         if task is None:
             raise LogCorrupt(f"Lease {lease} ended, but it is not live.")
         task.lease = 0
         return task
 
-    def _task(self, task_id: str) -> Task:
+    def known(self, task_id: str) -> Task:
         task = self.tasks.get(task_id)
         if task is None:
             raise LogCorrupt(f"A row speaks of task {task_id}, which is not in the table.")
         return task
 
-    def _depth(self, kind: str) -> Depth:
+    def find(self, task_id: str) -> Task | None:
+        """The task of this id; an item of an envelope is shown as a task, to be read only."""
+        return self.tasks.get(task_id) or envelopes.find_item(self.tasks, task_id)
+
+    def leave_depth(self, task: Task) -> None:
+        """It does not count any more as one that has not ended."""
+        depth = self.depth[task.submission.kind]
+        if task.state is TaskState.QUEUED:
+            depth.queued -= task.count
+        elif task.state is TaskState.RETRYING:
+            depth.retrying -= task.count
+        else:
+            depth.running -= task.count
+
+    def depth_of(self, kind: str) -> Depth:
         depth = self.depth.get(kind)
         if depth is None:
             depth = self.depth[kind] = Depth()
         return depth
 
     @staticmethod
-    def _story(task: Task) -> str:
+    def story_of(task: Task) -> str:
         return (
             f"Task {task.task_id} ({task.state}, attempts {task.attempts}, losses {task.losses}, "
             f"lease {task.lease}, agent {task.agent or 'none'})"
         )
-
-
-def view(task: Task, default_max_attempts: int = 0) -> TaskView:
-    """The task as a person asks for it."""
-    submission = task.submission
-    return TaskView(
-        task_id=submission.task_id,
-        kind=submission.kind,
-        state=task.state,
-        priority=submission.priority,
-        attempts=task.attempts + task.losses,
-        max_attempts=submission.max_attempts or default_max_attempts,
-        submitted_ms=task.submitted_ms,
-        started_ms=task.started_ms or (task.granted_ms if task.lease else 0),
-        finished_ms=task.finished_ms,
-        due_ms=task.due_ms,
-        host=task.agent.rpartition("/")[0],
-        agent=task.agent,
-        failures=task.failures,
-        value=task.value,
-        order=task.order,
-        complexity=complexity_of(submission.weight).value,
-    )
-
-
-def result(task: Task) -> TaskResult:
-    """How it ended, as its submitter hears it."""
-    failure = task.failures[-1] if task.failures and task.state is not TaskState.SUCCEEDED else None
-    return TaskResult(task.submission.task_id, task.state, task.value, failure, task.attempts + task.losses)

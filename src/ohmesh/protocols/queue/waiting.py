@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from ohmesh.model.priority import Priority
 from ohmesh.model.task import TaskState
-from ohmesh.protocols.queue.task_table import Task
+from ohmesh.protocols.queue.task_record import Task
 
 STALE_REBUILD_MIN = 1_000
 

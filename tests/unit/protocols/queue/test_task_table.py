@@ -12,7 +12,8 @@ from ohmesh.model.agent import AgentSpec, Liveness
 from ohmesh.model.task import Submission, TaskFailure, TaskState
 from ohmesh.protocols.queue import rows as r
 from ohmesh.protocols.queue.snapshot import decode_snapshot, encode_snapshot
-from ohmesh.protocols.queue.task_table import TaskTable, view
+from ohmesh.protocols.queue.task_table import TaskTable
+from ohmesh.protocols.queue.task_view import view
 from tests.unit.protocols.queue.shard_driver import submission
 
 FAILURE = TaskFailure("Oops", "it broke")

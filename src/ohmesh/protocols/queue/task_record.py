@@ -1,0 +1,55 @@
+"""One task as a shard holds it."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from ohmesh.model.task import Submission, TaskFailure, TaskState
+
+
+class Task(Struct, array_like=True, gc=False):
+    """One task as the shard holds it. `order` rises with submission; `lease` is 0 unless an agent holds it now.
+
+    request: the wish that queued it again, "" when none did. is_purged: no longer among the dead letters.
+    opened: items of an envelope that are tasks of their own."""
+
+    submission: Submission
+    order: int
+    submitted_ms: int
+    state: TaskState = TaskState.QUEUED
+    attempts: int = 0
+    losses: int = 0
+    lease: int = 0
+    agent: str = ""
+    granted_ms: int = 0
+    timeout_ms: int = 0
+    started_ms: int = 0
+    finished_ms: int = 0
+    due_ms: int = 0
+    value: bytes = b""
+    failures: tuple[TaskFailure, ...] = ()
+    request: str = ""
+    is_purged: bool = False
+    opened: tuple[int, ...] = ()
+
+    @property
+    def task_id(self) -> str:
+        return self.submission.task_id
+
+    @property
+    def count(self) -> int:
+        """How many tasks it is: of an envelope the items that are no tasks of their own."""
+        return self.submission.items - len(self.opened) if self.submission.items else 1
+
+
+def without_payload(submission: Submission) -> Submission:
+    """A task that succeeded never runs again: its payload is let go, its name, kind and weight stay."""
+    return Submission(
+        submission.task_id,
+        submission.kind,
+        b"",
+        submission.priority,
+        submission.created_ms,
+        weight=submission.weight,
+        items=submission.items,
+    )
