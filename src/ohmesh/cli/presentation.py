@@ -32,8 +32,8 @@ COLUMNS: dict[type, tuple[str, ...]] = {
     r.Cancellation: ("task", "outcome"),
     r.ChangedTasks: ("task", "outcome"),
     r.DeadLetters: ("task", "kind", "state", "attempts", "ended", "reason"),
-    r.QueueList: ("queue", "queued", "running", "retrying", "dead", "paused"),
-    r.QueueState: ("queue", "queued", "running", "retrying", "dead", "paused"),
+    r.QueueList: ("queue", "queued", "running", "retrying", "dead", "paused", "limit"),
+    r.QueueState: ("queue", "queued", "running", "retrying", "dead", "paused", "limit"),
     r.PurgedQueue: ("queue", "cancelled"),
     AgentList: AGENT_COLUMNS,
     TaskHistory: HISTORY_COLUMNS,
@@ -205,12 +205,13 @@ def _show_queues(listed: r.QueueList, output: Output) -> None:
             "retrying": queue.retrying,
             "dead": queue.dead_letters,
             "paused": f"since {_duration(max(0, now_ms - queue.paused_ms))}" if queue.is_paused else "",
+            "limit": f"{queue.limit}; {queue.held_back} holds back" if queue.held_back else queue.limit,
         }
         for queue in listed.queues
     ]
     output.data(rows, columns=COLUMNS[r.QueueList])
     if not rows:
-        output.say("no queues: nothing waits, runs or is paused")
+        output.say("no queues: nothing waits, runs, is paused or limited")
 
 
 def _show_queue(queue: r.QueueState, output: Output) -> None:

@@ -11,6 +11,7 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from ohmesh.errors import InvalidArgument, OhmeshError, UnknownTask
 from ohmesh.handlers.declaration import declaration_of
+from ohmesh.mesh.bounding import Bounding
 from ohmesh.mesh.observation import Observation
 from ohmesh.mesh.opening import Agent, connected, embedded, hold
 from ohmesh.model.message import Progress
@@ -94,7 +95,7 @@ def takes_task(
     return decorate
 
 
-class AsyncMesh(Observation):
+class AsyncMesh(Observation, Bounding):
     """A mesh, as one event loop uses it. Durations are seconds. Every task has an id that any program may ask for.
 
     `client` is the role underneath: statistics, and what has no verb.

@@ -286,6 +286,7 @@ class Mesh:
     queues = _mirrored(AsyncMesh.queues)
     pause = _mirrored(AsyncMesh.pause)
     resume = _mirrored(AsyncMesh.resume)
+    limit = _mirrored(AsyncMesh.limit)
     purge = _mirrored(AsyncMesh.purge)
     dead_letters = _mirrored(AsyncMesh.dead_letters)
     replay = _mirrored(AsyncMesh.replay)

@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from ohmesh.model.limit import LimitStanding
 from ohmesh.model.task import TaskView
 
 
@@ -50,6 +51,7 @@ class Explanation(Struct, array_like=True, frozen=True, tag=54):
         waits of its kind, higher starts first. ahead: priority -> tasks that start before it, counted up to a bound;
         `is_counted_up` says whether that was enough.
     agents: those of its kind first; `agents_omitted` more are not named.
+    limit: that of its kind, and whether it holds the task back.
     order, placing: the policies that decide which task is next and which agent gets it, in words.
     """
 
@@ -68,3 +70,4 @@ class Explanation(Struct, array_like=True, frozen=True, tag=54):
     agents_omitted: int = 0
     order: str = ""
     placing: str = ""
+    limit: LimitStanding | None = None

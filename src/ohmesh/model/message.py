@@ -11,7 +11,7 @@ thousands of tasks in memory that is a fifth of the time of a dispatcher.
     dispatcher -> host      Grants, Settled, Revoke, Enquire
     host -> whoever listens Progress
     request -> reply        ListTasks -> TaskPage, ListHosts -> HostPage, Describe -> ShardDescription,
-                            ChangeTasks -> TasksChanged, PauseKind -> KindState, Explain -> Explanation;
+                            ChangeTasks -> TasksChanged, PauseKind, LimitKind -> KindState, Explain -> Explanation;
                             any of them -> Problem
 """
 
@@ -23,6 +23,7 @@ from msgspec import Struct
 
 from ohmesh.model.agent import AgentSpec, Duty, HostView
 from ohmesh.model.explanation import Explain, Explanation
+from ohmesh.model.limit import KindLimit, LimitStanding
 from ohmesh.model.task import Grant, Outcome, Submission, TaskResult, TaskView
 
 DEAD_LETTER = "dead_letter"
@@ -210,6 +211,7 @@ class ShardDescription(Struct, array_like=True, frozen=True, gc=False, tag=46):
     """One dispatcher's shard in numbers. `depth`: kind -> (queued, running, retrying).
 
     paused: kind -> since when. dead_letters: kind -> how many. mesh_ms: the mesh's time when it was answered.
+    limits: kind -> its limit, and whether that holds something back now.
     """
 
     shard: int
@@ -223,6 +225,7 @@ class ShardDescription(Struct, array_like=True, frozen=True, gc=False, tag=46):
     paused: dict[str, int] = {}
     dead_letters: dict[str, int] = {}
     mesh_ms: int = 0
+    limits: dict[str, LimitStanding] = {}
 
 
 class TaskChange(IntEnum):
@@ -271,6 +274,14 @@ class KindState(Struct, array_like=True, frozen=True, gc=False, tag=52):
     depth: tuple[int, int, int]
     paused_ms: int = 0
     dead_letters: int = 0
+    limit: LimitStanding | None = None
+
+
+class LimitKind(Struct, array_like=True, frozen=True, gc=False, tag=55):
+    """So many of this kind may start in a time, or run at a time; None: no limit. Safe to repeat. -> KindState"""
+
+    kind: str
+    limit: KindLimit | None = None
 
 
 class Problem(Struct, array_like=True, frozen=True, gc=False, tag=49):
@@ -292,6 +303,7 @@ ToDispatcher = (
     | Describe
     | ChangeTasks
     | PauseKind
+    | LimitKind
     | Explain
 )
 ToClient = Accepted | Finished | CancelAnswer

@@ -18,6 +18,7 @@ from ohmesh.registry.selector.schema import Schema
 
 MAX_PAGE_TASKS = 1_000
 MAX_TASK_IDS = 10_000
+MAX_LIMIT = 1_000_000
 MAX_MAPPED_ITEMS = 10_000
 MAX_WAIT_S = 86_400.0
 MAX_DELAY_S = 10_000_000.0
@@ -192,6 +193,30 @@ class PauseQueue(Struct, frozen=True, kw_only=True):
 
 class ResumeQueue(Struct, frozen=True, kw_only=True):
     kind: Annotated[Kind, Meta(description="Which tasks it holds.", extra=_POSITIONAL)]
+
+
+class LimitQueue(Struct, frozen=True, kw_only=True):
+    """The whole limit of a kind, in place of the one before."""
+
+    kind: Annotated[Kind, Meta(description="Which tasks it holds.", extra=_POSITIONAL)]
+    rate: Annotated[str, Meta(description="How many may start: 100/s, 6000/m, 10/h, 1/d.", max_length=32)] = (
+        ""
+    )
+    burst: Annotated[
+        int,
+        Meta(
+            description="So many may start at once; 0: what the rate allows in a second.", ge=0, le=MAX_LIMIT
+        ),
+    ] = 0
+    concurrency: Annotated[int, Meta(description="How many may run at a time.", ge=0, le=MAX_LIMIT)] = 0
+    none: Annotated[bool, Meta(description="Take its limit away.")] = False
+
+    def __post_init__(self) -> None:
+        if self.none == bool(self.rate or self.concurrency) or (self.burst and not self.rate):
+            raise InvalidArgument(
+                "It is not clear what the limit is.",
+                hint="Say --rate 100/s (and --burst 200), or --concurrency 5, or both, or --none.",
+            )
 
 
 class PurgeQueue(Struct, frozen=True, kw_only=True):

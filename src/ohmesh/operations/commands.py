@@ -13,7 +13,7 @@ _RESULTS = "ohmesh.operations.results:"
 
 GROUPS = {
     "tasks": "List, inspect, await, cancel and retry tasks.",
-    "queues": "List queues; pause, resume and purge them.",
+    "queues": "List queues; pause, resume, limit and purge them.",
     "history": "What has ended and what happened, however long ago.",
     "dlq": "Dead letters, the tasks that failed for good: list, inspect, replay, purge.",
 }
@@ -132,7 +132,7 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         name="queues list",
-        summary="List queues: what waits and runs of each kind, what is paused.",
+        summary="List queues: what waits and runs of each kind, what is paused or limited.",
         example="ohmesh queues list",
         arguments=_ARGUMENTS + "ListQueues",
         result=_RESULTS + "QueueList",
@@ -161,6 +161,21 @@ COMMANDS: tuple[Command, ...] = (
         run="ohmesh.operations.queues:resume_queue",
         risk=Risk.WRITE,
         undo="queues pause",
+        scope=Scope.QUEUE,
+        role=Role.OPERATOR,
+    ),
+    Command(
+        name="queues limit",
+        summary="Limit how many tasks of a kind start in a time or run at a time.",
+        help="One dispatcher decides for a kind, so the limit is exact. What exceeds it waits in its place; other "
+        "kinds are not delayed. It takes the place of the limit before, allows nothing at first, and lasts until "
+        "--none, whatever restarts. docs/limits.md has the rest.",
+        example="ohmesh queues limit text --rate 100/s --burst 200 --concurrency 5",
+        arguments=_ARGUMENTS + "LimitQueue",
+        result=_RESULTS + "QueueState",
+        run="ohmesh.operations.queues:limit_queue",
+        risk=Risk.WRITE,
+        undo="queues limit",
         scope=Scope.QUEUE,
         role=Role.OPERATOR,
     ),

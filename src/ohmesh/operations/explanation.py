@@ -11,6 +11,7 @@ from ohmesh.model.explanation import AgentVerdict, Explanation, Verdict
 from ohmesh.model.priority import Priority
 from ohmesh.model.task import TaskState, TaskView
 from ohmesh.operations import arguments as a
+from ohmesh.operations.rates import limit_text, why_held_back
 from ohmesh.operations.results import TaskDescription
 from ohmesh.operations.tasks import describe
 from ohmesh.roles.client import Client
@@ -36,6 +37,7 @@ class ExplainedTask(Struct, frozen=True):
 
     ahead: priority -> tasks that start before it, of those that compete for the same agents; `is_counted_up` is false
         where there are more than were counted. rank: higher starts first. due_ms: it does not start before.
+    limit: that of its kind; held_back: rate or concurrency, where that keeps it from starting.
     chosen_ms: when its agent was chosen last; 0 is never. order, placing: the policies of the mesh.
     """
 
@@ -55,6 +57,8 @@ class ExplainedTask(Struct, frozen=True):
     agents_omitted: int = 0
     order: str = ""
     placing: str = ""
+    limit: str = ""
+    held_back: str = ""
 
     def __str__(self) -> str:
         agents = [f"  {one.agent}: {one.reason}" for one in self.agents]
@@ -89,6 +93,8 @@ async def explain(client: Client, arguments: a.ExplainTask) -> ExplainedTask:
         agents_omitted=told.agents_omitted,
         order=told.order,
         placing=told.placing,
+        limit=limit_text(told.limit.limit) if told.limit else "",
+        held_back=told.limit.held_back if told.limit else "",
     )
 
 
@@ -111,7 +117,7 @@ def _reason(told: Explanation, view: TaskView) -> str:
 
 def _why_it_waits(told: Explanation, view: TaskView) -> str:
     """The first hindrance, from the one that nobody can pass to the one that passes by itself."""
-    own = [one for one in told.agents if one.kind == view.kind]
+    own, ahead = [one for one in told.agents if one.kind == view.kind], sum(told.ahead.values())
     if told.paused_ms:
         return f"kind {view.kind!r} is paused; `ohmesh queues resume {view.kind}` starts it again."
     if told.ready_ms > told.mesh_ms:
@@ -122,9 +128,13 @@ def _why_it_waits(told: Explanation, view: TaskView) -> str:
     present = [one for one in own if one.verdict is not Verdict.OFFLINE]
     if all(one.missing for one in present):
         return f"no agent of kind {view.kind!r} that is here has all of: {', '.join(told.requires)}."
+    if told.limit is not None and told.limit.held_back:
+        limit, why = limit_text(told.limit.limit), why_held_back(told.limit)
+        return (
+            f"kind {view.kind!r} is limited to {limit}: {why}{f'; {ahead} start before it' if ahead else ''}."
+        )
     if any(one.verdict is Verdict.ELIGIBLE for one in present) and not told.ahead:
         return "an agent has a free slot for it; it starts at once."
-    ahead = sum(told.ahead.values())
     if ahead:
         more = "" if told.is_counted_up else "more than "
         return (

@@ -135,7 +135,11 @@ class ChangedTasks(Struct, frozen=True):
 
 
 class QueueState(Struct, frozen=True):
-    """The tasks of one kind that have not ended, and its dead letters. `paused_ms`: since when; 0 is not paused."""
+    """The tasks of one kind that have not ended, and its dead letters. `paused_ms`: since when; 0 is not paused.
+
+    rate, burst, concurrency: its limit; "" and 0 where there is none. held_back: rate or concurrency, where that is why
+        something that is ready does not start.
+    """
 
     kind: str
     queued: int
@@ -143,15 +147,26 @@ class QueueState(Struct, frozen=True):
     retrying: int
     dead_letters: int = 0
     paused_ms: int = 0
+    rate: str = ""
+    burst: int = 0
+    concurrency: int = 0
+    held_back: str = ""
 
     @property
     def is_paused(self) -> bool:
         return self.paused_ms > 0
 
+    @property
+    def limit(self) -> str:
+        """`100/s, 200 at once, 5 at a time`; "" where there is none."""
+        parts = [f"{self.rate}, {self.burst} at once"] if self.rate else []
+        return ", ".join([*parts, f"{self.concurrency} at a time"] if self.concurrency else parts)
+
     def __str__(self) -> str:
         return (
             f"{self.kind}: {self.queued} queued, {self.running} running, {self.retrying} retrying, "
             f"{self.dead_letters} dead letters{', paused' if self.is_paused else ''}"
+            f"{f', held back by its limit of {self.held_back}' if self.held_back else ''}"
         )
 
 

@@ -13,6 +13,7 @@ from ohmesh.model.message import (
     Accepted,
     ChangeTasks,
     Describe,
+    LimitKind,
     ListHosts,
     ListTasks,
     PauseKind,
@@ -34,6 +35,6 @@ def declined(body: ToDispatcher, table: TaskTable, shard: int, why: OhmeshError)
     if isinstance(body, Submit):
         fresh = [task.task_id for task in body.tasks if task.task_id not in table.tasks]
         return Accepted([], [Refusal(each, Backpressure.code, message, RETRY_AFTER_MS) for each in fresh])
-    if isinstance(body, ListTasks | ListHosts | Describe | ChangeTasks | PauseKind | Explain):
+    if isinstance(body, ListTasks | ListHosts | Describe | ChangeTasks | PauseKind | LimitKind | Explain):
         return Problem(EngineUnavailable.code, message, RETRY_AFTER_MS)
     return None

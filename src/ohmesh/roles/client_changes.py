@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
+from ohmesh.model.limit import KindLimit
 from ohmesh.model.message import ChangeTasks, KindState, TaskChange, TasksChanged
 from ohmesh.model.subject import checked_name
 from ohmesh.roles.client_requests import Requests
@@ -60,6 +61,10 @@ class Changes:
     async def pause(self, kind: str, is_paused: bool) -> KindState:
         """Pause or resume; KindState says how it is then."""
         return await self._requests.pause_kind(checked_name(kind, "kind"), is_paused)
+
+    async def limit(self, kind: str, limit: KindLimit | None) -> KindState:
+        """Set the limit of a kind, or (None) take it away; KindState says how it is then."""
+        return await self._requests.limit_kind(checked_name(kind, "kind"), limit)
 
     async def _everything_in(self, shard: int, change: TaskChange, kind: str) -> list[str]:
         name = self._new_name()

@@ -17,11 +17,13 @@ from ohmesh.errors import EngineUnavailable, InvalidArgument, MeshUnreachable, O
 from ohmesh.model.agent import HostView, Liveness
 from ohmesh.model.explanation import Explain, Explanation
 from ohmesh.model.frame import decode_reply, encode_frame
+from ohmesh.model.limit import KindLimit
 from ohmesh.model.message import (
     ChangeTasks,
     Describe,
     HostPage,
     KindState,
+    LimitKind,
     ListHosts,
     ListTasks,
     PauseKind,
@@ -35,7 +37,7 @@ from ohmesh.model.subject import Subjects, shard_of
 from ohmesh.roles.client_config import ClientConfig, ClientPorts
 from ohmesh.roles.client_payload import error_of_code
 
-Question = ListTasks | ListHosts | Describe | ChangeTasks | PauseKind | Explain
+Question = ListTasks | ListHosts | Describe | ChangeTasks | PauseKind | LimitKind | Explain
 Answer = TypeVar("Answer", TaskPage, HostPage, ShardDescription, TasksChanged, KindState, Explanation)
 
 GATHERED_BYTES = 4_000_000
@@ -120,6 +122,12 @@ class Requests:
     async def pause_kind(self, kind: str, is_paused: bool, *, timeout_s: float | None = None) -> KindState:
         shard = shard_of(kind, self._shards)
         return await self._ask(shard, PauseKind(kind, is_paused), KindState, timeout_s)
+
+    async def limit_kind(
+        self, kind: str, limit: KindLimit | None, *, timeout_s: float | None = None
+    ) -> KindState:
+        shard = shard_of(kind, self._shards)
+        return await self._ask(shard, LimitKind(kind, limit), KindState, timeout_s)
 
     async def _ask_pages(
         self, shards: Sequence[int], questions: Sequence[ListTasks], timeout_s: float | None

@@ -34,6 +34,7 @@ from ohmesh.model.message import (
 )
 from ohmesh.model.subject import Subjects
 from ohmesh.policies.priority import rank, rank_in_words
+from ohmesh.policies.rate_limit import TokenBucket
 from ohmesh.policies.retry import retry_delay_ms
 from ohmesh.policies.routing import FAIR_SHARE_IN_WORDS, fair_share
 from ohmesh.ports.bus import Message
@@ -174,6 +175,7 @@ class Dispatcher:
             rank_of,
             lambda attempts, rng: retry_delay_ms(config.retry, attempts, rng),
             fair_share,
+            TokenBucket,
             rank_in_words(config.aging_ms),
             FAIR_SHARE_IN_WORDS,
         )

@@ -28,6 +28,7 @@ class Account:
     submissions: dict[str, Submission] = field(default_factory=dict)
     due_ms: dict[str, int] = field(default_factory=dict)
     paused: set[str] = field(default_factory=set)
+    limited: set[str] = field(default_factory=set)
     committed: list[tuple[str, int]] = field(default_factory=list)
     _task_of: dict[int, str] = field(default_factory=dict)
     _entries: int = 0
@@ -43,11 +44,11 @@ class Account:
         return [task_id for task_id in accepted if self.states.get(task_id) not in FINAL_STATES]
 
     def waits_with_reason(self, task_id: str, agents: Sequence[AgentSpec], now_ms: int) -> bool:
-        """Not due yet, of a paused kind, or of one that no agent here can do."""
+        """Not due yet, of a kind that is paused or has a limited rate, or of one that no agent here can do."""
         submission = self.submissions.get(task_id)
         if submission is None or self.states[task_id] is TaskState.RUNNING:
             return False
-        if submission.kind in self.paused or self.due_ms[task_id] > now_ms:
+        if submission.kind in self.paused | self.limited or self.due_ms[task_id] > now_ms:
             return True
         return not any(
             agent.kind == submission.kind and set(submission.requires).issubset(agent.capabilities)
@@ -80,6 +81,8 @@ class Account:
                 self._wait(task_id, TaskState.QUEUED, row.at_ms)
         elif isinstance(row, r.KindPaused):
             (self.paused.add if row.is_paused else self.paused.discard)(row.kind)
+        elif isinstance(row, r.KindLimited):
+            (self.limited.add if row.limit and row.limit.count else self.limited.discard)(row.kind)
 
     def _wait(self, task_id: str, state: TaskState, due_ms: int) -> None:
         self.states[task_id] = state

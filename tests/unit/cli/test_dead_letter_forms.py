@@ -123,5 +123,8 @@ def test_queues_are_a_table_that_says_what_is_paused() -> None:
     assert "since" in out
     assert len(out.splitlines()) == 3
     assert "text" in shown(r.QueueState("text", 1, 0, 0))[0]
+    limited = r.QueueState("text", 1, 0, 0, rate="100/s", burst=200, concurrency=5, held_back="rate")
+    assert "100/s, 200 at once, 5 at a time; rate holds back" in shown(limited)[0]
+    assert "held back by its limit of rate" in str(limited)
     assert "7" in shown(r.PurgedQueue("text", 7))[0]
     assert "no queues" in shown(r.QueueList([]))[1]

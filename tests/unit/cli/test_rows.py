@@ -83,7 +83,9 @@ def test_csv_has_a_header_and_keeps_every_value_exactly() -> None:
 
 
 def test_an_empty_list_is_a_header_in_csv_and_nothing_in_jsonl() -> None:
-    assert printed(r.QueueList([]), "csv")[0] == "kind,queued,running,retrying,dead_letters,paused_ms\r\n"
+    assert printed(r.QueueList([]), "csv")[0] == (
+        "kind,queued,running,retrying,dead_letters,paused_ms,rate,burst,concurrency,held_back\r\n"
+    )
     assert printed(r.QueueList([]), "jsonl")[0] == ""
 
 

@@ -26,6 +26,7 @@ METHODS = {
     "queues pause": "pause",
     "queues resume": "resume",
     "queues purge": "purge",
+    "queues limit": "limit",
     "dlq list": "dead_letters",
     "dlq get": "dead_letter_details",
     "dlq replay": "replay",

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 
 from ohmesh.engines.memory.faults import CallFate
 from ohmesh.model.frame import decode_reply, encode_frame
+from ohmesh.model.limit import KindLimit
 from ohmesh.model.message import (
     ChangeTasks,
     Enquire,
     KindState,
+    LimitKind,
     Outcomes,
     PauseKind,
     Problem,
@@ -19,7 +22,7 @@ from ohmesh.model.message import (
     ToDispatcher,
 )
 from ohmesh.model.task import Outcome, OutcomeStatus
-from ohmesh.protocols.queue.rows import KindPaused, Requeued
+from ohmesh.protocols.queue.rows import Granted, KindLimited, KindPaused, Requeued
 from ohmesh.simulator.world import World
 from tests.unit.roles.served_shard import SUBJECTS, ServedShard
 from tests.unit.roles.test_dispatcher import served
@@ -104,5 +107,25 @@ def test_a_wish_that_cannot_be_meant_is_a_problem() -> None:
     async def story(shard: ServedShard) -> None:
         assert isinstance(await ask(shard, ChangeTasks(TaskChange.RETRY, "wish", everything=True)), Problem)
         assert isinstance(await ask(shard, PauseKind("", True)), Problem)
+
+    served(story)
+
+
+def test_a_limited_rate_wakes_the_dispatcher_when_it_allows_more() -> None:
+    async def story(shard: ServedShard) -> None:
+        limited = await ask(shard, LimitKind("kind", KindLimit(2, 1_000, 1)))
+        assert isinstance(limited, KindState)
+        await shard.report(1, slots=9)
+        began_s = asyncio.get_running_loop().time()
+        await shard.submit(*"abcd")
+        await shard.granted(*"abcd")
+        assert 1.4 < asyncio.get_running_loop().time() - began_s < 2.6
+        starts = [row.at_ms for row in shard.rows() if isinstance(row, Granted)]
+        assert all(later - earlier >= 500 for earlier, later in itertools.pairwise(starts))
+        await replace(shard, shard.world)
+        again = await ask(shard, LimitKind("kind", KindLimit(2, 1_000, 1)))
+        assert isinstance(again, KindState)
+        assert again.limit is not None
+        assert sum(isinstance(row, KindLimited) for row in shard.rows()) == 1
 
     served(story)

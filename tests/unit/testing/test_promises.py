@@ -8,6 +8,7 @@ import pytest
 
 from ohmesh.errors import PromiseBroken
 from ohmesh.model.agent import AgentSpec
+from ohmesh.model.limit import KindLimit
 from ohmesh.model.message import Progress
 from ohmesh.model.task import Submission, TaskFailure, TaskResult, TaskState
 from ohmesh.ports.log import Entry
@@ -128,6 +129,8 @@ def test_entries_are_counted_once_however_often_they_are_read() -> None:
         ([submitted("a", requires=("tpu",))], True),
         ([submitted("a", requires=("gpu",))], False),
         ([submitted("a"), r.KindPaused(2, "text", True)], True),
+        ([submitted("a"), r.KindLimited(2, "text", KindLimit(1, 86_400_000, 1))], True),
+        ([submitted("a"), r.KindLimited(2, "text", KindLimit(concurrency=1))], False),
         ([submitted("a"), r.KindPaused(2, "text", True), r.KindPaused(3, "text", False)], False),
         ([submitted("a"), granted(1, "a")], False),
         ([submitted("a"), granted(1, "a"), r.Failed(3, 1, FAILURE, TaskState.RETRYING, due_ms=101)], True),

@@ -10,8 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import msgspec
+
 from ohmesh.model.agent import Liveness
 from ohmesh.model.event import PREFIX, VERSION, Event
+from ohmesh.model.limit import KindLimit
 from ohmesh.model.task import FINAL_STATES, TaskFailure, TaskState
 from ohmesh.protocols.queue import rows as r
 from ohmesh.protocols.queue.task_table import TaskTable
@@ -57,6 +60,7 @@ class EventFold:
             r.Requeued: self._requeued,
             r.DeadLettersPurged: self._purged,
             r.KindPaused: self._paused,
+            r.KindLimited: self._limited,
         }
 
     def begin_with(self, table: TaskTable) -> None:
@@ -183,6 +187,11 @@ class EventFold:
 
     def _paused(self, row: r.KindPaused) -> None:
         self._found.append((f"kind.{'paused' if row.is_paused else 'resumed'}", row.kind, row.kind, {}))
+
+    def _limited(self, row: r.KindLimited) -> None:
+        limit = row.limit or KindLimit()
+        data: dict[str, object] = dict(msgspec.structs.asdict(limit))
+        self._found.append((f"kind.{'limited' if row.limit else 'unlimited'}", row.kind, row.kind, data))
 
     def _snapshot_taken(self, row: r.SnapshotTaken) -> None:
         self._of_shard("snapshot_taken", sequence=row.sequence)

@@ -48,6 +48,7 @@ def explain(shard: Shard, task_id: str, now_ms: int) -> Explanation:
         agents_omitted=len(shard.fleet.agents) + sum(1 for _ in _away(shard)) - len(named),
         order=shard.policies.rank_in_words,
         placing=shard.policies.share_in_words,
+        limit=shard.buckets.standing(task.submission.kind, at_ms, waits=waits),
     )
 
 

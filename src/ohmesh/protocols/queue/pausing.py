@@ -21,10 +21,10 @@ def pause(shard: Shard, wish: PauseKind, now_ms: int) -> KindState | Problem:
         if wish.is_paused and len(paused) >= shard.config.paused_kinds:
             return Problem(InvalidArgument.code, f"{len(paused)} kinds are paused, which is the limit.")
         shard.decide(r.KindPaused(shard.advance(now_ms), kind, wish.is_paused), id_bytes(kind))
-    return kind_state(shard, kind)
+    return kind_state(shard, kind, shard.advance(now_ms))
 
 
-def kind_state(shard: Shard, kind: str) -> KindState:
+def kind_state(shard: Shard, kind: str, at_ms: int) -> KindState:
     table = shard.table
     depth = table.depth.get(kind)
     dead_letters = sum(task.submission.kind == kind for task in table.dead_letters.values())
@@ -33,4 +33,5 @@ def kind_state(shard: Shard, kind: str) -> KindState:
         (depth.queued, depth.running, depth.retrying) if depth is not None else (0, 0, 0),
         table.paused.get(kind, 0),
         dead_letters,
+        shard.buckets.standing(kind, at_ms, waits=bool(shard.waiting.lanes(kind))),
     )

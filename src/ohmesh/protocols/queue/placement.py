@@ -2,7 +2,7 @@
 
 Within a kind the next task is the one of highest rank that some free agent can do; agents take turns, each an even
 share. Who may have what is one test, `obstacle`, of which explanations are made too. Nothing here looks at an agent
-that has no free slot, or at a kind in which nothing waits or that is paused.
+that has no free slot, or at a kind in which nothing waits, that is paused, or whose limit allows nothing now.
 """
 
 from __future__ import annotations
@@ -36,22 +36,27 @@ def obstacle(agent: AgentSlots, requires: frozenset[str], free: int) -> Obstacle
 def assign(shard: Shard, now_ms: int) -> None:
     """Grant what can be granted now."""
     at_ms = shard.advance(now_ms)
-    paused = shard.table.paused
+    paused, buckets = shard.table.paused, shard.buckets
+    buckets.look(at_ms)
     for kind in list(shard.waiting.kinds()):
         if kind in paused:
             continue
         rotation = shard.fleet.offered(kind)
-        if rotation:
-            lanes = shard.waiting.lanes(kind)
-            if len(lanes) == 1:
-                _assign_lane(shard, lanes[0], rotation, at_ms)
-            elif lanes:
-                _assign_by_rank(shard, kind, rotation, at_ms)
+        if rotation and (allowed := buckets.allowance(kind, at_ms)):
+            buckets.spend(kind, allowed - _assign_kind(shard, kind, rotation, allowed, at_ms))
 
 
-def _assign_lane(shard: Shard, lane: Lane, rotation: deque[AgentSlots], at_ms: int) -> None:
+def _assign_kind(shard: Shard, kind: str, rotation: deque[AgentSlots], allowed: int, at_ms: int) -> int:
+    """Grant at most so many; returns what is left of it."""
+    lanes = shard.waiting.lanes(kind)
+    if len(lanes) == 1:
+        return _assign_lane(shard, lanes[0], rotation, allowed, at_ms)
+    return _assign_by_rank(shard, kind, rotation, allowed, at_ms)
+
+
+def _assign_lane(shard: Shard, lane: Lane, rotation: deque[AgentSlots], allowed: int, at_ms: int) -> int:
     passed_over: list[AgentSlots] = []
-    while rotation and (waiting := len(lane)):
+    while rotation and (waiting := min(len(lane), allowed)):
         agent = rotation.popleft()
         free = agent.free()
         hindrance = obstacle(agent, lane.requires, free)
@@ -61,14 +66,17 @@ def _assign_lane(shard: Shard, lane: Lane, rotation: deque[AgentSlots], at_ms: i
             passed_over.append(agent)
         else:
             count = shard.policies.share(waiting, free, len(rotation) + 1)
-            _grant(shard, agent, lane.take(count, at_ms), at_ms)
+            tasks = lane.take(count, at_ms)
+            allowed -= len(tasks)
+            _grant(shard, agent, tasks, at_ms)
             _put_back(agent, rotation)
     rotation.extend(passed_over)
+    return allowed
 
 
-def _assign_by_rank(shard: Shard, kind: str, rotation: deque[AgentSlots], at_ms: int) -> None:
+def _assign_by_rank(shard: Shard, kind: str, rotation: deque[AgentSlots], allowed: int, at_ms: int) -> int:
     passed_over: list[AgentSlots] = []
-    while rotation and (lanes := shard.waiting.lanes(kind)):
+    while rotation and allowed and (lanes := shard.waiting.lanes(kind)):
         agent = rotation.popleft()
         free = agent.free()
         if free <= 0:
@@ -79,8 +87,10 @@ def _assign_by_rank(shard: Shard, kind: str, rotation: deque[AgentSlots], at_ms:
             passed_over.append(agent)
         else:
             _grant(shard, agent, lane.take(1, at_ms), at_ms)
+            allowed -= 1
             _put_back(agent, rotation)
     rotation.extend(passed_over)
+    return allowed
 
 
 def _best_lane(lanes: list[Lane], agent: AgentSlots, free: int, at_ms: int) -> Lane | None:

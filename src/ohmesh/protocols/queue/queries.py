@@ -13,6 +13,7 @@ import msgspec
 from ohmesh.errors import InvalidArgument
 from ohmesh.model.agent import Duty, HostView, Liveness
 from ohmesh.model.explanation import Explain
+from ohmesh.model.limit import LimitStanding
 from ohmesh.model.message import (
     DEAD_LETTER,
     Describe,
@@ -202,4 +203,12 @@ def describe(shard: Shard, now_ms: int, last_sequence: int) -> ShardDescription:
         dict(table.paused),
         dict(Counter(task.submission.kind for task in table.dead_letters.values())),
         now_ms,
+        _limits(shard, now_ms),
     )
+
+
+def _limits(shard: Shard, now_ms: int) -> dict[str, LimitStanding]:
+    at_ms = shard.advance(now_ms)
+    asked = ((kind, bool(shard.waiting.lanes(kind))) for kind in shard.table.limits.of)
+    found = ((kind, shard.buckets.standing(kind, at_ms, waits=waits)) for kind, waits in asked)
+    return {kind: standing for kind, standing in found if standing is not None}

@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from ohmesh.errors import LogCorrupt
 from ohmesh.model.agent import AgentSpec, Liveness
+from ohmesh.model.limit import KindLimit
 from ohmesh.model.task import Submission, TaskFailure, TaskState
 
 LOG_VERSION = 1
@@ -180,6 +181,14 @@ class ItemsCancelled(Struct, array_like=True, frozen=True, gc=False, tag=25):
     indices: list[int]
 
 
+class KindLimited(Struct, array_like=True, frozen=True, gc=False, tag=16):
+    """From here on so many of this kind start in a time, or run at a time; None: as many as there is room for."""
+
+    at_ms: int
+    kind: str
+    limit: KindLimit | None = None
+
+
 Row = (
     EpochStarted
     | Submitted
@@ -198,6 +207,7 @@ Row = (
     | KindPaused
     | Opened
     | ItemsCancelled
+    | KindLimited
 )
 
 

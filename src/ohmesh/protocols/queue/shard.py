@@ -26,6 +26,7 @@ from ohmesh.model.agent import Liveness
 from ohmesh.model.message import Outcomes
 from ohmesh.model.task import FINAL_STATES, LEASE_SHARD_SHIFT, Outcome, OutcomeStatus, TaskFailure, TaskState
 from ohmesh.protocols.queue import rows as r
+from ohmesh.protocols.queue.buckets import Buckets, MakeBucket
 from ohmesh.protocols.queue.fleet import Fleet
 from ohmesh.protocols.queue.step import Step
 from ohmesh.protocols.queue.task_record import Task
@@ -46,12 +47,14 @@ class ShardPolicies:
     rank(priority, ready_ms, now_ms): higher starts first.
     retry_delay_ms(attempts, rng): how long to wait after the failure of that attempt.
     share(waiting, free, candidates): how many of the waiting tasks one agent takes.
+    bucket(count, per_ms, burst, now_ms): what the starts of a limited kind are taken from.
     rank_in_words, share_in_words: the same for people.
     """
 
     rank: Callable[[int, int, int], float]
     retry_delay_ms: Callable[[int, random.Random], int]
     share: Callable[[int, int, int], int]
+    bucket: MakeBucket
     rank_in_words: str = ""
     share_in_words: str = ""
 
@@ -70,7 +73,8 @@ class ShardConfig:
     losses: how often a task may lose its host before it is given up as the probable cause.
     overrun_ms: a lease older than its timeout and this is void though its host goes on reporting it.
     delay_limit_ms: a handler's wish to be tried again later is cut to this.
-    paused_kinds: kinds that may be paused at a time.
+    paused_kinds, limited_kinds: kinds that may be so at a time.
+    leap_ms: when nobody has looked for longer, time has leapt, and what rates allow begins anew.
     hosts: records of hosts that are kept; beyond it the one that has been offline for longest is forgotten.
     """
 
@@ -89,13 +93,15 @@ class ShardConfig:
     horizon_ms: int = 600_000
     horizon_tasks: int = 2_000_000
     paused_kinds: int = 1_000
+    limited_kinds: int = 1_000
+    leap_ms: int = 1_000
     hosts: int = 100_000
     forget_batch: int = 5_000
 
 
 class Shard:
     """Decisions about tasks; those about hosts are in hosting.py, about submissions in intake.py, about dead letters
-    in dead_letters.py, about paused kinds in pausing.py, about what is kept for how long in retention.py.
+    in dead_letters.py, about kinds in pausing.py and limiting.py, about what is kept for how long in retention.py.
     `hearing_since_ms`: before it we may have missed what hosts had to say."""
 
     def __init__(
@@ -114,6 +120,7 @@ class Shard:
         self.table = table or TaskTable()
         self.waiting = Waiting(policies.rank)
         self.fleet = Fleet()
+        self.buckets = Buckets(self.table.limits, policies.bucket, config.leap_ms)
         self.interest: dict[str, str | tuple[str, ...]] = {}
         self.stale_outcomes = 0
         self.hearing_since_ms = 0
@@ -131,6 +138,7 @@ class Shard:
             if task.lease == 0 and is_waiting(task):
                 self.waiting.add(task, at_ms)
         self.hearing_since_ms = at_ms
+        self.buckets.begin(at_ms)
         lease_ms = self.config.lease_ms
         for record in self.table.hosts.values():
             if record.liveness is Liveness.ACTIVE:
@@ -315,7 +323,9 @@ class Shard:
 
     def tick(self, now_ms: int) -> None:
         """Call often: what is due becomes ready."""
-        self.waiting.wake(self.advance(now_ms))
+        at_ms = self.advance(now_ms)
+        self.buckets.look(at_ms)
+        self.waiting.wake(at_ms)
 
     # Shared by the parts of the machine
 

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from ohmesh.errors import LogCorrupt
+from ohmesh.model.limit import KindLimit
 from ohmesh.model.task import DEAD_LETTER_STATES, TaskState
 from ohmesh.protocols.queue.rows import SnapshotTaken
 from ohmesh.protocols.queue.task_record import Task
@@ -38,6 +39,7 @@ class _Snapshot(Struct, array_like=True):
     snapshot: SnapshotTaken | None
     lost_tail: str = ""
     paused: dict[str, int] = {}
+    limits: dict[str, KindLimit] = {}
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -65,6 +67,7 @@ def encode_snapshot(table: TaskTable, sequence: int, previous: bytes) -> bytes:
             table.snapshot,
             table.lost_tail,
             dict(table.paused),
+            dict(table.limits.of),
         )
     )
 
@@ -98,6 +101,9 @@ def _restore(snapshot: _Snapshot) -> TaskTable:
     table.snapshot = snapshot.snapshot
     table.lost_tail = snapshot.lost_tail
     table.paused = snapshot.paused
+    leased = {lease: task.submission.kind for lease, task in table.leases.items()}
+    for kind, limit in snapshot.limits.items():
+        table.limits.restore(kind, limit, leased)
     table.dead_letters = {
         task.task_id: task
         for task in table.finished

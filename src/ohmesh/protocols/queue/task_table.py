@@ -17,6 +17,7 @@ from ohmesh.model.agent import AgentSpec, Liveness
 from ohmesh.model.task import DEAD_LETTER_STATES, FINAL_STATES, TaskState
 from ohmesh.protocols.queue import envelopes
 from ohmesh.protocols.queue import rows as r
+from ohmesh.protocols.queue.kind_limits import KindLimits
 from ohmesh.protocols.queue.task_record import Task, without_payload
 
 MAX_FAILURES_KEPT = 10
@@ -64,6 +65,7 @@ class TaskTable:
         self.retained = 0
         self.dead_letters: dict[str, Task] = {}
         self.paused: dict[str, int] = {}
+        self.limits = KindLimits()
         self.forgotten: deque[tuple[str, int]] = deque()
         self.forgotten_ids: set[str] = set()
         self.horizon_ms = 0
@@ -90,6 +92,7 @@ class TaskTable:
             r.KindPaused: self._kind_paused,
             r.Opened: self._opened,
             r.ItemsCancelled: self._items_cancelled,
+            r.KindLimited: self._kind_limited,
         }
 
     def apply(self, row: r.Row) -> None:
@@ -143,6 +146,7 @@ class TaskTable:
             task.granted_ms = at_ms
             task.timeout_ms = task.submission.timeout_ms or row.timeout_ms
             self.leases[lease] = task
+            self.limits.begin(task.submission.kind, lease)
             lease += 1
         self.next_lease = lease
 
@@ -299,6 +303,10 @@ class TaskTable:
         else:
             del self.paused[row.kind]
 
+    def _kind_limited(self, row: r.KindLimited) -> None:
+        self.time_ms = row.at_ms
+        self.limits.apply(row, {lease: task.submission.kind for lease, task in self.leases.items()})
+
     def _snapshot_taken(self, row: r.SnapshotTaken) -> None:
         self.time_ms = row.at_ms
         self.snapshot = row
@@ -317,6 +325,7 @@ class TaskTable:
         if task is None:
             raise LogCorrupt(f"Lease {lease} ended, but it is not live.")
         task.lease = 0
+        self.limits.end(task.submission.kind, lease)
         return task
 
     def known(self, task_id: str) -> Task:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from ohmesh.model.message import ChangeTasks, PauseKind, Reply
-from ohmesh.protocols.queue import dead_letters, pausing
+from ohmesh.model.message import ChangeTasks, LimitKind, PauseKind, Reply
+from ohmesh.protocols.queue import dead_letters, limiting, pausing
 from ohmesh.protocols.queue.shard import Shard
 
-Wish = ChangeTasks | PauseKind
+Wish = ChangeTasks | PauseKind | LimitKind
 
 
 def decide(shard: Shard, wish: Wish, now_ms: int) -> Reply:
     if isinstance(wish, ChangeTasks):
         return dead_letters.change_tasks(shard, wish, now_ms)
+    if isinstance(wish, LimitKind):
+        return limiting.limit_kind(shard, wish, now_ms)
     return pausing.pause(shard, wish, now_ms)

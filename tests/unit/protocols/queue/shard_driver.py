@@ -21,6 +21,7 @@ from ohmesh.model.task import (
     TaskState,
 )
 from ohmesh.policies.priority import rank
+from ohmesh.policies.rate_limit import TokenBucket
 from ohmesh.policies.retry import RetryPolicy, retry_delay_ms
 from ohmesh.policies.routing import fair_share
 from ohmesh.protocols.queue import hosting, intake, placement, retention
@@ -37,6 +38,7 @@ POLICIES = ShardPolicies(
     rank=lambda priority, ready_ms, now_ms: rank(priority, ready_ms, now_ms, AGING_MS),
     retry_delay_ms=lambda attempts, rng: retry_delay_ms(RETRY, attempts, rng),
     share=fair_share,
+    bucket=TokenBucket,
 )
 
 

@@ -10,7 +10,16 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from ohmesh.model.agent import AgentSpec
-from ohmesh.model.message import ChangeTasks, Outcomes, PauseKind, TaskChange, TasksChanged
+from ohmesh.model.limit import KindLimit
+from ohmesh.model.message import (
+    ChangeTasks,
+    KindState,
+    LimitKind,
+    Outcomes,
+    PauseKind,
+    TaskChange,
+    TasksChanged,
+)
 from ohmesh.model.task import (
     DEAD_LETTER_STATES,
     FINAL_STATES,
@@ -20,7 +29,7 @@ from ohmesh.model.task import (
     TaskFailure,
     TaskState,
 )
-from ohmesh.protocols.queue import dead_letters, pausing
+from ohmesh.protocols.queue import dead_letters, limiting, pausing
 from ohmesh.protocols.queue.rows import Granted, Row, Succeeded
 from ohmesh.protocols.queue.shard import ShardConfig
 from ohmesh.protocols.queue.snapshot import decode_snapshot, encode_snapshot
@@ -178,6 +187,12 @@ class ShardMachine(RuleBasedStateMachine):
         if is_paused:
             assert grants == len([row for row in self.driver.rows() if isinstance(row, Granted)])
 
+    @rule(limit=st.sampled_from([None, KindLimit(concurrency=2), KindLimit(5, 1_000, 3, 4)]))
+    def limit(self, limit: KindLimit | None) -> None:
+        answer = limiting.limit_kind(self.driver.shard, LimitKind("kind", limit), self.driver.now_ms)
+        assert isinstance(answer, KindState)
+        self.driver.settle()
+
     @rule(host=st.sampled_from(HOSTS))
     def restart_host(self, host: str) -> None:
         self.incarnations[host] += 1
@@ -222,6 +237,12 @@ class ShardMachine(RuleBasedStateMachine):
         assert sorted(accounted) == sorted(shard.table.leases)
         tasks = [task.task_id for task in shard.table.leases.values()]
         assert len(set(tasks)) == len(tasks)
+
+    @invariant()
+    def places_of_a_limit_are_taken_by_live_leases_only(self) -> None:
+        table = self.driver.shard.table
+        held = {kind: set(table.leases) for kind in table.limits.of}
+        assert table.limits.held == held
 
     @invariant()
     def time_never_falls_from_row_to_row(self) -> None:
@@ -273,6 +294,7 @@ class ShardMachine(RuleBasedStateMachine):
         driver = self.driver
         driver.now_ms = driver.shard.advance(driver.now_ms)  # a clock that stepped back has come round
         self.pause(False)
+        self.limit(None)
         for _ in range(600):
             for host in HOSTS:
                 self._deliver(host)
