@@ -8,3 +8,10 @@ from ohmesh import agent
 @agent(kind="add")
 def add(left: int, right: int, text: str) -> int:
     return left + right
+
+
+@agent(kind="add-item")
+def add_item(item: list[object]) -> object:
+    """The same as one argument, as `map` gives it."""
+    left, right, _ = item
+    return left + right  # type: ignore[operator]  # integers, by the benchmark
