@@ -1,11 +1,12 @@
-"""The same mistakes at every door: each is answered with the same code, in one clear message, and nothing is lost."""
+"""The same mistakes at every door: each is answered with the same code, in one clear message, and nothing is lost.
+
+Mistakes in what a mesh is told; those in the place where it is looked for, or runs, are in test_bad_places.py."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import httpx2
 import pytest
@@ -14,6 +15,7 @@ from ohmesh import Mesh, OhmeshError
 from ohmesh import errors as tree
 from ohmesh.cli.application import run as run_cli
 from ohmesh.cli.exit_codes import exit_code_of
+from tests.integration.doors import Never, at_door
 from tests.integration.running_mesh import RunningMesh, running_mesh
 
 NO_TASK = "01M8CMP6MV90AH9HJ2C4006NQA"
@@ -46,14 +48,14 @@ def deed(how: str) -> object:
 @dataclass(frozen=True)
 class Mistake:
     """What is done wrong, by which code it is answered, and a word that every answer holds. `cli`, `python` and `http`
-    (method, path, JSON body) are the same mistake at three doors; () and None where a door cannot make it."""
+    (method, path, JSON body) are the same mistake at three doors, or why it cannot be made there."""
 
     name: str
     error: type[OhmeshError]
     word: str
-    cli: tuple[str, ...] = ()
-    python: Callable[[Mesh], object] | None = None
-    http: tuple[str, str, dict[str, object] | None] | None = None
+    cli: tuple[str, ...] | Never
+    python: Callable[[Mesh], object] | Never
+    http: tuple[str, str, dict[str, object] | None] | Never
 
 
 def submitting(kind: str, *arguments: object, **options: object) -> tuple[str, str, dict[str, object]]:
@@ -107,12 +109,13 @@ MISTAKES = (
         "many",
         ("submit", "deed", "good", "--retries", "many"),
         lambda mesh: mesh.submit("deed", "good", retries="many"),  # type: ignore[arg-type]
+        Never("a field of the wrong type, which is in the table of what only HTTP can be told"),
     ),
     Mistake(
         "arguments above the limit",
         tree.PayloadTooLarge,
         "at most",
-        (),
+        Never("no system passes a word of that size to a command"),
         lambda mesh: mesh.submit("deed", BYTES),
         submitting("deed", BYTES),
     ),
@@ -120,8 +123,9 @@ MISTAKES = (
         "an argument that is no data",
         tree.InvalidArgument,
         "object",
-        (),
+        Never("what is typed is data"),
         lambda mesh: mesh.submit("deed", object()),
+        Never("JSON is data"),
     ),
     Mistake(
         "a picture that is none",
@@ -242,14 +246,11 @@ def http(mesh: RunningMesh) -> Iterator[httpx2.Client]:
         yield client
 
 
-def named(mistakes: tuple[Mistake, ...]) -> list[Any]:
-    return [pytest.param(each, id=each.name.replace(" ", "-")) for each in mistakes]
-
-
-@pytest.mark.parametrize("mistake", named(tuple(each for each in MISTAKES if each.cli)))
+@pytest.mark.parametrize("mistake", at_door(MISTAKES, "cli"))
 def test_the_command_line_answers_a_mistake(
     mesh: RunningMesh, mistake: Mistake, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    assert not isinstance(mistake.cli, Never)
     code = run_cli([*mistake.cli, "--data", str(mesh.data), "--json"])
     printed = capsys.readouterr()
     error = json.loads(printed.out)["error"]
@@ -260,17 +261,17 @@ def test_the_command_line_answers_a_mistake(
     assert "Traceback" not in printed.err
 
 
-@pytest.mark.parametrize("mistake", named(tuple(each for each in MISTAKES if each.python)))
+@pytest.mark.parametrize("mistake", at_door(MISTAKES, "python"))
 def test_python_answers_a_mistake(client: Mesh, mistake: Mistake) -> None:
-    assert mistake.python is not None
+    assert not isinstance(mistake.python, Never)
     with pytest.raises(mistake.error) as caught:
         mistake.python(client)
     assert mistake.word in str(caught.value)
 
 
-@pytest.mark.parametrize("mistake", named(tuple(each for each in MISTAKES if each.http)))
+@pytest.mark.parametrize("mistake", at_door(MISTAKES, "http"))
 def test_http_answers_a_mistake(http: httpx2.Client, mistake: Mistake) -> None:
-    assert mistake.http is not None
+    assert not isinstance(mistake.http, Never)
     method, path, body = mistake.http
     answer = http.request(method, path, json=body)
     problem = answer.json()

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import errno
 import ipaddress
+import os
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -152,8 +153,10 @@ def listening(settings: ApiConfig, data: DataDirectory) -> Iterator[socket.socke
         except OSError as error:
             if error.errno == errno.EADDRINUSE and port != wanted[-1]:
                 continue
+            # asyncio and socket put the address behind it once more
+            reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
             raise InvalidArgument(
-                f"The door cannot listen at {settings.host} port {port}: {error.strerror or error}.",
+                f"The door cannot listen at {settings.host} port {port}: {reason}.",
                 hint="Give another --host or --port (`ohmesh up`: --api-port).",
             ) from error
         with listener:

@@ -57,19 +57,18 @@ class DataDirectory:
             shape = self._read_or_mark(shards)
             self.root.chmod(_OWNER_ONLY)
         except OSError as error:
-            raise EngineFailed(
-                f"The data directory {self.root} cannot be used: {error.strerror or error}.",
-                hint="Choose another one with --data, or mend its permissions.",
-            ) from error
+            raise self.unusable(error) from error
         self._check(shape, shards, is_chosen=is_chosen)
         return shape
 
     def shape(self) -> Shape | None:
-        """What is kept here, None when nothing of ours is."""
+        """What is kept here, None when nothing of ours is. EngineFailed when it cannot be looked at, or is damaged."""
         try:
-            content = (self.mark).read_bytes()
+            content = self.mark.read_bytes()
         except (FileNotFoundError, NotADirectoryError):
             return None
+        except OSError as error:
+            raise self.unusable(error) from error
         try:
             return msgspec.json.decode(content, type=Shape)
         except msgspec.MsgspecError as error:
@@ -77,6 +76,12 @@ class DataDirectory:
                 f"{self.mark} is damaged: {error}.",
                 hint=f'It should read {{"mesh": "{self.mesh}", "shards": ...}} as when the mesh was first started.',
             ) from error
+
+    def unusable(self, error: OSError) -> EngineFailed:
+        return EngineFailed(
+            f"The data directory {self.root} cannot be used: {error.strerror or error}.",
+            hint="Choose another one with --data, or mend its permissions.",
+        )
 
     def _read_or_mark(self, shards: int) -> Shape:
         shape = self.shape()

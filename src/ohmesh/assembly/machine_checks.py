@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import resource
@@ -70,8 +71,14 @@ def _server_binary(config: Config, data: DataDirectory) -> Iterator[Finding]:
 
 def _data_directory(config: Config, data: DataDirectory) -> Iterator[Finding]:
     root = data.root
-    if not root.exists():
+    try:
+        root.stat()
+    except FileNotFoundError:
         yield note("data", f"{root} does not exist yet", "`ohmesh up` makes it.")
+        return
+    except OSError as error:
+        found = data.unusable(error)
+        yield problem("data", found.message, found.hint)
         return
     if not os.access(root, os.R_OK | os.W_OK | os.X_OK):
         yield problem("data", f"{root} cannot be written by you", f"Mend its permissions: chmod 700 {root}.")
@@ -103,7 +110,7 @@ def _privacy(root: Path, data: DataDirectory) -> Iterator[Finding]:
 
 
 def _disk(config: Config, data: DataDirectory) -> Iterator[Finding]:
-    there = next(path for path in [data.root, *data.root.parents] if path.exists())
+    there = next(path for path in [data.root, *data.root.parents] if os.access(path, os.F_OK))
     free = shutil.disk_usage(there).free
     text = f"{free / (1 << 30):.1f} GiB free at {there}"
     if free < DISK_NEEDED_BYTES:
@@ -124,8 +131,9 @@ def _open_files(config: Config, data: DataDirectory) -> Iterator[Finding]:
 
 def _port(config: Config, data: DataDirectory) -> Iterator[Finding]:
     port = config.engine.port
-    if not port or config.engine.url or running_pid(data):
-        return
+    with contextlib.suppress(OhmeshError):  # of the data directory, which has its own finding
+        if not port or config.engine.url or running_pid(data):
+            return
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -142,7 +150,7 @@ def _durability(config: Config, data: DataDirectory) -> Iterator[Finding]:
     """Of the server that runs or ran last here, which may have been started with other settings than ours."""
     durability: str = config.engine.durability
     written = data.root / "nats.conf"
-    if written.exists() and os.access(written, os.R_OK):
+    if os.access(written, os.R_OK):
         durability = "fsync" if "sync_interval: always" in written.read_text(encoding="utf-8") else "interval"
     if config.engine.url:
         yield note("durability", "decided by the engine's owner", "Ask for its sync_interval and replicas.")

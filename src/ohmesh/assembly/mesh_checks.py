@@ -23,11 +23,11 @@ CLOCK_WRONG_MS = 2_000
 
 async def check_mesh(config: Config, data: DataDirectory) -> list[Finding]:
     """One finding after the other, as far as the mesh is reached."""
-    if not config.engine.url and not running_pid(data):
-        if pid := vanished_pid(data):
-            gone = f"the one that ran in {data.root} (process {pid}) is gone without having ended"
-            return [problem("mesh", gone, "`ohmesh up` goes on where it was.")]
-        return [note("mesh", f"none runs in {data.root}", "`ohmesh up` starts it.")]
+    try:
+        if not config.engine.url and not running_pid(data):
+            return [_absent(data)]
+    except OhmeshError as error:
+        return [problem("mesh", error.message, error.hint)]
     begun_s = time.perf_counter()
     try:
         async with connect_engine(config) as engine, connect_client(config) as client:
@@ -36,6 +36,13 @@ async def check_mesh(config: Config, data: DataDirectory) -> list[Finding]:
             return found + await _ask(engine, client)
     except OhmeshError as error:
         return [problem("engine", error.message, error.hint)]
+
+
+def _absent(data: DataDirectory) -> Finding:
+    if pid := vanished_pid(data):
+        gone = f"the one that ran in {data.root} (process {pid}) is gone without having ended"
+        return problem("mesh", gone, "`ohmesh up` goes on where it was.")
+    return note("mesh", f"none runs in {data.root}", "`ohmesh up` starts it.")
 
 
 async def _ask(engine: NatsEngine, client: Client) -> list[Finding]:

@@ -20,14 +20,18 @@ OWNER_LOCK = "owner.lock"
 
 
 def running_pid(data: DataDirectory) -> int:
-    """The process that runs a mesh here, 0 when none does."""
+    """The process that runs a mesh here, 0 when none does. EngineFailed when that cannot be looked at."""
     path = data.root / OWNER_LOCK
-    if not path.exists():
-        return 0
     lock = Lock(path)
-    if lock.try_acquire():
-        lock.close()
+    try:
+        path.stat()
+        if lock.try_acquire():
+            lock.close()
+            return 0
+    except (FileNotFoundError, NotADirectoryError):
         return 0
+    except OSError as error:
+        raise data.unusable(error) from error
     return lock.holder()
 
 

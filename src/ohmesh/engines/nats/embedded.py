@@ -37,6 +37,7 @@ from ohmesh.engines.nats.store_room import RoomConfig, StoreRoom
 from ohmesh.errors import EngineFailed, EngineUnavailable
 
 _LOG_LINES = 12
+_PORT_TAKEN = "address already in use"
 _LOG_TAIL_BYTES = 8_192
 
 
@@ -230,7 +231,9 @@ class EmbeddedServer:
         deadline = time.monotonic() + self.config.start_timeout_ms / 1000
         while True:
             if not self.is_running:
-                raise EngineFailed(f"The NATS server did not start. {self._last_words()}")
+                words = self._last_words()
+                hint = "Choose another --port, or none." if _PORT_TAKEN in words else ""
+                raise EngineFailed(f"The NATS server did not start. {words}", hint=hint)
             try:
                 await check_ready(self.url, self.seed_file, name, self.config.connection)
                 return

@@ -38,7 +38,10 @@ def read_runtime_file(path: Path) -> RuntimeFile | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise EngineFailed(f"The runtime file {path} cannot be read: {error}.") from error
+        raise EngineFailed(
+            f"The runtime file {path} cannot be read: {error.strerror or error}.",
+            hint="Choose another data directory with --data, or mend its permissions.",
+        ) from error
     try:
         return msgspec.json.decode(content, type=RuntimeFile)
     except msgspec.MsgspecError as error:

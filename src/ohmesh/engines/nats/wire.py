@@ -15,6 +15,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from nats.aio.client import Client
 from nats.errors import NoServersError
@@ -143,11 +144,19 @@ def end_if_cancelled() -> None:
 
 
 def checked_url(url: str) -> str:
-    if not url.startswith(("nats://", "tls://")):
+    if not url.startswith(("nats://", "tls://")) or not _names_a_host(url):
         raise InvalidArgument(
             f"{_without_secrets(url)!r} is not a NATS URL.", hint="Write nats://host:port or tls://host:port."
         )
     return url
+
+
+def _names_a_host(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is none
+        return False
 
 
 def _without_secrets(url: str) -> str:
