@@ -87,6 +87,7 @@ class HostReport(Struct, array_like=True, frozen=True, gc=False, tag=21):
         neither in `held` nor in unanswered Outcomes never arrived.
     held: leases that it runs, or keeps the unanswered outcome of.
     lease_ms: after a silence of this length its leases are void.
+    takes_envelopes: it can be granted many small tasks as one (model.envelope).
     """
 
     host: str
@@ -101,6 +102,7 @@ class HostReport(Struct, array_like=True, frozen=True, gc=False, tag=21):
     pid: int = 0
     version: str = ""
     runner_failures: int = 0
+    takes_envelopes: bool = False
 
 
 class Outcomes(Struct, array_like=True, frozen=True, gc=False, tag=22):

@@ -38,7 +38,7 @@ from ohmesh.policies.rate_limit import TokenBucket
 from ohmesh.policies.retry import retry_delay_ms
 from ohmesh.policies.routing import FAIR_SHARE_IN_WORDS, fair_share
 from ohmesh.ports.bus import Message
-from ohmesh.protocols.queue import hosting, intake, placement, queries, retention, wishes
+from ohmesh.protocols.queue import cancelling, hosting, intake, placement, queries, retention, wishes
 from ohmesh.protocols.queue.rows import SnapshotTaken
 from ohmesh.protocols.queue.shard import Shard, ShardPolicies
 from ohmesh.protocols.queue.step import Step
@@ -229,7 +229,7 @@ class Dispatcher:
         elif isinstance(body, Watch):
             intake.watch(shard, body.client, body.task_ids)
         elif isinstance(body, Cancel):
-            shard.cancel(body.client, body.task_ids, now_ms)
+            cancelling.cancel(shard, body.client, body.task_ids, now_ms)
         elif not reply or shard.is_clogged():
             return  # it is asked again
         elif isinstance(body, Wish):

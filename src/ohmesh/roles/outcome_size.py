@@ -5,7 +5,7 @@ from __future__ import annotations
 from ohmesh.errors import PayloadTooLarge
 from ohmesh.model.frame import MAX_FRAME_BYTES
 from ohmesh.model.task import Outcome, OutcomeStatus, TaskFailure
-from ohmesh.protocols.queue.shard import failure_bytes
+from ohmesh.protocols.queue.sizes import failure_bytes
 
 OUTCOME_OVERHEAD_BYTES = 128
 MAX_OUTCOME_BYTES = MAX_FRAME_BYTES - 1_024

@@ -19,7 +19,7 @@ from ohmesh.model.message import (
     ToHost,
 )
 from ohmesh.model.task import TaskResult
-from ohmesh.protocols.queue.shard import failure_bytes
+from ohmesh.protocols.queue.sizes import failure_bytes
 from ohmesh.protocols.queue.step import ClientNews, HostNews
 
 IDS_IN_MESSAGE = 10_000

@@ -15,9 +15,11 @@ from itertools import islice
 from ohmesh.errors import Backpressure, InvalidArgument
 from ohmesh.model.message import ChangeTasks, Problem, TaskChange, TasksChanged
 from ohmesh.model.task import TaskState
+from ohmesh.protocols.queue import cancelling
 from ohmesh.protocols.queue import rows as r
 from ohmesh.protocols.queue.intake import MAX_NAME_LENGTH, RETRY_AFTER_MS
-from ohmesh.protocols.queue.shard import Shard, id_bytes
+from ohmesh.protocols.queue.shard import Shard
+from ohmesh.protocols.queue.sizes import id_bytes
 from ohmesh.protocols.queue.task_record import Task
 from ohmesh.protocols.queue.task_table import REQUEUEABLE_STATES
 from ohmesh.protocols.queue.waiting import is_waiting
@@ -43,7 +45,7 @@ def change_tasks(shard: Shard, wish: ChangeTasks, now_ms: int) -> TasksChanged |
         chosen = list(islice(_everything(shard, wish, up_to), EVERYTHING_AT_ONCE))
     else:
         for task_id in dict.fromkeys(wish.task_ids):
-            task = shard.table.tasks.get(task_id)
+            task = shard.table.find(task_id)
             if task is None:
                 unknown.append(task_id)
             elif _is_done(task, wish):
@@ -64,7 +66,7 @@ def change_tasks(shard: Shard, wish: ChangeTasks, now_ms: int) -> TasksChanged |
 def _change(shard: Shard, tasks: list[Task], wish: ChangeTasks, at_ms: int) -> None:
     ids = [task.task_id for task in tasks]
     if wish.change is TaskChange.PURGE_WAITING:
-        shard.cancel_all(tasks, at_ms)
+        cancelling.cancel_all(shard, tasks, at_ms)
     elif wish.change is TaskChange.PURGE_DEAD_LETTERS:
         shard.decide(r.DeadLettersPurged(at_ms, ids), sum(map(id_bytes, ids)))
     else:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import msgspec
 
 from ohmesh.model.agent import Liveness
+from ohmesh.model.envelope import item_id
 from ohmesh.model.event import PREFIX, VERSION, Event
 from ohmesh.model.limit import KindLimit
 from ohmesh.model.task import FINAL_STATES, TaskFailure, TaskState
@@ -32,6 +33,8 @@ class Known:
     attempt: int = 0
     agent: str = ""
     lease: int = 0
+    items: int = 0
+    cancelled: tuple[int, ...] = ()
 
 
 class EventFold:
@@ -61,6 +64,8 @@ class EventFold:
             r.DeadLettersPurged: self._purged,
             r.KindPaused: self._paused,
             r.KindLimited: self._limited,
+            r.Opened: self._opened,
+            r.ItemsCancelled: self._items_cancelled,
         }
 
     def begin_with(self, table: TaskTable) -> None:
@@ -68,7 +73,13 @@ class EventFold:
         self.epoch, self.time_ms = table.epoch, table.time_ms
         for task in table.tasks.values():
             known = Known(
-                task.task_id, task.submission.kind, task.attempts + task.losses, task.agent, task.lease
+                task.task_id,
+                task.submission.kind,
+                task.attempts + task.losses,
+                task.agent,
+                task.lease,
+                task.submission.items,
+                task.opened,
             )
             if task.lease:
                 self._leases[task.lease] = known
@@ -117,8 +128,11 @@ class EventFold:
 
     def _submitted(self, row: r.Submitted) -> None:
         for task in row.tasks:
-            known = self._tasks[task.task_id] = Known(task.task_id, task.kind)
-            self._tell("submitted", known, priority=task.priority, due_ms=task.due_ms)
+            known = self._tasks[task.task_id] = Known(task.task_id, task.kind, items=task.items)
+            data: dict[str, object] = {"priority": task.priority, "due_ms": task.due_ms}
+            if task.items:
+                data["items"] = task.items
+            self._tell("submitted", known, **data)
 
     def _granted(self, row: r.Granted) -> None:
         for lease, task_id in enumerate(row.task_ids, row.first_lease):
@@ -155,6 +169,35 @@ class EventFold:
             known = self._tasks.get(task_id) or Known(task_id, "")
             self._end(known)
             self._tell("cancelled", known, agent=known.agent if known.lease else "", attempt=known.attempt)
+
+    def _opened(self, row: r.Opened) -> None:
+        """The rest of an envelope: what failed is told as it is of any task, what waits by one event for all."""
+        known = self._tasks.pop(row.task_id, None) or Known(row.task_id, "")
+        for _ in self._let_go(known.lease):
+            pass
+        apart = {*row.finished, *(item.index for item in row.failed), *known.cancelled}
+        waiting = [index for index in range(known.items) if index not in apart]
+        self._tell("opened", known, agent=known.agent, finished=len(row.finished), waiting=len(waiting))
+        for index in waiting:
+            task_id = item_id(row.task_id, index)
+            self._tasks[task_id] = Known(task_id, known.kind, 1 if row.lost else 0)
+        for item in row.failed:
+            task_id = item_id(row.task_id, item.index)
+            failed = self._tasks[task_id] = Known(task_id, known.kind, 1)
+            data = {"agent": known.agent, "attempt": 1, **_failure(item.failure)}
+            if item.state is TaskState.RETRYING:
+                self._tell("retrying", failed, **data, due_ms=item.due_ms, is_lost=False)
+            else:
+                self._end(failed)
+                self._tell(item.state.value, failed, **data)
+
+    def _items_cancelled(self, row: r.ItemsCancelled) -> None:
+        envelope = self._tasks.get(row.task_id) or Known(row.task_id, "")
+        envelope.cancelled = (*envelope.cancelled, *row.indices)
+        for index in row.indices:
+            item = Known(item_id(row.task_id, index), envelope.kind, 1)
+            self._end(item)
+            self._tell("cancelled", item, agent=envelope.agent, attempt=1)
 
     def _released(self, row: r.Released) -> None:
         for lease in row.leases:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from itertools import chain, islice
 
 from ohmesh.model.agent import AgentSpec, Liveness
+from ohmesh.model.envelope import parts_of
 from ohmesh.model.explanation import AgentVerdict, Explanation, Verdict
 from ohmesh.protocols.queue.fleet import AgentSlots, offers_of
 from ohmesh.protocols.queue.placement import Obstacle, obstacle
@@ -23,9 +24,17 @@ COUNTED_TASKS = 20_000
 NAMED_AGENTS = 100
 
 
+def _to_explain(shard: Shard, task_id: str) -> Task | None:
+    """An item that is no task of its own stands where its envelope does."""
+    tasks = shard.table.tasks
+    is_held = shard.table.find(task_id) is not None
+    parts = parts_of(task_id) if is_held and task_id not in tasks else None
+    return tasks.get(parts[0] if parts is not None else task_id)
+
+
 def explain(shard: Shard, task_id: str, now_ms: int) -> Explanation:
     """What this shard knows of it; `task` is None where it does not hold it."""
-    task = shard.table.tasks.get(task_id)
+    task = _to_explain(shard, task_id)
     if task is None:
         return Explanation(None)
     at_ms = shard.advance(now_ms)

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from ohmesh.model.agent import AgentSpec, Duty, host_capability
+from ohmesh.model.envelope import slots_of
 from ohmesh.protocols.queue.task_record import Task
 from ohmesh.protocols.queue.task_table import HostRecord
 
@@ -19,6 +20,7 @@ from ohmesh.protocols.queue.task_table import HostRecord
 @dataclass(slots=True, eq=False)
 class AgentSlots:
     """One agent. `leases`: lease -> number of the Grants frame it went out in (0: an earlier epoch).
+    wide: those of them that are of envelopes -> slots that they take.
 
     offers: what a task may require here: the agent's capabilities, and its host by name."""
 
@@ -26,6 +28,7 @@ class AgentSlots:
     host: HostSlots
     width: int = 0
     leases: dict[int, int] = field(default_factory=dict)
+    wide: dict[int, int] = field(default_factory=dict)
     is_offered: bool = False
     offers: frozenset[str] = field(init=False)
 
@@ -37,7 +40,12 @@ class AgentSlots:
         self.offers = offers_of(spec)
 
     def free(self) -> int:
-        return self.width - len(self.leases) if self.host.takes_work else 0
+        if not self.host.takes_work:
+            return 0
+        taken = len(self.leases)
+        if self.wide:
+            taken += sum(self.wide.values()) - len(self.wide)
+        return self.width - taken
 
 
 @dataclass(slots=True, eq=False)
@@ -49,6 +57,7 @@ class HostSlots:
     agents: dict[str, AgentSlots] = field(default_factory=dict)
     frames_sent: int = 0
     reported: bool = False
+    takes_envelopes: bool = False
     duty: Duty = Duty.READY
     completed: int = 0
     failed: int = 0
@@ -93,7 +102,7 @@ class Fleet:
             if agent.spec.kind != spec.kind:
                 # It stays in the rotation of its former kind, where it takes nothing any more.
                 agent.width = 0
-                agent = AgentSlots(spec, host, leases=agent.leases)
+                agent = AgentSlots(spec, host, leases=agent.leases, wide=agent.wide)
             agent.announce(spec)
             agent.width = spec.slots
             host.agents[name] = self.agents[name] = agent
@@ -129,6 +138,8 @@ class Fleet:
             agent = AgentSlots(known[0] if known else AgentSpec(name, task.submission.kind), host)
             host.agents[name] = self.agents[name] = agent
         agent.leases[task.lease] = 0
+        if task.submission.items:
+            agent.wide[task.lease] = slots_of(task.submission.items)
 
     def resize(self, agent_name: str, width: int) -> None:
         agent = self.agents.get(agent_name)
@@ -140,6 +151,8 @@ class Fleet:
         agent = self.agents.get(agent_name)
         if agent is not None:
             agent.leases.pop(lease, None)
+            if agent.wide:
+                agent.wide.pop(lease, None)
             if not agent.is_offered:
                 self._offer(agent)
 

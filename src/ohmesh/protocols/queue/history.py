@@ -26,7 +26,7 @@ from ohmesh.protocols.queue.task_record import Task
 from ohmesh.protocols.queue.task_table import TaskTable
 from ohmesh.protocols.queue.task_view import view
 
-_ENDING = (r.Succeeded, r.Failed, r.Cancelled)
+_ENDING = (r.Succeeded, r.Failed, r.Cancelled, r.Opened, r.ItemsCancelled)
 _GONE = (Liveness.OFFLINE, Liveness.LEFT)
 
 
@@ -192,7 +192,7 @@ class History:
         if not silent:
             max_attempts = self._max_attempts
             self.tasks += [view(task, max_attempts) for task in ended]
-            if isinstance(row, r.Failed):
+            if isinstance(row, r.Failed | r.Opened):
                 self.happenings.extend(_dead_letters(ended))
         for task in ended:
             # The view has the result now; a replica of results is nobody's need.

@@ -9,7 +9,8 @@ from ohmesh.model.subject import checked_name
 from ohmesh.protocols.queue import placement
 from ohmesh.protocols.queue import rows as r
 from ohmesh.protocols.queue.fleet import HostSlots
-from ohmesh.protocols.queue.shard import ROW_OVERHEAD_BYTES, Shard
+from ohmesh.protocols.queue.shard import Shard
+from ohmesh.protocols.queue.sizes import ROW_OVERHEAD_BYTES
 from ohmesh.protocols.queue.task_table import HostRecord
 
 MIN_LEASE_MS = 500
@@ -37,6 +38,7 @@ def report(shard: Shard, message: HostReport, now_ms: int) -> None:
     host.last_seen_ms = at_ms
     host.lease_ms = max(MIN_LEASE_MS, message.lease_ms)
     host.duty = message.duty
+    host.takes_envelopes = message.takes_envelopes
     if message.epoch == shard.table.epoch or message.epoch == 0:
         host.reported = True
     if message.epoch != shard.table.epoch:

@@ -7,11 +7,13 @@ import msgspec
 from ohmesh.errors import Backpressure, InvalidArgument, PayloadTooLarge, SubmissionTooOld
 from ohmesh.model.agent import HOST_CAPABILITY
 from ohmesh.model.complexity import WEIGHT_MAX
+from ohmesh.model.envelope import MAX_ITEMS, split
 from ohmesh.model.message import Refusal
 from ohmesh.model.subject import is_name
 from ohmesh.model.task import FINAL_STATES, Submission
 from ohmesh.protocols.queue import rows as r
-from ohmesh.protocols.queue.shard import ROW_OVERHEAD_BYTES, Shard, failure_bytes, id_bytes
+from ohmesh.protocols.queue.shard import Shard
+from ohmesh.protocols.queue.sizes import ROW_OVERHEAD_BYTES, failure_bytes, id_bytes
 from ohmesh.protocols.queue.task_record import Task
 from ohmesh.protocols.queue.task_view import result
 
@@ -33,7 +35,7 @@ def submit(shard: Shard, client: str, submissions: list[Submission], now_ms: int
     at_ms = shard.advance(now_ms)
     tasks = shard.table.tasks
     taken: dict[str, Submission] = {}
-    size = 0
+    size = waiting = 0
     for submission in submissions:
         task_id = submission.task_id
         if task_id in taken:
@@ -41,14 +43,15 @@ def submit(shard: Shard, client: str, submissions: list[Submission], now_ms: int
         if task_id in tasks:
             _confirm(shard, client, task_id)
             continue
-        refusal = _refusal(shard, submission, at_ms, undecided_bytes=size, waiting=len(taken))
+        refusal = _refusal(shard, submission, at_ms, undecided_bytes=size, waiting=waiting)
         if refusal is not None:
             shard.room(REFUSAL_BYTES).client(client).refused.append(refusal)
             continue
         cost = len(submission.payload) + ROW_OVERHEAD_BYTES + sum(map(len, submission.requires))
         if taken and size + cost > shard.config.step_bytes:
             _take(shard, client, taken, size, at_ms)
-            taken, size = {}, 0
+            taken, size, waiting = {}, 0, 0
+        waiting += submission.items or 1
         taken[task_id] = _by_our_clock(submission, at_ms) if submission.due_ms else submission
         size += cost
     if taken:
@@ -85,7 +88,7 @@ def watch(shard: Shard, client: str, task_ids: list[str]) -> None:
     if shard.is_clogged():
         return
     for task_id in task_ids:
-        task = shard.table.tasks.get(task_id)
+        task = shard.table.find(task_id)
         if task is None:
             shard.room(id_bytes(task_id)).client(client).unknown.append(task_id)
         else:
@@ -114,7 +117,7 @@ def _refusal(
             f"A task needs an id of 1 to {MAX_NAME_LENGTH} ASCII characters, a kind of so many letters, digits, '-' "
             "and '_' (the first one a letter or digit), a priority from 0 to 3, "
             f"a weight from 1 to {WEIGHT_MAX}, at most {MAX_REQUIRES} required capabilities of such names, "
-            "and no negative times or attempts.",
+            f"no negative times or attempts, and in an envelope an array of its items, {MAX_ITEMS} at most.",
         )
     if len(submission.payload) > config.payload_bytes:
         return Refusal(
@@ -161,7 +164,16 @@ def _is_well_formed(submission: Submission) -> bool:
         and submission.max_attempts >= 0
         and 0 < submission.weight <= WEIGHT_MAX
         and (not submission.requires or _are_names(submission.requires))
+        and (not submission.items or _is_envelope(submission))
     )
+
+
+def _is_envelope(submission: Submission) -> bool:
+    """Of what it says: whoever opens it later must find that many items."""
+    try:
+        return 0 < submission.items <= MAX_ITEMS and len(split(submission.payload)) == submission.items
+    except InvalidArgument:
+        return False
 
 
 def _are_names(words: tuple[str, ...]) -> bool:

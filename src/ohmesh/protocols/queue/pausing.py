@@ -9,7 +9,8 @@ from ohmesh.errors import InvalidArgument
 from ohmesh.model.message import KindState, PauseKind, Problem
 from ohmesh.protocols.queue import rows as r
 from ohmesh.protocols.queue.intake import MAX_NAME_LENGTH
-from ohmesh.protocols.queue.shard import Shard, id_bytes
+from ohmesh.protocols.queue.shard import Shard
+from ohmesh.protocols.queue.sizes import id_bytes
 
 
 def pause(shard: Shard, wish: PauseKind, now_ms: int) -> KindState | Problem:

@@ -10,10 +10,13 @@ from __future__ import annotations
 from collections import deque
 from enum import Enum, auto
 
+from ohmesh.model.envelope import slots_of
 from ohmesh.model.task import Grant
+from ohmesh.protocols.queue import opening
 from ohmesh.protocols.queue import rows as r
 from ohmesh.protocols.queue.fleet import AgentSlots, HostSlots
-from ohmesh.protocols.queue.shard import ROW_OVERHEAD_BYTES, Shard
+from ohmesh.protocols.queue.shard import Shard
+from ohmesh.protocols.queue.sizes import ROW_OVERHEAD_BYTES
 from ohmesh.protocols.queue.step import GrantBatch
 from ohmesh.protocols.queue.task_record import Task
 from ohmesh.protocols.queue.waiting import Lane
@@ -106,6 +109,9 @@ def _put_back(agent: AgentSlots, rotation: deque[AgentSlots]) -> None:
 
 
 def _grant(shard: Shard, agent: AgentSlots, tasks: list[Task], at_ms: int) -> None:
+    tasks = _without_unfit_envelopes(shard, agent, tasks, at_ms)
+    if not tasks:
+        return
     spec = agent.spec
     first_lease = shard.next_lease()
     bare_name = spec.agent.rpartition("/")[2]
@@ -129,10 +135,25 @@ def _grant(shard: Shard, agent: AgentSlots, tasks: list[Task], at_ms: int) -> No
                 submission.payload,
                 task.attempts + task.losses,
                 task.timeout_ms,
+                submission.items,
             )
         )
         batch.payload_bytes += size
         leases[lease] = batch.number
+        if submission.items:
+            agent.wide[lease] = slots_of(submission.items)
+
+
+def _without_unfit_envelopes(shard: Shard, agent: AgentSlots, tasks: list[Task], at_ms: int) -> list[Task]:
+    """What is left after envelopes are opened that the host does not take, or of which items were cancelled: their
+    items are first in the lane then, in their order."""
+    takes_envelopes = agent.host.takes_envelopes
+    fit = [task for task in tasks if not task.submission.items or (takes_envelopes and not task.opened)]
+    if len(fit) < len(tasks):
+        for task in reversed(tasks):
+            if task.submission.items and (task.opened or not takes_envelopes):
+                opening.open_envelope(shard, task, at_ms, is_in_lane=False)
+    return fit
 
 
 def open_frame(shard: Shard, host: HostSlots) -> GrantBatch:

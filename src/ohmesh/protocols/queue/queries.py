@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
@@ -26,8 +26,10 @@ from ohmesh.model.message import (
     TaskPage,
 )
 from ohmesh.model.task import TaskView
+from ohmesh.protocols.queue.envelopes import items_of
 from ohmesh.protocols.queue.explanation import explain
-from ohmesh.protocols.queue.shard import Shard, failure_bytes
+from ohmesh.protocols.queue.shard import Shard
+from ohmesh.protocols.queue.sizes import failure_bytes
 from ohmesh.protocols.queue.task_record import Task
 from ohmesh.protocols.queue.task_table import HostRecord
 from ohmesh.protocols.queue.task_view import view
@@ -76,13 +78,15 @@ def list_tasks(shard: Shard, query: ListTasks, sieve: Sieve | None = None) -> Ta
     is_dead = query.state == DEAD_LETTER
     tasks = shard.table.dead_letters if is_dead else shard.table.tasks
     if query.task_ids:
-        found = [tasks[task_id] for task_id in query.task_ids[:MAX_PAGE] if task_id in tasks]
+        find = tasks.get if is_dead else shard.table.find
+        found = [task for task_id in query.task_ids[:MAX_PAGE] if (task := find(task_id)) is not None]
         return TaskPage(_views(shard, found), "", len(found))
-    matching: Iterable[Task] = reversed(tasks.values())
+    last_order = int(query.after) if query.after else None
     if is_dead:  # they stand in the order of their ends
-        matching = sorted(tasks.values(), key=lambda task: task.order, reverse=True)
-    if query.after:
-        last_order = int(query.after)
+        matching: Iterable[Task] = sorted(tasks.values(), key=lambda task: task.order, reverse=True)
+    else:
+        matching = _newest_first(tasks, last_order)
+    if last_order is not None:
         matching = (task for task in matching if task.order < last_order)
     if query.kind:
         matching = (task for task in matching if task.submission.kind == query.kind)
@@ -93,7 +97,25 @@ def list_tasks(shard: Shard, query: ListTasks, sieve: Sieve | None = None) -> Ta
     page = list(islice(matching, limit + 1))
     fitting = _fitting(page[:limit])
     after = str(page[fitting - 1].order) if len(page) > fitting else ""
-    return TaskPage([view(task, shard.max_attempts(task)) for task in page[:fitting]], after, len(tasks))
+    return TaskPage(
+        [view(task, shard.max_attempts(task)) for task in page[:fitting]],
+        after,
+        len(tasks) if is_dead else _total(shard),
+    )
+
+
+def _newest_first(tasks: dict[str, Task], last_order: int | None) -> Iterator[Task]:
+    """Every task, the items of envelopes among them; envelopes beyond the cursor are not looked into."""
+    for task in reversed(tasks.values()):
+        if not task.submission.items:
+            yield task
+        elif last_order is None or task.order < last_order:
+            yield from reversed(list(items_of(task)))
+
+
+def _total(shard: Shard) -> int:
+    table = shard.table
+    return table.retained + sum(depth.total() for depth in table.depth.values())
 
 
 def _sifted(shard: Shard, candidates: Iterable[Task], limit: int, sieve: Sieve) -> TaskPage:
@@ -112,7 +134,7 @@ def _sifted(shard: Shard, candidates: Iterable[Task], limit: int, sieve: Sieve) 
                 break
             views.append(shown)
         last_order = task.order
-    return TaskPage(views, after, len(shard.table.tasks))
+    return TaskPage(views, after, _total(shard))
 
 
 def _fitting(page: list[Task]) -> int:

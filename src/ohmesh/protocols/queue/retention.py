@@ -36,12 +36,13 @@ def _void_overrun_leases(shard: Shard, at_ms: int) -> None:
 
 def _forget_ended(shard: Shard, at_ms: int) -> None:
     config, finished = shard.config, shard.table.finished
-    excess = len(finished) - config.retained_tasks
-    count = 0
+    excess = shard.table.retained - config.retained_tasks
+    count = freed = 0
     for task in islice(finished, max(excess, config.forget_batch)):
-        if task.lease or (count >= excess and task.finished_ms + config.retention_ms > at_ms):
+        if task.lease or (freed >= excess and task.finished_ms + config.retention_ms > at_ms):
             break
         count += 1
+        freed += task.count
     if count:
         shard.decide(r.Forgotten(count))
 

@@ -159,8 +159,8 @@ class ItemFailed(Struct, array_like=True, frozen=True, gc=False):
 
 
 class Opened(Struct, array_like=True, frozen=True, gc=False, tag=24):
-    """An envelope is no more: the `finished` of its items have these `values` (an array), the `failed` ones are tasks of
-    their own that have failed an attempt, the others are tasks of their own that wait in its place.
+    """An envelope is no more: the `finished` of its items have these `values` (an array), the `failed` ones are tasks
+    of their own that have failed an attempt, the others are tasks of their own that wait in its place.
 
     lost: not "" where its host vanished, which counts for those that wait as it does in Failed."""
 

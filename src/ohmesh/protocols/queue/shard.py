@@ -25,9 +25,11 @@ from typing import TYPE_CHECKING
 from ohmesh.model.agent import Liveness
 from ohmesh.model.message import Outcomes
 from ohmesh.model.task import FINAL_STATES, LEASE_SHARD_SHIFT, Outcome, OutcomeStatus, TaskFailure, TaskState
+from ohmesh.protocols.queue import opening
 from ohmesh.protocols.queue import rows as r
 from ohmesh.protocols.queue.buckets import Buckets, MakeBucket
 from ohmesh.protocols.queue.fleet import Fleet
+from ohmesh.protocols.queue.sizes import ROW_OVERHEAD_BYTES, failure_bytes
 from ohmesh.protocols.queue.step import Step
 from ohmesh.protocols.queue.task_record import Task
 from ohmesh.protocols.queue.task_table import TaskTable
@@ -36,8 +38,6 @@ from ohmesh.protocols.queue.waiting import Waiting, is_waiting
 
 if TYPE_CHECKING:
     import random
-
-ROW_OVERHEAD_BYTES = 96
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,8 @@ class ShardConfig:
 
 class Shard:
     """Decisions about tasks; those about hosts are in hosting.py, about submissions in intake.py, about dead letters
-    in dead_letters.py, about kinds in pausing.py and limiting.py, about what is kept for how long in retention.py.
+    in dead_letters.py, about envelopes in opening.py, about cancellation in cancelling.py, about kinds in pausing.py
+    and limiting.py, about what is kept for how long in retention.py.
     `hearing_since_ms`: before it we may have missed what hosts had to say."""
 
     def __init__(
@@ -122,6 +123,7 @@ class Shard:
         self.fleet = Fleet()
         self.buckets = Buckets(self.table.limits, policies.bucket, config.leap_ms)
         self.interest: dict[str, str | tuple[str, ...]] = {}
+        self.item_interest: dict[str, set[int]] = {}
         self.stale_outcomes = 0
         self.hearing_since_ms = 0
         self.undecided_bytes = 0
@@ -180,6 +182,8 @@ class Shard:
             seen.add(lease)
             if task.state in FINAL_STATES:
                 released.append(lease)
+            elif task.submission.items and opening.concerns(task, outcome):
+                opening.take_outcome(self, task, outcome, at_ms)
             elif outcome.status is OutcomeStatus.SUCCEEDED:
                 successes.append(outcome)
             elif outcome.status is OutcomeStatus.RETURNED or outcome.status is OutcomeStatus.CANCELLED:
@@ -201,45 +205,49 @@ class Shard:
     def _succeed(self, outcomes: list[Outcome], at_ms: int, host_name: str) -> None:
         tasks = self.table.leases
         chunk: list[Outcome] = []
-        size = 0
+        size = completed = 0
         for outcome in outcomes:
             size += len(outcome.value) + 32
             if size > self.config.step_bytes and chunk:
-                self._commit_successes(chunk, size, at_ms, tasks)
+                completed += self._commit_successes(chunk, size, at_ms, tasks)
                 chunk, size = [], len(outcome.value) + 32
             chunk.append(outcome)
-        self._commit_successes(chunk, size, at_ms, tasks)
+        completed += self._commit_successes(chunk, size, at_ms, tasks)
         host = self.fleet.hosts.get(host_name)
         if host is not None:
-            host.completed += len(outcomes)
+            host.completed += completed
 
-    def _commit_successes(
-        self, outcomes: list[Outcome], size: int, at_ms: int, live: dict[int, Task]
-    ) -> None:
+    def _commit_successes(self, outcomes: list[Outcome], size: int, at_ms: int, live: dict[int, Task]) -> int:
         leases = [outcome.lease for outcome in outcomes]
         ended = [live[lease] for lease in leases]
         values = [outcome.value for outcome in outcomes]
         self.decide(r.Succeeded(at_ms, leases, values, [outcome.started_ms for outcome in outcomes]), size)
         release = self.fleet.release
+        completed = 0
         for lease, task in zip(leases, ended, strict=True):
             release(task.agent, lease)
             self.announce(task)
+            completed += task.submission.items or 1
+        return completed
 
     def _attempt_failed(self, task: Task, outcome: Outcome, at_ms: int) -> None:
         failure = outcome.failure or TaskFailure("unknown", "The host gave no reason.")
-        state, due_ms = self._after_failure(task, outcome, at_ms)
+        state, due_ms = self.after_failure(task, outcome.status, outcome.retry_after_ms, at_ms)
         self._fail(task, r.Failed(at_ms, outcome.lease, failure, state, due_ms, outcome.started_ms))
         host = self.fleet.hosts.get(task.agent.rpartition("/")[0])
         if host is not None:
             host.failed += 1
 
-    def _after_failure(self, task: Task, outcome: Outcome, at_ms: int) -> tuple[TaskState, int]:
-        if outcome.status is OutcomeStatus.FAILED_PERMANENTLY:
+    def after_failure(
+        self, task: Task, status: OutcomeStatus, retry_after_ms: int, at_ms: int
+    ) -> tuple[TaskState, int]:
+        """What the task is after an attempt that ended so, and when it may start again."""
+        if status is OutcomeStatus.FAILED_PERMANENTLY:
             return TaskState.FAILED, 0
         if task.attempts >= self.max_attempts(task):
-            timed_out = outcome.status is OutcomeStatus.TIMED_OUT
+            timed_out = status is OutcomeStatus.TIMED_OUT
             return (TaskState.TIMED_OUT if timed_out else TaskState.DEAD), 0
-        delay_ms = outcome.retry_after_ms
+        delay_ms = retry_after_ms
         if delay_ms < 0:
             delay_ms = self.policies.retry_delay_ms(task.attempts, self.rng)
         return TaskState.RETRYING, at_ms + min(delay_ms, self.config.delay_limit_ms)
@@ -250,6 +258,9 @@ class Shard:
         task = self.table.leases[lease]
         if task.state in FINAL_STATES:
             self.release([lease])
+            return
+        if task.submission.items:
+            opening.open_envelope(self, task, at_ms, lost=reason)
             return
         failure = TaskFailure("worker_lost", reason)
         if task.losses + 1 >= self.config.losses:
@@ -286,39 +297,6 @@ class Shard:
         for agent, lease in zip(agents, leases, strict=True):
             self.fleet.release(agent, lease)
 
-    # Cancellation
-
-    def cancel(self, client: str, task_ids: list[str], now_ms: int) -> None:
-        """Durable at once: a task that is cancelled never starts again, a running one is told to stop."""
-        if self.is_clogged():
-            return
-        at_ms = self.advance(now_ms)
-        cancelled: list[Task] = []
-        for task_id in dict.fromkeys(task_ids):
-            task = self.table.tasks.get(task_id)
-            if task is None:
-                self.room(id_bytes(task_id)).client(client).not_cancellable.append(task_id)
-            elif task.state is TaskState.CANCELLED:
-                self.room(id_bytes(task_id)).client(client).cancelled.append(task_id)
-            elif task.state in FINAL_STATES:
-                self.room(id_bytes(task_id)).client(client).too_late.append(task_id)
-            else:
-                cancelled.append(task)
-        if cancelled:
-            self.cancel_all(cancelled, at_ms)
-            self.step.client(client).cancelled.extend(task.task_id for task in cancelled)
-
-    def cancel_all(self, tasks: list[Task], at_ms: int) -> None:
-        """These have not ended; they are cancelled by one row."""
-        ids = [task.task_id for task in tasks]
-        self.decide(r.Cancelled(at_ms, ids), sum(map(id_bytes, ids)))
-        for task in tasks:
-            if task.lease == 0:
-                self.waiting.forget(task)
-            else:
-                self.step.host(task.agent.rpartition("/")[0]).revoked.append(task.lease)
-            self.announce(task)
-
     # Time
 
     def tick(self, now_ms: int) -> None:
@@ -354,6 +332,8 @@ class Shard:
 
     def announce(self, task: Task) -> None:
         """Tell whoever asked how the task ended."""
+        if task.submission.items:
+            opening.announce_items(self, task)
         clients = self.interest.pop(task.submission.task_id, None)
         if clients is None:
             return
@@ -362,7 +342,9 @@ class Shard:
             self.step.client(client).finished.append(ended)
 
     def subscribe(self, client: str, task_id: str) -> None:
-        """`client` wants to hear the end of a task that has not ended."""
+        """`client` wants to hear the end of a task, or of an item of an envelope, that has not ended."""
+        if task_id not in self.table.tasks:
+            opening.watch_item(self, task_id)
         present = self.interest.get(task_id)
         if present is None:
             self.interest[task_id] = client
@@ -386,14 +368,3 @@ class Shard:
 def _belongs(outcome: Outcome, task: Task, prefix: str) -> bool:
     """A host may remember leases of a mesh whose data are gone; the numbers are given out again, ids are not."""
     return outcome.task_id == task.task_id and task.agent.startswith(prefix)
-
-
-def id_bytes(task_id: str) -> int:
-    """What an id takes in a list of ids."""
-    return len(task_id) + 2
-
-
-def failure_bytes(failure: TaskFailure) -> int:
-    """What a failure takes; a traceback need not be ASCII."""
-    texts = (failure.kind, failure.message, failure.traceback)
-    return ROW_OVERHEAD_BYTES + sum(len(text) if text.isascii() else len(text.encode()) for text in texts)

@@ -104,6 +104,7 @@ def _restore(snapshot: _Snapshot) -> TaskTable:
     leased = {lease: task.submission.kind for lease, task in table.leases.items()}
     for kind, limit in snapshot.limits.items():
         table.limits.restore(kind, limit, leased)
+    table.retained = sum(task.count for task in table.finished)
     table.dead_letters = {
         task.task_id: task
         for task in table.finished
@@ -112,9 +113,9 @@ def _restore(snapshot: _Snapshot) -> TaskTable:
     for task in snapshot.tasks:
         depth = table.depth.setdefault(task.submission.kind, Depth())
         if task.state is TaskState.QUEUED:
-            depth.queued += 1
+            depth.queued += task.count
         elif task.state is TaskState.RUNNING:
-            depth.running += 1
+            depth.running += task.count
         elif task.state is TaskState.RETRYING:
-            depth.retrying += 1
+            depth.retrying += task.count
     return table

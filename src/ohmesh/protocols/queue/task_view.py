@@ -27,10 +27,13 @@ def view(task: Task, default_max_attempts: int = 0) -> TaskView:
         value=task.value,
         order=task.order,
         complexity=complexity_of(submission.weight).value,
+        items=submission.items,
     )
 
 
 def result(task: Task) -> TaskResult:
     """How it ended, as its submitter hears it."""
     failure = task.failures[-1] if task.failures and task.state is not TaskState.SUCCEEDED else None
-    return TaskResult(task.submission.task_id, task.state, task.value, failure, task.attempts + task.losses)
+    return TaskResult(
+        task.submission.task_id, task.state, task.value, failure, task.attempts + task.losses, task.opened
+    )

@@ -11,6 +11,7 @@ import heapq
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 
+from ohmesh.model.envelope import slots_of
 from ohmesh.model.priority import Priority
 from ohmesh.model.task import TaskState
 from ohmesh.protocols.queue.task_record import Task
@@ -38,6 +39,7 @@ class Lane:
         self._rank_of = rank
         self._queues: tuple[deque[Task], ...] = tuple(deque() for _ in Priority)
         self._stale = 0
+        self._had_envelopes = False
 
     def __len__(self) -> int:
         """Tasks that wait here (stale entries do not count)."""
@@ -48,10 +50,14 @@ class Lane:
             yield from filter(is_waiting, queue)
 
     def push(self, task: Task) -> None:
+        if task.submission.items:
+            self._had_envelopes = True
         self._queues[task.submission.priority].append(task)
 
     def push_front(self, task: Task) -> None:
         """For a task that was handed back: it keeps its place before those submitted after it."""
+        if task.submission.items:
+            self._had_envelopes = True
         self._queues[task.submission.priority].appendleft(task)
 
     def mark_stale(self) -> None:
@@ -74,13 +80,13 @@ class Lane:
                     best = head
         return best
 
-    def take(self, count: int, now_ms: int) -> list[Task]:
-        """Remove and return up to `count` tasks in the order in which they are to start."""
+    def take(self, slots: int, now_ms: int) -> list[Task]:
+        """Remove and return the tasks that are to start next in so many slots, at least one."""
         busy = [queue for queue in self._queues if queue]
-        if len(busy) == 1 and not self._stale:
+        if len(busy) == 1 and not self._stale and not self._had_envelopes:
             queue = busy[0]
-            return [queue.popleft() for _ in range(min(count, len(queue)))]
-        return self._take_by_rank(count, now_ms)
+            return [queue.popleft() for _ in range(min(slots, len(queue)))]
+        return self._take_by_rank(slots, now_ms)
 
     def ranked(self, now_ms: int) -> list[Iterator[tuple[tuple[float, int], Task]]]:
         """For each priority its tasks in the order in which they are to start, each with its rank."""
@@ -88,13 +94,16 @@ class Lane:
             ((self._rank(task, now_ms), task) for task in filter(is_waiting, queue)) for queue in self._queues
         ]
 
-    def _take_by_rank(self, count: int, now_ms: int) -> list[Task]:
+    def _take_by_rank(self, slots: int, now_ms: int) -> list[Task]:
         taken: list[Task] = []
-        while len(taken) < count:
+        while slots > 0:
             queue = self._next_queue(now_ms)
             if queue is None:
+                self._had_envelopes = False  # nothing at all is left
                 break
-            taken.append(queue.popleft())
+            task = queue.popleft()
+            taken.append(task)
+            slots -= slots_of(task.submission.items)
         return taken
 
     def _next_queue(self, now_ms: int) -> deque[Task] | None:

@@ -24,7 +24,7 @@ from ohmesh.policies.priority import rank
 from ohmesh.policies.rate_limit import TokenBucket
 from ohmesh.policies.retry import RetryPolicy, retry_delay_ms
 from ohmesh.policies.routing import fair_share
-from ohmesh.protocols.queue import hosting, intake, placement, retention
+from ohmesh.protocols.queue import cancelling, hosting, intake, placement, retention
 from ohmesh.protocols.queue.rows import LOG_VERSION, LogFrame, Row, decode_log_frame, encode_log_frame
 from ohmesh.protocols.queue.shard import Shard, ShardConfig, ShardPolicies
 from ohmesh.protocols.queue.step import Step
@@ -179,7 +179,7 @@ class ShardDriver:
         self.settle()
 
     def cancel(self, *task_ids: str, client: str = "client") -> None:
-        self.shard.cancel(client, list(task_ids), self.now_ms)
+        cancelling.cancel(self.shard, client, list(task_ids), self.now_ms)
         self.settle()
 
     def watch(self, *task_ids: str, client: str = "client") -> None:

@@ -148,7 +148,7 @@ def test_while_the_log_does_not_take_it_questions_that_repeat_pile_up_nowhere() 
     for _ in range(1_000):
         intake.watch(driver.shard, "client", ["unknown-1", "unknown-2"])
         intake.submit(driver.shard, "client", [submission("t1")], driver.now_ms)
-        driver.shard.cancel("client", ["unknown-3"], driver.now_ms)
+        driver.cancel("unknown-3")
     assert driver.shard.undecided_bytes < 5_100
     driver.settle()
     driver.watch("t1", "unknown-1")

@@ -153,8 +153,7 @@ class ShardMachine(RuleBasedStateMachine):
     def cancel(self, data: st.DataObject) -> None:
         if self.driver.heard.accepted:
             task_id = data.draw(st.sampled_from(self.driver.heard.accepted))
-            self.driver.shard.cancel("client", [task_id], self.driver.now_ms)
-            self.driver.settle()
+            self.driver.cancel(task_id)
 
     @rule(
         data=st.data(),
