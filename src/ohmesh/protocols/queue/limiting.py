@@ -13,7 +13,8 @@ from ohmesh.model.message import KindState, LimitKind, Problem
 from ohmesh.model.subject import is_name
 from ohmesh.protocols.queue import rows as r
 from ohmesh.protocols.queue.pausing import kind_state
-from ohmesh.protocols.queue.shard import Shard, id_bytes
+from ohmesh.protocols.queue.shard import Shard
+from ohmesh.protocols.queue.sizes import id_bytes
 
 MAX_COUNT = 1_000_000
 MAX_PER_MS = 86_400_000

@@ -6,6 +6,7 @@ What had finished stays finished; what failed has failed an attempt; what was no
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ohmesh.errors import InvalidArgument
@@ -34,48 +35,61 @@ def concerns(envelope: Task, outcome: Outcome) -> bool:
     return outcome.status is not OutcomeStatus.SUCCEEDED and outcome.status not in _UNSTARTED
 
 
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What became of an envelope's items; what it does not name was not done. `values` is the array of the values of
+    the finished ones. lost: not "" where its host vanished."""
+
+    finished: Sequence[int] = ()
+    values: bytes = b""
+    failed: Sequence[r.ItemFailed] = ()
+    started_ms: int = 0
+    lost: str = ""
+
+
+NOTHING_DONE = Account()
+
+
 def take_outcome(shard: Shard, envelope: Task, outcome: Outcome, at_ms: int) -> None:
-    finished, values, failures = _account(envelope, outcome)
+    finished, values, failures = _understood(envelope, outcome)
     failed = _rows_of(shard, envelope, failures, at_ms)
     host = shard.fleet.hosts.get(envelope.agent.rpartition("/")[0])
     if host is not None:
         host.completed += len(finished)
         host.failed += len(failed)
-    open_envelope(
-        shard, envelope, at_ms, finished=finished, values=values, failed=failed, started_ms=outcome.started_ms
-    )
+    open_envelope(shard, envelope, at_ms, Account(finished, values, failed, outcome.started_ms))
 
 
 def open_envelope(
-    shard: Shard,
-    envelope: Task,
-    at_ms: int,
-    *,
-    finished: Sequence[int] = (),
-    values: bytes = b"",
-    failed: Sequence[r.ItemFailed] = (),
-    started_ms: int = 0,
-    lost: str = "",
-    is_in_lane: bool = True,
+    shard: Shard, envelope: Task, at_ms: int, account: Account = NOTHING_DONE, *, is_in_lane: bool = True
 ) -> None:
-    """Decide it; whoever waits for the envelope waits for the items that came out from now on too."""
+    """Decide it; whoever waits for the envelope waits for the items that come out from now on too."""
     lease, before = envelope.lease, set(envelope.opened)
     envelope_id = envelope.task_id
     if not lease and is_in_lane:
         shard.waiting.forget(envelope)
-    size = len(values) + sum(failure_bytes(item.failure) for item in failed)
-    size += ITEM_BYTES * envelope.submission.items + len(lost)
-    row = r.Opened(at_ms, envelope_id, list(finished), values, list(failed), started_ms, lost)
-    shard.decide(row, size)
+    size = len(account.values) + sum(failure_bytes(item.failure) for item in account.failed)
+    size += ITEM_BYTES * envelope.submission.items + len(account.lost)
+    shard.decide(
+        r.Opened(
+            at_ms,
+            envelope_id,
+            list(account.finished),
+            account.values,
+            list(account.failed),
+            account.started_ms,
+            account.lost,
+        ),
+        size,
+    )
     if lease:
         shard.fleet.release(envelope.agent, lease)
-    clients = shard.interest.get(envelope_id)
     tasks = shard.table.tasks
     came_out = [tasks[item_id(envelope_id, index)] for index in envelope.opened if index not in before]
-    for task in came_out:
-        if clients is not None:
-            for client in (clients,) if isinstance(clients, str) else clients:
-                shard.subscribe(client, task.task_id)
+    clients = shard.interest.get(envelope_id, ())
+    for client in (clients,) if isinstance(clients, str) else clients:
+        for task in came_out:
+            shard.subscribe(client, task.task_id)
     shard.announce(envelope)
     for task in reversed(came_out):
         if task.state in FINAL_STATES:
@@ -101,7 +115,7 @@ def announce_items(shard: Shard, envelope: Task) -> None:
             shard.step.client(client).finished.append(ended)
 
 
-def _account(envelope: Task, outcome: Outcome) -> tuple[list[int], bytes, list[ItemFailure]]:
+def _understood(envelope: Task, outcome: Outcome) -> tuple[list[int], bytes, list[ItemFailure]]:
     """Finished items, the array of their values, and what failed. An account that cannot be is none: all is left."""
     cancelled = set(envelope.opened)
     indices = range(envelope.submission.items)

@@ -69,9 +69,7 @@ def _assign_lane(shard: Shard, lane: Lane, rotation: deque[AgentSlots], allowed:
             passed_over.append(agent)
         else:
             count = shard.policies.share(waiting, free, len(rotation) + 1)
-            tasks = lane.take(count, at_ms)
-            allowed -= len(tasks)
-            _grant(shard, agent, tasks, at_ms)
+            allowed -= _grant(shard, agent, lane.take(count, at_ms), at_ms)
             _put_back(agent, rotation)
     rotation.extend(passed_over)
     return allowed
@@ -89,8 +87,7 @@ def _assign_by_rank(shard: Shard, kind: str, rotation: deque[AgentSlots], allowe
         if lane is None:
             passed_over.append(agent)
         else:
-            _grant(shard, agent, lane.take(1, at_ms), at_ms)
-            allowed -= 1
+            allowed -= _grant(shard, agent, lane.take(1, at_ms), at_ms)
             _put_back(agent, rotation)
     rotation.extend(passed_over)
     return allowed
@@ -108,10 +105,11 @@ def _put_back(agent: AgentSlots, rotation: deque[AgentSlots]) -> None:
         agent.is_offered = False
 
 
-def _grant(shard: Shard, agent: AgentSlots, tasks: list[Task], at_ms: int) -> None:
+def _grant(shard: Shard, agent: AgentSlots, tasks: list[Task], at_ms: int) -> int:
+    """How many were granted: all but envelopes that had to be opened."""
     tasks = _without_unfit_envelopes(shard, agent, tasks, at_ms)
     if not tasks:
-        return
+        return 0
     spec = agent.spec
     first_lease = shard.next_lease()
     bare_name = spec.agent.rpartition("/")[2]
@@ -142,12 +140,13 @@ def _grant(shard: Shard, agent: AgentSlots, tasks: list[Task], at_ms: int) -> No
         leases[lease] = batch.number
         if submission.items:
             agent.wide[lease] = slots_of(submission.items)
+    return len(tasks)
 
 
 def _without_unfit_envelopes(shard: Shard, agent: AgentSlots, tasks: list[Task], at_ms: int) -> list[Task]:
-    """What is left after envelopes are opened that the host does not take, or of which items were cancelled: their
-    items are first in the lane then, in their order."""
-    takes_envelopes = agent.host.takes_envelopes
+    """What is left after envelopes are opened that the host does not take, of which items were cancelled, or whose
+    kind is limited, which counts single tasks: their items are first in the lane then, in their order."""
+    takes_envelopes = agent.host.takes_envelopes and agent.spec.kind not in shard.table.limits.of
     fit = [task for task in tasks if not task.submission.items or (takes_envelopes and not task.opened)]
     if len(fit) < len(tasks):
         for task in reversed(tasks):

@@ -260,7 +260,7 @@ class Shard:
             self.release([lease])
             return
         if task.submission.items:
-            opening.open_envelope(self, task, at_ms, lost=reason)
+            opening.open_envelope(self, task, at_ms, opening.Account(lost=reason))
             return
         failure = TaskFailure("worker_lost", reason)
         if task.losses + 1 >= self.config.losses:
