@@ -24,10 +24,12 @@ if TYPE_CHECKING:
 
 async def submit_and_wait(client: Client, arguments: Submit, output: Output) -> Struct:
     """In two steps, so that whoever gives up waiting knows the id."""
-    receipt = await find_command("submit").call(client, msgspec.structs.replace(arguments, wait_s=0.0))
-    task_id = cast("TaskOutcome", receipt).task_id
-    output.say(f"{task_id} is submitted; waiting up to {arguments.wait_s:g} s for its end")
-    return await await_result(client, Result(task_id=task_id, wait_s=arguments.wait_s), output)
+    submitted = await find_command("submit").call(client, msgspec.structs.replace(arguments, wait_s=0.0))
+    receipt = cast("TaskOutcome", submitted)
+    done = "was there with this unique key" if receipt.joined else "is submitted"
+    output.say(f"{receipt.task_id} {done}; waiting up to {arguments.wait_s:g} s for its end")
+    ended = await await_result(client, Result(task_id=receipt.task_id, wait_s=arguments.wait_s), output)
+    return msgspec.structs.replace(ended, joined=receipt.joined)
 
 
 async def await_result(client: Client, arguments: Result, output: Output) -> Struct:

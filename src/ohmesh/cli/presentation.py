@@ -68,7 +68,8 @@ def _show_outcome(outcome: r.TaskOutcome, output: Output) -> None:
             output.say(f"where in its code: ohmesh tasks get {outcome.task_id} --json")
     else:
         output.data(outcome.task_id)
-        output.say(f"{outcome.state}; its result: ohmesh result {outcome.task_id}")
+        state = "there already with this unique key" if outcome.joined else outcome.state
+        output.say(f"{state}; its result: ohmesh result {outcome.task_id}")
 
 
 def _judge_outcome(outcome: r.TaskOutcome) -> ExitCode:
@@ -186,13 +187,14 @@ def _show_changes(changed: r.ChangedTasks, output: Output) -> None:
     rows = [{"task": one, "outcome": "done"} for one in changed.done]
     rows += [{"task": one, "outcome": "too late, it is not in a state for it"} for one in changed.too_late]
     rows += [{"task": one, "outcome": "unknown"} for one in changed.unknown]
+    rows += [{"task": one, "outcome": "its unique key is taken by another"} for one in changed.key_taken]
     output.data(rows)
     if not rows:
         output.say("nothing to do")
 
 
 def _judge_changes(changed: r.ChangedTasks) -> ExitCode:
-    return _share(len(changed.done), len(changed.too_late), len(changed.unknown))
+    return _share(len(changed.done), len(changed.too_late) + len(changed.key_taken), len(changed.unknown))
 
 
 def _show_queues(listed: r.QueueList, output: Output) -> None:

@@ -156,6 +156,7 @@ class AsyncMesh(Observation, Bounding):
         retries: int | None = None,
         delay: float = 0.0,
         key: str = "",
+        unique: str = "",
         requires: Iterable[str] = (),
         **named: object,
     ) -> TaskRequest:
@@ -163,8 +164,9 @@ class AsyncMesh(Observation, Bounding):
 
         kind: its name, or the @agent function. priority: CRITICAL, HIGH, NORMAL, LOW. timeout: of one attempt;
         retries: attempts after the first; both default to what the kind's agent declares. delay: do not start before.
-        key: the same key is the same task, submitted however often. requires: capabilities that the agent must have;
-        `host:NAME` is one that every agent of that worker has.
+        key: the same key is the same task, submitted however often. unique: while a task of this kind with this key
+        waits or runs, the handle is that one's, and nothing new is queued. requires: capabilities that the agent must
+        have; `host:NAME` is one that every agent of that worker has.
         Raises InvalidArgument, PayloadTooLarge.
         """
         kind = kind if isinstance(kind, str) else _kind_of(kind)
@@ -177,6 +179,7 @@ class AsyncMesh(Observation, Bounding):
             max_attempts=0 if retries is None else _attempts(retries),
             delay_ms=_milliseconds("delay", delay) if delay else 0,
             key=key,
+            unique=unique,
             requires=_capabilities(requires),
             weight=complexity_of_task(kind, arguments, named, self.client.estimators).weight,
         )

@@ -80,14 +80,19 @@ def _mapped(
 class Handle:
     """One task: `id`, `state`, `accepted()`, `result(timeout)`. May be used from any thread."""
 
-    __slots__ = ("_arrived", "_background", "_error", "_handle", "id")
+    __slots__ = ("_arrived", "_background", "_error", "_handle", "_id")
 
     def __init__(self, background: BackgroundLoop, task_id: str, handle: TaskHandle | None = None) -> None:
-        self.id = task_id
+        self._id = task_id
         self._background = background
         self._handle = handle
         self._error: OhmeshError | None = None
         self._arrived: asyncio.Event | None = None
+
+    @property
+    def id(self) -> str:
+        """With `unique`, once it is accepted, that of the task that it joined."""
+        return self._handle.id if self._handle is not None else self._id
 
     @property
     def state(self) -> TaskState:

@@ -58,10 +58,13 @@ class Refusal(Struct, array_like=True, frozen=True, gc=False):
 
 
 class Accepted(Struct, array_like=True, frozen=True, gc=False, tag=11):
-    """These tasks are in the log now; the refused ones are not."""
+    """These tasks are in the log now; the refused ones are not.
+
+    joined: pairs of a task that was not taken and the one of the same unique key that waits or runs instead."""
 
     task_ids: list[str]
     refused: list[Refusal] = []
+    joined: list[tuple[str, str]] = []
 
 
 class Finished(Struct, array_like=True, frozen=True, gc=False, tag=12):
@@ -253,13 +256,16 @@ class ChangeTasks(Struct, array_like=True, frozen=True, gc=False, tag=47):
 
 
 class TasksChanged(Struct, array_like=True, frozen=True, gc=False, tag=48):
-    """`too_late`: not in a state for it, or not any more. `has_more`: ask again, with this `up_to`."""
+    """`too_late`: not in a state for it, or not any more. `has_more`: ask again, with this `up_to`.
+
+    key_taken: not queued again, because another task with their unique key waits or runs."""
 
     done: list[str]
     too_late: list[str] = []
     unknown: list[str] = []
     up_to: int = 0
     has_more: bool = False
+    key_taken: list[str] = []
 
 
 class PauseKind(Struct, array_like=True, frozen=True, gc=False, tag=51):

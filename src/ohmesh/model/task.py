@@ -62,6 +62,7 @@ class Submission(Struct, array_like=True, frozen=True, gc=False):
     due_ms: mesh time before which the task must not start; 0 is now.
     weight: how heavy the task is; model.complexity says which tag that is.
     items: above 0 this is an envelope of so many small tasks (model.envelope); payload and weight are theirs together.
+    unique: while a task of the same kind and key waits or runs, this one is not taken; "" is no such key.
     """
 
     task_id: str
@@ -75,6 +76,7 @@ class Submission(Struct, array_like=True, frozen=True, gc=False):
     requires: tuple[str, ...] = ()
     weight: int = 1
     items: int = 0
+    unique: str = ""
 
 
 class Grant(Struct, array_like=True, frozen=True, gc=False):

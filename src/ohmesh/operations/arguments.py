@@ -65,6 +65,13 @@ class Submit(Struct, frozen=True, kw_only=True):
     key: Annotated[
         str, Meta(description="Idempotency key: the same key is the same task.", max_length=512)
     ] = ""
+    unique: Annotated[
+        str,
+        Meta(
+            description="While a task of the kind with this key waits or runs, it is this one.",
+            max_length=256,
+        ),
+    ] = ""
     requires: Annotated[
         list[str], Meta(description="A capability that the agent must have, or host:WORKER.", max_length=32)
     ] = []

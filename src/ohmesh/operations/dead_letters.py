@@ -37,6 +37,7 @@ async def _change(
     client: Client, change: TaskChange, arguments: a.ReplayDeadLetters | a.PurgeDeadLetters
 ) -> ChangedTasks:
     if arguments.all:
-        return ChangedTasks(await client.changes.of_everything(change, arguments.kind))
-    answer = await client.changes.of_tasks(change, arguments.task_ids)
-    return ChangedTasks(answer.done, answer.too_late, answer.unknown)
+        answer = await client.changes.of_everything(change, arguments.kind)
+    else:
+        answer = await client.changes.of_tasks(change, arguments.task_ids)
+    return ChangedTasks(answer.done, answer.too_late, answer.unknown, answer.key_taken)

@@ -38,8 +38,8 @@ async def limit_queue(client: Client, arguments: a.LimitQueue) -> QueueState:
 
 async def purge_queue(client: Client, arguments: a.PurgeQueue) -> PurgedQueue:
     """Cancel what waits; what is submitted meanwhile stays."""
-    cancelled = await client.changes.of_everything(TaskChange.PURGE_WAITING, arguments.kind)
-    return PurgedQueue(arguments.kind, len(cancelled))
+    changed = await client.changes.of_everything(TaskChange.PURGE_WAITING, arguments.kind)
+    return PurgedQueue(arguments.kind, len(changed.done))
 
 
 def _state(state: KindState) -> QueueState:

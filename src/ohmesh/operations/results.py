@@ -29,13 +29,17 @@ class Failure(Struct, frozen=True):
 
 
 class TaskOutcome(Struct, frozen=True):
-    """Where one task stands: at its end, or (a submit that did not wait) at its beginning."""
+    """Where one task stands: at its end, or (a submit that did not wait) at its beginning.
+
+    joined: it was there already with the same unique key; nothing new was queued.
+    """
 
     task_id: str
     state: TaskState
     value: Value = None
     failure: Failure | None = None
     attempts: int = 0
+    joined: bool = False
 
     @property
     def is_final(self) -> bool:
@@ -124,14 +128,19 @@ class Cancellation(Struct, frozen=True):
 
 
 class ChangedTasks(Struct, frozen=True):
-    """`done` is done and durable; `too_late` were not, or no longer, in a state for it; `unknown` were never here."""
+    """`done` is done and durable; `too_late` were not, or no longer, in a state for it; `unknown` were never here.
+
+    key_taken: not queued again, because another task with their unique key waits or runs.
+    """
 
     done: list[str]
     too_late: list[str] = []
     unknown: list[str] = []
+    key_taken: list[str] = []
 
     def __str__(self) -> str:
-        return f"{len(self.done)} done, {len(self.too_late)} too late, {len(self.unknown)} unknown"
+        taken = f", {len(self.key_taken)} whose unique key is taken" if self.key_taken else ""
+        return f"{len(self.done)} done, {len(self.too_late)} too late, {len(self.unknown)} unknown{taken}"
 
 
 class QueueState(Struct, frozen=True):

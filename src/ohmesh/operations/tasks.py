@@ -7,6 +7,8 @@ import contextlib
 import difflib
 from collections.abc import Sequence
 
+import msgspec
+
 from ohmesh.errors import InvalidArgument, OhmeshError, ResultTimeout, UnknownTask
 from ohmesh.model.agent import Liveness
 from ohmesh.model.message import ListTasks as TaskQuery
@@ -40,8 +42,9 @@ async def submit(client: Client, arguments: a.Submit) -> TaskOutcome:
     """
     handle = await client.submit(request_of(client, arguments))
     if not arguments.wait_s:
-        return TaskOutcome(handle.id, TaskState.QUEUED)
-    return outcome_of(await _end_within(client, handle, arguments.wait_s))
+        return TaskOutcome(handle.id, TaskState.QUEUED, joined=handle.is_joined)
+    outcome = outcome_of(await _end_within(client, handle, arguments.wait_s))
+    return msgspec.structs.replace(outcome, joined=handle.is_joined)
 
 
 async def result(client: Client, arguments: a.Result) -> TaskOutcome:
@@ -110,7 +113,7 @@ async def cancel_tasks(client: Client, arguments: a.CancelTasks) -> Cancellation
 async def retry_tasks(client: Client, arguments: a.RetryTasks) -> ChangedTasks:
     """Ended tasks wait again. `too_late`: not ended, succeeded, or its last attempt is still being stopped."""
     answer = await client.changes.of_tasks(TaskChange.RETRY, arguments.task_ids)
-    return ChangedTasks(answer.done, answer.too_late, answer.unknown)
+    return ChangedTasks(answer.done, answer.too_late, answer.unknown, answer.key_taken)
 
 
 def request_of(client: Client, arguments: a.Submit) -> TaskRequest:
@@ -127,6 +130,7 @@ def request_of(client: Client, arguments: a.Submit) -> TaskRequest:
         key=arguments.key,
         requires=tuple(arguments.requires),
         weight=complexity.weight,
+        unique=arguments.unique,
     )
 
 

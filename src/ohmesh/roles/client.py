@@ -60,7 +60,8 @@ class TaskRequest(Struct, frozen=True, kw_only=True):
     """What a caller wants done. 0, "" and () leave it to the kind or the mesh.
 
     payload: see client_payload.encode_arguments. max_attempts: 1 is no retry. key: the same key is the same task.
-    weight: that of its complexity (policies.complexity).
+    weight: that of its complexity (policies.complexity). unique: while one of the kind with this key waits or runs,
+    this one joins it.
     """
 
     kind: str
@@ -72,6 +73,7 @@ class TaskRequest(Struct, frozen=True, kw_only=True):
     key: str = ""
     requires: tuple[str, ...] = ()
     weight: int = 1
+    unique: str = ""
 
 
 class Client:
@@ -253,6 +255,7 @@ class Client:
             request.max_attempts,
             request.requires,
             request.weight,
+            unique=request.unique,
         )
 
     def _handle_for(self, submission: Submission) -> TaskHandle:
@@ -362,8 +365,9 @@ def id_of_key(mesh: str, kind: str, key: str) -> str:
 
 
 def _size_of(submission: Submission) -> int:
-    requires = sum(map(len, submission.requires)) if submission.requires else 0
-    return len(submission.payload) + len(submission.kind) + requires + SUBMISSION_OVERHEAD_BYTES
+    names = len(submission.kind) + len(submission.unique)
+    names += sum(map(len, submission.requires)) if submission.requires else 0
+    return len(submission.payload) + names + SUBMISSION_OVERHEAD_BYTES
 
 
 def _unanswered_at_close(handles: Sequence[TaskHandle]) -> MeshUnreachable:

@@ -41,22 +41,24 @@ class Changes:
         answers = [await self._requests.change_tasks(shard, wish) for shard, wish in wishes]
         done = {task_id for answer in answers for task_id in answer.done}
         too_late = {task_id for answer in answers for task_id in answer.too_late}
+        taken = {task_id for answer in answers for task_id in answer.key_taken}
         self._tracker.queued_again(done)
         return TasksChanged(
             [task_id for task_id in wanted if task_id in done],
             [task_id for task_id in wanted if task_id in too_late],
-            [task_id for task_id in wanted if task_id not in done and task_id not in too_late],
+            [task_id for task_id in wanted if task_id not in done | too_late | taken],
+            key_taken=[task_id for task_id in wanted if task_id in taken],
         )
 
-    async def of_everything(self, change: TaskChange, kind: str = "") -> list[str]:
-        """What is there now that it fits, of one kind or of all; returns the ids. MeshUnreachable: perhaps in part."""
+    async def of_everything(self, change: TaskChange, kind: str = "") -> TasksChanged:
+        """What is there now that it fits, of one kind or of all. MeshUnreachable: perhaps in part."""
         if kind:
             checked_name(kind, "kind")
         shards = self._requests.shards_of(kind)
         found = await asyncio.gather(*(self._everything_in(shard, change, kind) for shard in shards))
-        done = [task_id for part in found for task_id in part]
+        done = [task_id for part in found for task_id in part.done]
         self._tracker.queued_again(done)
-        return done
+        return TasksChanged(done, key_taken=[task_id for part in found for task_id in part.key_taken])
 
     async def pause(self, kind: str, is_paused: bool) -> KindState:
         """Pause or resume; KindState says how it is then."""
@@ -66,14 +68,16 @@ class Changes:
         """Set the limit of a kind, or (None) take it away; KindState says how it is then."""
         return await self._requests.limit_kind(checked_name(kind, "kind"), limit)
 
-    async def _everything_in(self, shard: int, change: TaskChange, kind: str) -> list[str]:
+    async def _everything_in(self, shard: int, change: TaskChange, kind: str) -> TasksChanged:
         name = self._new_name()
         done: list[str] = []
+        key_taken: dict[str, None] = {}
         up_to = 0
         while True:
             wish = ChangeTasks(change, name, everything=True, kind=kind, up_to=up_to)
             answer = await self._requests.change_tasks(shard, wish)
             done += answer.done
+            key_taken.update(dict.fromkeys(answer.key_taken))
             if not answer.has_more:
-                return done
+                return TasksChanged(done, key_taken=[task_id for task_id in key_taken if task_id not in done])
             up_to = answer.up_to

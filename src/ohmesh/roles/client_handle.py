@@ -14,6 +14,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from enum import Enum
 from typing import NoReturn, Protocol
+from weakref import WeakValueDictionary
 
 from ohmesh.errors import MeshUnreachable, OhmeshError, ResultTimeout
 from ohmesh.model.message import Progress
@@ -41,6 +42,8 @@ class Lookout(Protocol):
 class TaskHandle:
     """`id`, `state`, `await accepted()`, `await result()`. The other attributes belong to the client that made it.
 
+    is_joined: a task of the same unique key was there, and `id` is that one's since this one was accepted.
+    followers: handles of this client that joined the task of this one; they end with it.
     submission: what to send again while it is unanswered; a handle that begins without one watches a task of others.
     holders: callers that would be told of its acceptance; without any an unanswered submission is withdrawn.
     """
@@ -53,8 +56,10 @@ class TaskHandle:
         "deadline_ms",
         "ended",
         "error",
+        "followers",
         "holders",
         "id",
+        "is_joined",
         "is_queued",
         "retry_ms",
         "shard",
@@ -81,7 +86,9 @@ class TaskHandle:
         self.standing = Standing.ACCEPTED if submission is None else Standing.UNANSWERED
         self.ended: TaskResult | None = None
         self.error: OhmeshError | None = None
+        self.followers: WeakValueDictionary[int, TaskHandle] | None = None
         self.holders = 0
+        self.is_joined = False
         self.is_queued = False
         self.tries = 0
         self.retry_ms = 0
@@ -141,6 +148,13 @@ class TaskHandle:
         self.watch_ms = watch_ms
         return self._answer(Standing.ACCEPTED)
 
+    def join(self, task_id: str, leader: TaskHandle | None) -> None:
+        """It speaks of that task from now on, and ends with `leader` where another handle of ours does so already."""
+        self.id, self.is_joined = task_id, True
+        if leader is not None:
+            leader.followers = WeakValueDictionary() if leader.followers is None else leader.followers
+            leader.followers[id(self)] = self
+
     def refuse(self, error: OhmeshError) -> bool:
         return self._answer(Standing.REFUSED, error)
 
@@ -152,6 +166,8 @@ class TaskHandle:
             return False
         self.ended = result
         self._release_end()
+        for follower in list((self.followers or {}).values()):
+            follower.finish(result)
         return True
 
     def fail(self, error: OhmeshError) -> bool:
@@ -160,6 +176,8 @@ class TaskHandle:
             return False
         self.error = error
         self._release_end()
+        for follower in list((self.followers or {}).values()):
+            follower.fail(error)
         return True
 
     def _answer(self, standing: Standing, error: OhmeshError | None = None) -> bool:

@@ -158,6 +158,8 @@ class Tracker:
             lanes[handle.shard].settle(handle)
             counts.accepted += 1
             self._keep_bound(handle)
+        for task_id, holder_id in answer.joined:
+            handle = self._join(task_id, holder_id, watch_ms) or handle
         for refusal in answer.refused:
             refused = handles.get(refusal.task_id)
             if refused is None or refused.standing is not Standing.UNANSWERED:
@@ -171,6 +173,22 @@ class Tracker:
             counts.refused += 1
         if handle is not None:
             self._heard_of(handle.shard, dispatcher)
+
+    def _join(self, task_id: str, holder_id: str, watch_ms: int) -> TaskHandle | None:
+        """A task of the same unique key lives: the handle is one of that task from now on."""
+        handle = self.handles.get(task_id)
+        if handle is None or not handle.accept(watch_ms):
+            self.counts.stray += 1
+            return None
+        self._lanes[handle.shard].settle(handle)
+        self.counts.accepted += 1
+        del self.handles[task_id]
+        leader = self.find(holder_id)
+        if leader is None or leader.is_done:
+            leader, self.handles[holder_id] = None, handle
+        handle.join(holder_id, leader)
+        self._keep_bound(handle)
+        return handle
 
     def _finished(self, news: Finished, dispatcher: tuple[str, int]) -> None:
         handle = None
@@ -196,7 +214,7 @@ class Tracker:
 
     def _keep_bound(self, handle: TaskHandle) -> None:
         """Beyond the bound an accepted task that nobody awaits is let go; its end is asked for when it is awaited."""
-        if len(self.handles) <= self._config.tracked_tasks or handle in self.awaited:
+        if len(self.handles) <= self._config.tracked_tasks or handle in self.awaited or handle.followers:
             return
         if handle.standing is Standing.ACCEPTED and self.handles.get(handle.id) is handle:
             del self.handles[handle.id]

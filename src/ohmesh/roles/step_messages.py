@@ -47,6 +47,8 @@ def client_messages(news: ClientNews) -> Iterator[ToClient]:
         yield Accepted(ids)
     for refusals in _parts(news.refused, REFUSALS_IN_MESSAGE):
         yield Accepted([], refusals)
+    for pairs in _parts(news.joined, REFUSALS_IN_MESSAGE):
+        yield Accepted([], [], pairs)
     for ids in _parts(news.cancelled, IDS_IN_MESSAGE):
         yield CancelAnswer(ids)
     for ids in _parts(news.too_late, IDS_IN_MESSAGE):

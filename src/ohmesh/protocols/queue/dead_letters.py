@@ -9,7 +9,7 @@ was lost, never causes a second run, even if the task has failed again in betwee
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from ohmesh.errors import Backpressure, InvalidArgument
@@ -41,8 +41,12 @@ def change_tasks(shard: Shard, wish: ChangeTasks, now_ms: int) -> TasksChanged |
     unknown: list[str] = []
     done: list[str] = []
     chosen: list[Task] = []
+    key_taken: list[str] = []
     if wish.everything:
-        chosen = list(islice(_everything(shard, wish, up_to), EVERYTHING_AT_ONCE))
+        candidates = _everything(shard, wish, up_to)
+        if wish.change in _REQUEUEING:
+            candidates = _with_free_keys(shard, candidates, key_taken)
+        chosen = list(islice(candidates, EVERYTHING_AT_ONCE))
     else:
         for task_id in dict.fromkeys(wish.task_ids):
             task = shard.table.find(task_id)
@@ -54,13 +58,16 @@ def change_tasks(shard: Shard, wish: ChangeTasks, now_ms: int) -> TasksChanged |
                 chosen.append(task)
             else:
                 too_late.append(task_id)
+        if wish.change in _REQUEUEING:
+            chosen = list(_with_free_keys(shard, chosen, key_taken))
     if chosen:
         full = _full_kind(shard, chosen) if wish.change in _REQUEUEING else None
         if full is not None:
             return full
         _change(shard, chosen, wish, at_ms)
     done += [task.task_id for task in chosen]
-    return TasksChanged(done, too_late, unknown, up_to, wish.everything and len(chosen) == EVERYTHING_AT_ONCE)
+    has_more = wish.everything and len(chosen) == EVERYTHING_AT_ONCE
+    return TasksChanged(done, too_late, unknown, up_to, has_more, key_taken[:EVERYTHING_AT_ONCE])
 
 
 def _change(shard: Shard, tasks: list[Task], wish: ChangeTasks, at_ms: int) -> None:
@@ -73,6 +80,18 @@ def _change(shard: Shard, tasks: list[Task], wish: ChangeTasks, at_ms: int) -> N
         shard.decide(r.Requeued(at_ms, ids, wish.request), sum(map(id_bytes, ids)) + len(wish.request))
         for task_id in ids:
             shard.waiting.add(shard.table.tasks[task_id], at_ms)
+
+
+def _with_free_keys(shard: Shard, tasks: Iterable[Task], taken: list[str]) -> Iterator[Task]:
+    """Those that may wait again; `taken` gets the ids of those whose unique key another has that waits or runs."""
+    claimed: set[tuple[str, str]] = set()
+    for task in tasks:
+        key = (task.submission.kind, task.submission.unique)
+        if task.submission.unique and (key in claimed or shard.table.unique.holder(task.submission)):
+            taken.append(task.task_id)
+        else:
+            claimed.add(key)
+            yield task
 
 
 def _everything(shard: Shard, wish: ChangeTasks, up_to: int) -> Iterable[Task]:

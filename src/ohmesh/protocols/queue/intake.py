@@ -19,6 +19,7 @@ from ohmesh.protocols.queue.task_view import result
 
 MAX_NAME_LENGTH = 64
 MAX_REQUIRES = 16
+MAX_UNIQUE_LENGTH = 256
 REFUSAL_BYTES = 300
 RESULT_BYTES = 128
 RETRY_AFTER_MS = 1_000
@@ -35,6 +36,7 @@ def submit(shard: Shard, client: str, submissions: list[Submission], now_ms: int
     at_ms = shard.advance(now_ms)
     tasks = shard.table.tasks
     taken: dict[str, Submission] = {}
+    keys: set[tuple[str, str]] = set()
     size = waiting = 0
     for submission in submissions:
         task_id = submission.task_id
@@ -48,11 +50,18 @@ def submit(shard: Shard, client: str, submissions: list[Submission], now_ms: int
             shard.room(REFUSAL_BYTES).client(client).refused.append(refusal)
             continue
         cost = len(submission.payload) + ROW_OVERHEAD_BYTES + sum(map(len, submission.requires))
-        if taken and size + cost > shard.config.step_bytes:
+        cost += len(submission.unique)
+        key = (submission.kind, submission.unique)
+        if taken and (size + cost > shard.config.step_bytes or key in keys):
             _take(shard, client, taken, size, at_ms)
-            taken, size, waiting = {}, 0, 0
+            taken, keys, size, waiting = {}, set(), 0, 0
+        if holder := shard.table.unique.holder(submission):
+            _join(shard, client, task_id, holder)
+            continue
         waiting += submission.items or 1
         taken[task_id] = _by_our_clock(submission, at_ms) if submission.due_ms else submission
+        if submission.unique:
+            keys.add(key)
         size += cost
     if taken:
         _take(shard, client, taken, size, at_ms)
@@ -81,6 +90,13 @@ def _confirm(shard: Shard, client: str, task_id: str) -> None:
     if not shard.is_clogged():
         shard.room(id_bytes(task_id)).client(client).accepted.append(task_id)
         _tell_end(shard, client, shard.table.tasks[task_id])
+
+
+def _join(shard: Shard, client: str, task_id: str, holder: str) -> None:
+    """The task of the same unique key is theirs too; it has not ended."""
+    if not shard.is_clogged():
+        shard.room(id_bytes(task_id) + id_bytes(holder)).client(client).joined.append((task_id, holder))
+        shard.subscribe(client, holder)
 
 
 def watch(shard: Shard, client: str, task_ids: list[str]) -> None:
@@ -117,7 +133,8 @@ def _refusal(
             f"A task needs an id of 1 to {MAX_NAME_LENGTH} ASCII characters, a kind of so many letters, digits, '-' "
             "and '_' (the first one a letter or digit), a priority from 0 to 3, "
             f"a weight from 1 to {WEIGHT_MAX}, at most {MAX_REQUIRES} required capabilities of such names, "
-            f"no negative times or attempts, and in an envelope an array of its items, {MAX_ITEMS} at most.",
+            f"a unique key of at most {MAX_UNIQUE_LENGTH} characters (an envelope has none), no negative times or "
+            f"attempts, and in an envelope an array of its items, {MAX_ITEMS} at most.",
         )
     if len(submission.payload) > config.payload_bytes:
         return Refusal(
@@ -163,6 +180,7 @@ def _is_well_formed(submission: Submission) -> bool:
         and submission.timeout_ms >= 0
         and submission.max_attempts >= 0
         and 0 < submission.weight <= WEIGHT_MAX
+        and (not submission.unique or (len(submission.unique) <= MAX_UNIQUE_LENGTH and not submission.items))
         and (not submission.requires or _are_names(submission.requires))
         and (not submission.items or _is_envelope(submission))
     )

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from ohmesh.errors import LogCorrupt
 from ohmesh.model.limit import KindLimit
-from ohmesh.model.task import DEAD_LETTER_STATES, TaskState
+from ohmesh.model.task import DEAD_LETTER_STATES, FINAL_STATES, TaskState
 from ohmesh.protocols.queue.rows import SnapshotTaken
 from ohmesh.protocols.queue.task_record import Task
 from ohmesh.protocols.queue.task_table import Depth, HostRecord, TaskTable
@@ -111,6 +111,8 @@ def _restore(snapshot: _Snapshot) -> TaskTable:
         if task.state in DEAD_LETTER_STATES and not task.is_purged
     }
     for task in snapshot.tasks:
+        if task.state not in FINAL_STATES:
+            table.unique.claim(task.submission)
         depth = table.depth.setdefault(task.submission.kind, Depth())
         if task.state is TaskState.QUEUED:
             depth.queued += task.count

@@ -28,6 +28,7 @@ class ClientNews:
 
     accepted: list[str] = field(default_factory=list)
     refused: list[Refusal] = field(default_factory=list)
+    joined: list[tuple[str, str]] = field(default_factory=list)
     finished: list[TaskResult] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
     cancelled: list[str] = field(default_factory=list)

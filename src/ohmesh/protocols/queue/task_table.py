@@ -19,6 +19,7 @@ from ohmesh.protocols.queue import envelopes
 from ohmesh.protocols.queue import rows as r
 from ohmesh.protocols.queue.kind_limits import KindLimits
 from ohmesh.protocols.queue.task_record import Task, without_payload
+from ohmesh.protocols.queue.unique_keys import UniqueKeys
 
 MAX_FAILURES_KEPT = 10
 
@@ -66,6 +67,7 @@ class TaskTable:
         self.dead_letters: dict[str, Task] = {}
         self.paused: dict[str, int] = {}
         self.limits = KindLimits()
+        self.unique = UniqueKeys()
         self.forgotten: deque[tuple[str, int]] = deque()
         self.forgotten_ids: set[str] = set()
         self.horizon_ms = 0
@@ -117,6 +119,7 @@ class TaskTable:
         for submission in row.tasks:
             if submission.task_id in tasks:
                 raise LogCorrupt(f"Task {submission.task_id} was submitted twice.")
+            self.unique.claim(submission)
             tasks[submission.task_id] = Task(submission, order, at_ms, due_ms=submission.due_ms)
             count = submission.items or 1
             self.depth_of(submission.kind).queued += count
@@ -159,6 +162,7 @@ class TaskTable:
             if task.state is not _RUNNING:
                 raise LogCorrupt(f"{self.story_of(task)} succeeded after its end.")
             submission = task.submission
+            self.unique.release(submission)
             task.state = TaskState.SUCCEEDED
             task.value = value
             task.started_ms = started_ms
@@ -270,6 +274,7 @@ class TaskTable:
             self.ended[ended.state] -= ended.count
             self.retained -= ended.count
             self.dead_letters.pop(task_id, None)
+            self.unique.claim(ended.submission)
             # A new object: the old one may stand in a lane as a stale entry, which must stay one. At the end of the
             # dict, which is in the order of `order`; due now, so that it does not age from its first submission.
             del self.tasks[task_id]
@@ -312,6 +317,7 @@ class TaskTable:
         self.snapshot = row
 
     def end(self, task: Task, state: TaskState, at_ms: int) -> None:
+        self.unique.release(task.submission)
         task.state = state
         task.finished_ms = at_ms
         self.finished.append(task)
