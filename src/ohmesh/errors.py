@@ -26,6 +26,8 @@
     |   |-- TaskFailed               its last attempt raised; dead-lettered
     |   |-- TaskTimedOut             its last attempt ran past its timeout; dead-lettered
     |   |-- TaskCancelled            somebody cancelled it
+    |   |-- StreamRestarted          another attempt yields from the beginning again
+    |   |-- StreamGap                items were lost on the way, and the task keeps none
     |   `-- ResultTimeout            it has not ended yet; waiting was given up
     |-- RequestRefused             a request over HTTP that its door refuses
     |   |-- NoSuchAddress            nothing is served under that address
@@ -228,6 +230,17 @@ class TaskTimedOut(TaskError):
 class TaskCancelled(TaskError):
     code = "task_cancelled"
     http_status = 409
+
+
+class StreamRestarted(TaskError):
+    code = "stream_restarted"
+    http_status = 409
+    retryable = True
+
+
+class StreamGap(TaskError):
+    code = "stream_gap"
+    http_status = 410
 
 
 class ResultTimeout(TaskError):

@@ -90,20 +90,21 @@ def _add_queue(application: FastAPI, door: Door, schemas: Schemas) -> None:
 
 
 def _add_streams(application: FastAPI, door: Door) -> None:
-    application.add_api_route(
-        task_events.PATH,
-        _bound(task_events.task_events, door),
-        methods=["GET"],
-        operation_id="task_events",
-        summary="Follow one task until its end.",
-        description="Server-sent events: `task` at first, `progress` whenever it says how far it is, `end` at last.",
-        tags=["tasks"],
-        response_class=Response,
-        openapi_extra={
-            "parameters": [_task_id_parameter()],
-            "responses": answers({"type": "string"}, media_type=EVENT_STREAM),
-        },
-    )
+    for path, handler, name, summary, description in task_events.STREAMS:
+        application.add_api_route(
+            path,
+            _bound(handler, door),
+            methods=["GET"],
+            operation_id=name,
+            summary=summary,
+            description=description,
+            tags=["tasks"],
+            response_class=Response,
+            openapi_extra={
+                "parameters": [_task_id_parameter()],
+                "responses": answers({"type": "string"}, media_type=EVENT_STREAM),
+            },
+        )
 
 
 def _bound(handler: queue_routes.Handler, door: Door) -> Any:

@@ -42,11 +42,18 @@ _DEFAULT_VERB = "list"
 _NEGATIVE = re.compile(r"-\.?\d")
 _NUMBER = re.compile(r"[+-]?\.?\d")
 _SHIELD = "\0"
-# Verbs that print line by line: where that is done, and the options that only a command line has.
+STREAM = "is_streamed"
+# Verbs that print line by line: where that is done, and the options that only a command line has
+# (where one of them is STREAM, only with that).
 _STREAMS: dict[str, tuple[str, tuple[click.Option, ...]]] = {
     "events": (
         "ohmesh.cli.event_lines:run",
         (click.Option(["-f", "--follow"], is_flag=True, help="Go on with what happens, until interrupted."),),
+    ),
+    "tasks stream": ("ohmesh.cli.stream_lines:run", ()),
+    "submit": (
+        "ohmesh.cli.stream_lines:run",
+        (click.Option(["--stream", STREAM], is_flag=True, help="Print what it yields, item by item."),),
     ),
     "map": (
         "ohmesh.cli.map_lines:run",
@@ -138,7 +145,7 @@ def _command(verb: Command) -> click.Command:
             if not is_confirmed(question, may_ask=not given["no_input"]):
                 output.error("Not confirmed, nothing was changed. Say --yes to do it unasked.")
                 return ExitCode.NOT_CONFIRMED
-        if verb.name in _STREAMS:
+        if verb.name in _STREAMS and given.get(STREAM, True):
             return _streamed(verb, arguments, given, settings, output)
         if interval_s := interval(given.get("watch_s")):
             asyncio.run(_watch(verb, arguments, settings, output, interval_s))

@@ -23,13 +23,15 @@ AnyFunction = TypeVar("AnyFunction", bound=Callable[..., object])
 
 @dataclass(frozen=True, slots=True)
 class Declaration:
-    """What the decorator was told. `slots`: how many calls may run at once on one host, 0 leaves it to the host."""
+    """What the decorator was told. `slots`: how many calls may run at once on one host, 0 leaves it to the host.
+    `stream`: "keep" or "discard", of a generator; "" is keep."""
 
     kind: str
     capabilities: tuple[str, ...] = ()
     timeout_ms: int = 0
     max_attempts: int = 0
     slots: int = 0
+    stream: str = ""
 
     def spec(self) -> AgentSpec:
         """As announced; a kind is declared once per host, so it names the agent too."""
@@ -50,6 +52,7 @@ def agent(
     timeout: float | None = ...,
     retries: int | None = ...,
     slots: int | None = ...,
+    stream: str | None = ...,
 ) -> Callable[[AnyFunction], AnyFunction]: ...
 
 
@@ -62,11 +65,14 @@ def agent(
     timeout: float | None = None,
     retries: int | None = None,
     slots: int | None = None,
+    stream: str | None = None,
 ) -> AnyFunction | Callable[[AnyFunction], AnyFunction]:
     """Make `function`, sync or async, an agent that does tasks of `kind` (default: the function's name).
 
     timeout: seconds that one attempt may run; retries: attempts after the first one; both default to the mesh's.
     slots: how many calls may run at once on one host (default: one per process, or many for an async function).
+    A function that yields streams its items (docs/streaming.md); stream: "keep" (default), their list is the task's
+    value; "discard", only their count is.
     Raises AgentDefinitionError when a value cannot be used.
     """
 
@@ -79,6 +85,7 @@ def agent(
             timeout_ms=_timeout_ms(name, timeout),
             max_attempts=0 if retries is None else _at_least(name, "retries", retries, 0) + 1,
             slots=0 if slots is None else _at_least(name, "slots", slots, 1),
+            stream=_checked_stream(name, stream, target),
         )
         setattr(target, _ATTRIBUTE, declaration)
         return target
@@ -138,3 +145,18 @@ def _at_least(kind: str, name: str, value: object, least: int) -> int:
     raise AgentDefinitionError(
         f"@agent of kind {kind!r} has {name}={value!r}.", hint=f"Give a whole number, at least {least}."
     )
+
+
+def _checked_stream(kind: str, stream: object, target: object) -> str:
+    if stream is None:
+        return ""
+    if stream not in ("keep", "discard"):
+        raise AgentDefinitionError(
+            f"@agent of kind {kind!r} has stream={stream!r}.", hint='Give "keep" or "discard".'
+        )
+    if not (inspect.isgeneratorfunction(target) or inspect.isasyncgenfunction(target)):
+        raise AgentDefinitionError(
+            f"@agent of kind {kind!r} has stream={stream!r}, but it yields nothing.",
+            hint="Yield the items, or drop stream=.",
+        )
+    return str(stream)

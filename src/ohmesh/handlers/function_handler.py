@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable, Generator
 from typing import Any
 
 import msgspec
@@ -12,6 +12,7 @@ from ohmesh.errors import ResultRefused
 from ohmesh.handlers.declaration import Declaration
 from ohmesh.handlers.signature import Arguments
 from ohmesh.model.agent import AgentSpec
+from ohmesh.ports.handler import StreamMode
 
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -23,7 +24,9 @@ class FunctionHandler:
         self._function = function
         self._declaration = declaration
         self._decode = Arguments(function, declaration.kind).decode
-        self._is_async = inspect.iscoroutinefunction(function)
+        is_generator = inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
+        self._stream = StreamMode(declaration.stream or "keep") if is_generator else StreamMode.NONE
+        self._is_async = inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
 
     @property
     def spec(self) -> AgentSpec:
@@ -33,6 +36,10 @@ class FunctionHandler:
     def is_async(self) -> bool:
         return self._is_async
 
+    @property
+    def stream(self) -> StreamMode:
+        return self._stream
+
     def invoke(self, payload: bytes) -> bytes:
         positional, keyword = self._decode(payload)
         return self._encoded(self._function(*positional, **keyword))
@@ -40,6 +47,27 @@ class FunctionHandler:
     async def invoke_async(self, payload: bytes) -> bytes:
         positional, keyword = self._decode(payload)
         return self._encoded(await self._function(*positional, **keyword))
+
+    def items(self, payload: bytes) -> Generator[bytes] | AsyncGenerator[bytes]:
+        return self._async_items(payload) if self._is_async else self._sync_items(payload)
+
+    def _sync_items(self, payload: bytes) -> Generator[bytes]:
+        positional, keyword = self._decode(payload)
+        generator = self._function(*positional, **keyword)
+        try:
+            for item in generator:
+                yield self._encoded(item)
+        finally:
+            generator.close()
+
+    async def _async_items(self, payload: bytes) -> AsyncGenerator[bytes]:
+        positional, keyword = self._decode(payload)
+        generator = self._function(*positional, **keyword)
+        try:
+            async for item in generator:
+                yield self._encoded(item)
+        finally:
+            await generator.aclose()
 
     def _encoded(self, value: object) -> bytes:
         try:

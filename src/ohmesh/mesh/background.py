@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from ohmesh.errors import MeshUnreachable, UsageError
@@ -68,7 +69,8 @@ def stepped(background: BackgroundLoop, steps: AsyncGenerator[Result]) -> Iterat
         while (step := background.run(_next(steps, under_way))) is not None:
             yield step
     finally:
-        background.run(_close(steps, under_way))
+        with suppress(MeshUnreachable):  # the Mesh was closed first, and this with it
+            background.run(_close(steps, under_way))
 
 
 async def _next(steps: AsyncGenerator[Result], under_way: list[asyncio.Task[Result | None]]) -> Result | None:

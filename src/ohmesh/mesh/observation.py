@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 
 from ohmesh.model.event import Event
 from ohmesh.operations import agents as agent_operations
@@ -14,7 +15,9 @@ from ohmesh.operations import tasks as task_operations
 from ohmesh.operations.agents import AgentList
 from ohmesh.operations.explanation import ExplainedTask
 from ohmesh.operations.results import DeadLetterDetails, TaskOutcomes
+from ohmesh.operations.streams import items as stream_items
 from ohmesh.roles.client import Client
+from ohmesh.roles.client_stream import NOTHING_BEFORE, StreamItem, unbroken, values_of
 
 
 class Observation:
@@ -47,3 +50,13 @@ class Observation:
     async def agents(self, *, filter: str = "") -> AgentList:  # noqa: A002 - the word of every door
         """Agents, those of offline workers too; `filter` is a selector, such as "kind=text and free>0"."""
         return await agent_operations.list_agents(self.client, a.ListAgents(filter=filter))
+
+    async def stream(self, task_id: str) -> AsyncGenerator[object]:
+        """What any task yields, by its id, from its first item on; see `stream` of its handle."""
+        async with aclosing(values_of(unbroken(task_id, self.items(task_id)))) as values:
+            async for value in values:
+                yield value
+
+    def items(self, task_id: str, after: tuple[int, int] = NOTHING_BEFORE) -> AsyncGenerator[StreamItem]:
+        """The same with attempt and number; a higher attempt, or number 0 again, begins anew."""
+        return stream_items(self.client, task_id, after)

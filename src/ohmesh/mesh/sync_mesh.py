@@ -15,6 +15,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Iterator
+from contextlib import aclosing
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
@@ -32,6 +33,7 @@ from ohmesh.policies.complexity import Estimator
 from ohmesh.roles.client import TaskRequest, id_of_key
 from ohmesh.roles.client_handle import TaskHandle
 from ohmesh.roles.client_payload import value_of
+from ohmesh.roles.client_stream import NOTHING_BEFORE, StreamItem, unbroken
 
 INBOX_TASKS = 10_000
 INBOX_BURST_TASKS = 500
@@ -118,6 +120,18 @@ class Handle:
         """`for step in handle.progress()`: what the running task says of itself, until it has ended."""
         return stepped(self._background, self._progress())
 
+    def stream(self) -> Iterator[object]:
+        """`for item in handle.stream()`: what the task yields, as it does, each item once and in order.
+
+        Raises as `result()` where the task fails, and StreamRestarted where another attempt begins anew.
+        """
+        items = stepped(self._background, unbroken(self.id, self._items(NOTHING_BEFORE)))
+        return (item.value for item in items)
+
+    def items(self, after: tuple[int, int] = NOTHING_BEFORE) -> Iterator[StreamItem]:
+        """The same with attempt and number; a higher attempt, or number 0 again, begins anew."""
+        return stepped(self._background, self._items(after))
+
     def __repr__(self) -> str:
         return f"<task {self.id} {self.state}>"
 
@@ -139,6 +153,12 @@ class Handle:
         handle = await self._taken()
         async for step in handle.progress():
             yield step
+
+    async def _items(self, after: tuple[int, int]) -> AsyncGenerator[StreamItem]:
+        handle = await self._taken()
+        async with aclosing(handle.items(after)) as items:
+            async for item in items:
+                yield item
 
     async def _taken(self) -> TaskHandle:
         if self._handle is None and self._error is None:
@@ -316,6 +336,15 @@ class Mesh:
     def progress(self, task_id: str) -> Iterator[Progress]:
         """What any running task says of itself, by its id, until it has ended."""
         return stepped(self.background, self.mesh.progress(task_id))
+
+    def stream(self, task_id: str) -> Iterator[object]:
+        """What any task yields, by its id, from its first item on; see `stream` of its handle."""
+        items = stepped(self.background, unbroken(task_id, self.mesh.items(task_id)))
+        return (item.value for item in items)
+
+    def items(self, task_id: str, after: tuple[int, int] = NOTHING_BEFORE) -> Iterator[StreamItem]:
+        """The same with attempt and number; a higher attempt, or number 0 again, begins anew."""
+        return stepped(self.background, self.mesh.items(task_id, after))
 
     async def _close(self) -> None:
         await self._inbox.drain()

@@ -14,7 +14,7 @@ import msgspec
 
 from ohmesh.errors import InvalidArgument
 from ohmesh.model.history import HistoryReply, ToHistorian
-from ohmesh.model.message import Progress, Reply, ToClient, ToDispatcher, ToHost
+from ohmesh.model.message import Progress, Reply, SendItems, StreamItems, ToClient, ToDispatcher, ToHost
 
 FRAME_VERSION = 1
 MAX_FRAME_BYTES = 900_000  # a NATS message carries 1 MiB unless its server says otherwise
@@ -35,6 +35,8 @@ _TO_DISPATCHER = msgspec.msgpack.Decoder(Frame[ToDispatcher])
 _TO_CLIENT = msgspec.msgpack.Decoder(Frame[ToClient])
 _TO_HOST = msgspec.msgpack.Decoder(Frame[ToHost])
 _PROGRESS = msgspec.msgpack.Decoder(Frame[Progress])
+_STREAM_ITEMS = msgspec.msgpack.Decoder(Frame[StreamItems])
+_SEND_ITEMS = msgspec.msgpack.Decoder(Frame[SendItems])
 _REPLY = msgspec.msgpack.Decoder(Frame[Reply])
 _TO_HISTORIAN = msgspec.msgpack.Decoder(Frame[ToHistorian])
 _HISTORY_REPLY = msgspec.msgpack.Decoder(Frame[HistoryReply])
@@ -58,6 +60,14 @@ def decode_to_host(data: bytes) -> Frame[ToHost]:
 
 def decode_progress(data: bytes) -> Frame[Progress]:
     return _decode(_PROGRESS, data)
+
+
+def decode_stream_items(data: bytes) -> Frame[StreamItems]:
+    return _decode(_STREAM_ITEMS, data)
+
+
+def decode_send_items(data: bytes) -> Frame[SendItems]:
+    return _decode(_SEND_ITEMS, data)
 
 
 def decode_reply(data: bytes) -> Frame[Reply]:

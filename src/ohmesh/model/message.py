@@ -9,7 +9,8 @@ thousands of tasks in memory that is a fifth of the time of a dispatcher.
     dispatcher -> client    Accepted, Finished, CancelAnswer
     host -> dispatcher      HostReport, Outcomes
     dispatcher -> host      Grants, Settled, Revoke, Enquire
-    host -> whoever listens Progress
+    host -> whoever listens Progress, StreamItems
+    reader -> host          SendItems
     request -> reply        ListTasks -> TaskPage, ListHosts -> HostPage, Describe -> ShardDescription,
                             ChangeTasks -> TasksChanged, PauseKind, LimitKind -> KindState, Explain -> Explanation;
                             any of them -> Problem
@@ -177,6 +178,27 @@ class Progress(Struct, array_like=True, frozen=True, gc=False, tag=71):
     def __str__(self) -> str:
         amount = f"{self.done:g}" if self.total is None else f"{self.done:g} of {self.total:g}"
         return f"{amount} {self.note}".rstrip()
+
+
+class StreamItems(Struct, array_like=True, frozen=True, gc=False, tag=72):
+    """What a running attempt has yielded, numbered from `first`, counted from 0 in each attempt. It may be lost.
+
+    lease: rises with each attempt. values: MessagePack each. is_kept: all of them are in the task's value too.
+    """
+
+    task_id: str
+    attempt: int
+    lease: int
+    first: int
+    values: list[bytes]
+    is_kept: bool = True
+
+
+class SendItems(Struct, array_like=True, frozen=True, gc=False, tag=73):
+    """A reader lacks the items of this task from `first` on: send again what is still there."""
+
+    task_id: str
+    first: int = 0
 
 
 class ListTasks(Struct, array_like=True, frozen=True, gc=False, tag=41):

@@ -54,6 +54,14 @@ class Subjects:
         """What a running task says of itself; nobody has to listen."""
         return f"mesh.{self.mesh}.p.{task_id}"
 
+    def items(self, task_id: str) -> str:
+        """What a streaming task yields; nobody has to listen."""
+        return f"mesh.{self.mesh}.i.{task_id}"
+
+    def streams(self, host: str) -> str:
+        """Where readers ask a host for items that they lack."""
+        return f"mesh.{self.mesh}.s.{host}"
+
     def log(self, shard: int) -> str:
         """Name of the shard's log, as the log port takes it."""
         return f"{self.mesh}-shard-{shard}"

@@ -111,6 +111,11 @@ class Result(Struct, frozen=True, kw_only=True):
     wait_s: Annotated[Seconds, Meta(description="Wait this long for its end.")] = DEFAULT_WAIT_S
 
 
+class StreamTask(Struct, frozen=True, kw_only=True):
+    task_id: Annotated[TaskId, Meta(description="The task.", extra=_POSITIONAL)]
+    wait_s: Annotated[Seconds, Meta(description="Read for this long at most.")] = DEFAULT_WAIT_S
+
+
 class ListTasks(Struct, frozen=True, kw_only=True):
     """`kind` and `state` are short for the same words in `filter`; a task has to match all that is given."""
 

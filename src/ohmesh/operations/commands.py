@@ -93,6 +93,18 @@ COMMANDS: tuple[Command, ...] = (
         scope=Scope.TASK,
     ),
     Command(
+        name="tasks stream",
+        summary="Print what a task yields, item by item, as it does.",
+        help="From its first item on, however late it is asked, until its end. Where another attempt begins anew it is "
+        "said on stderr, and --json tells the attempt of each item. A task that does not stream has one item, or "
+        "those of the list that it returns. docs/streaming.md has more.",
+        example="ohmesh tasks stream 01JD3Y9Q8K2M4N6P8R0S2T4V6W",
+        arguments=_ARGUMENTS + "StreamTask",
+        result="ohmesh.operations.streams:TaskStream",
+        run="ohmesh.operations.streams:read_stream",
+        scope=Scope.TASK,
+    ),
+    Command(
         name="tasks cancel",
         summary="Cancel tasks, queued or running.",
         help="A running attempt is stopped. A task that had ended stays as it is and is named under `too_late`.",

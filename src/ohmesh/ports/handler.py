@@ -6,10 +6,19 @@ Runners and handlers do not import each other. A runner's child process is told 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Mapping, Sequence
+from enum import StrEnum
 from typing import Protocol
 
 from ohmesh.model.agent import AgentSpec
+
+
+class StreamMode(StrEnum):
+    """What becomes of the items that a handler yields, beside being sent at once."""
+
+    NONE = ""  # it yields nothing, it returns
+    KEEP = "keep"  # the task's value is the list of them
+    DISCARD = "discard"  # the task's value says how many there were
 
 
 class Handler(Protocol):
@@ -23,12 +32,21 @@ class Handler(Protocol):
     @property
     def is_async(self) -> bool: ...
 
+    @property
+    def stream(self) -> StreamMode:
+        """Where it is not NONE, `items` is called and not `invoke` or `invoke_async`."""
+        ...
+
     def invoke(self, payload: bytes) -> bytes:
         """Decode, check, call, encode. Raises Permanent where a retry cannot help, else what the code raises."""
         ...
 
     def invoke_async(self, payload: bytes) -> Coroutine[object, None, bytes]:
         """The same for a handler that `is_async`."""
+        ...
+
+    def items(self, payload: bytes) -> Generator[bytes] | AsyncGenerator[bytes]:
+        """One by one what it yields, async where it `is_async`; closing this closes the handler's own generator."""
         ...
 
 

@@ -10,12 +10,13 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from ohmesh.model.agent import AgentSpec
-from ohmesh.model.message import Progress
+from ohmesh.model.message import Progress, StreamItems
 from ohmesh.model.task import Grant, Outcome
 
 Report = Callable[[Sequence[Outcome]], None]
 Resize = Callable[[str, int], None]
 NoticeProgress = Callable[[Sequence[Progress]], None]
+NoticeItems = Callable[[StreamItems], None]
 
 
 class Runner(Protocol):
@@ -27,6 +28,10 @@ class Runner(Protocol):
     def watch_progress(self, notice: NoticeProgress) -> None:
         """Before start: what running tasks say of themselves goes to `notice`, the latest of each, some 10 times a
         second at most. Lossy, and never after the task's outcome."""
+        ...
+
+    def watch_items(self, notice: NoticeItems) -> None:
+        """Before start: what streaming tasks yield goes to `notice`, all of it, in order, before the outcome."""
         ...
 
     def run(self, grants: Sequence[Grant]) -> None:

@@ -20,6 +20,7 @@ from ohmesh.errors import MeshUnreachable, OhmeshError, ResultTimeout
 from ohmesh.model.message import Progress
 from ohmesh.model.task import Submission, TaskResult, TaskState
 from ohmesh.roles.client_payload import value_of
+from ohmesh.roles.client_stream import NOTHING_BEFORE, StreamItem, unbroken, values_of
 
 
 class Standing(Enum):
@@ -37,6 +38,8 @@ class Lookout(Protocol):
     def leave(self, handle: TaskHandle) -> None: ...
 
     def progress_of(self, handle: TaskHandle) -> AsyncGenerator[Progress]: ...
+
+    def items_of(self, handle: TaskHandle, after: tuple[int, int]) -> AsyncGenerator[StreamItem]: ...
 
 
 class TaskHandle:
@@ -137,6 +140,21 @@ class TaskHandle:
         However the task ends, the loop ends; `result()` says how.
         """
         return self._lookout.progress_of(self)
+
+    def stream(self) -> AsyncGenerator[object]:
+        """`async for item in handle.stream()`: what the task yields, as it does, each item once and in order.
+
+        However late it begins, it begins with the first item. Raises as `result()` where the task fails, and
+        StreamRestarted where another attempt begins anew; `items()` tells attempts and goes on.
+        """
+        return values_of(unbroken(self.id, self.items()))
+
+    def items(self, after: tuple[int, int] = NOTHING_BEFORE) -> AsyncGenerator[StreamItem]:
+        """The same with attempt and number; a higher attempt, or number 0 again, begins anew.
+
+        after: attempt and number of the last item that the caller has already.
+        """
+        return self._lookout.items_of(self, after)
 
     def __repr__(self) -> str:
         return f"<task {self.id} {self.state}>"

@@ -28,6 +28,7 @@ from ohmesh.roles.client_handle import Standing, TaskHandle
 from ohmesh.roles.client_lane import Lane, Notice
 from ohmesh.roles.client_payload import error_of_code
 from ohmesh.roles.client_progress import ProgressLine
+from ohmesh.roles.client_stream import StreamItem, StreamLine
 
 
 class ClientStatistics(Struct, kw_only=True):
@@ -51,7 +52,8 @@ class ClientStatistics(Struct, kw_only=True):
 
 
 class Tracker:
-    """See the module. It is the Lookout of its handles. `progress` is given by its client, which knows the bus."""
+    """See the module. It is the Lookout of its handles. `progress` and `streams` are given by its client, which knows
+    the bus."""
 
     def __init__(
         self,
@@ -67,6 +69,7 @@ class Tracker:
         self.counts = ClientStatistics()
         self.is_closed = False
         self.progress: ProgressLine
+        self.streams: StreamLine
         self._lanes = lanes
         self._cancellations = cancellations
         self._clock = clock
@@ -114,6 +117,9 @@ class Tracker:
 
     def progress_of(self, handle: TaskHandle) -> AsyncGenerator[Progress]:
         return self.progress.steps(handle.id, handle.end)
+
+    def items_of(self, handle: TaskHandle, after: tuple[int, int]) -> AsyncGenerator[StreamItem]:
+        return self.streams.items(handle.id, handle.end, after=after)
 
     def leave(self, handle: TaskHandle) -> None:
         self.awaited.pop(handle, None)

@@ -26,6 +26,7 @@ from ohmesh.ports.runner import Runner
 from ohmesh.roles.host_name import Answers, check_name_is_free
 from ohmesh.roles.outcome_size import outcome_bytes, sendable
 from ohmesh.roles.progress_reports import ProgressReports
+from ohmesh.roles.stream_reports import StreamReports
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +104,9 @@ class Executor:
         self._progress = ProgressReports(
             ports.bus, ports.clock, subjects=subjects, host=host.name, incarnation=self.incarnation
         )
+        self._streams = StreamReports(
+            ports.bus, ports.clock, subjects=subjects, host=host.name, incarnation=self.incarnation
+        )
         self._subjects = subjects
         self._identity = host
         self._links: dict[int, _ShardLink] = {}
@@ -123,6 +127,7 @@ class Executor:
         bus = self._ports.bus
         bus.watch_connection(self._connection_changed)
         self._runner.watch_progress(self._progress.put)
+        self._runner.watch_items(self._streams.put)
         for spec in await self._runner.start(self._report_outcomes, self._resize):
             self._add_agent(spec)
         await self._take_name()
@@ -130,7 +135,8 @@ class Executor:
             await bus.subscribe(self._subjects.host(self.host), self._receive),
             await bus.subscribe(self._subjects.every_host(), self._receive),
         ]
-        work = (self._send_loop(), self._heartbeat_loop(), self._progress.publish_for_ever())
+        tellers = (self._progress, self._streams)
+        work = (self._send_loop(), self._heartbeat_loop(), *(one.publish_for_ever() for one in tellers))
         loops = [asyncio.ensure_future(one) for one in work]
         leaving = asyncio.ensure_future(self._leave.wait())
         try:
@@ -246,6 +252,7 @@ class Executor:
             link.unsettled[outcome.lease] = (outcome, now_ms)
             link.outgoing.append(outcome)
         self.statistics.outcomes += len(outcomes)
+        self._streams.ended(outcomes)
         self._wake.set()
 
     def _resize(self, agent: str, slots: int) -> None:

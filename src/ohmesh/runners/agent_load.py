@@ -23,10 +23,13 @@ _UNLIMITED = 1 << 30
 class AgentLoad:
     """`held` tasks are in processes, `parked` ones wait because `limit` of them are."""
 
-    def __init__(self, spec: AgentSpec, config: RunnerConfig, *, is_async: bool) -> None:
+    def __init__(
+        self, spec: AgentSpec, config: RunnerConfig, *, is_async: bool, is_stream: bool = False
+    ) -> None:
         self.name = spec.agent
         self.spec = spec
         self.is_async = is_async
+        self.is_stream = is_stream
         self.held = 0
         self.parked: deque[HeldTask] = deque()
         self.is_closed = False

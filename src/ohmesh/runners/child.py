@@ -59,7 +59,9 @@ def _serve(connection: socket.socket, page: Page) -> None:
     except OhmeshError as error:
         connection.sendall(frame(LoadFailed(error.message, error.hint)))
         return
-    connection.sendall(frame(Loaded([LoadedAgent(one.spec, one.is_async) for one in handlers.values()])))
+    connection.sendall(
+        frame(Loaded([LoadedAgent(one.spec, one.is_async, bool(one.stream)) for one in handlers.values()]))
+    )
     begin = _receive(connection)
     if not isinstance(begin, Begin):
         return

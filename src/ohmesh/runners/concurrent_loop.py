@@ -19,6 +19,7 @@ from ohmesh.runners.attribution import AttributedCoroutine, inherit_attribution
 from ohmesh.runners.outbox import Outbox
 from ohmesh.runners.page import HOLD, SINCE, STARTED, Page
 from ohmesh.runners.progress import number_of_task
+from ohmesh.runners.stream import Gathering, Stream, run_stream_async
 from ohmesh.runners.verdict import check_size, failed
 from ohmesh.runners.wire import Load, Overdue, Splitter, Stop, Work, decode_to_process, frame
 
@@ -43,6 +44,7 @@ class ConcurrentLoop:
         self._handlers = {name: handler for name, handler in handlers.items() if handler.is_async}
         self._settings = settings
         self._outbox = Outbox(page, connection, flush_us=settings.flush_us)
+        self._items = Gathering(lambda items: self._outbox.send(frame(items)))
         self._running: dict[int, _Running] = {}
         self._flush_is_due = False
         self._check_is_due = False
@@ -103,13 +105,20 @@ class ConcurrentLoop:
             return
         number_of_task.set(running.number)  # the context is this task's own
         try:
-            value = await self._handlers[grant.agent].invoke_async(grant.payload)
-            value = check_size(value, self._settings.value_max_bytes)
+            value = await self._value(running.number, grant)
             outcome = self._outcome(running, OutcomeStatus.SUCCEEDED, value=value)
         except BaseException as error:  # noqa: BLE001 - whatever user code raises is its outcome, SystemExit too
             outcome = self._failed(running, error)
+        self._items.flush()  # before the row, after which nobody asks for them
         self._outbox.add(running.number, running.started_ns, time.monotonic_ns(), outcome)
         self._forget(running)
+
+    async def _value(self, number: int, grant: Grant) -> bytes:
+        handler, max_bytes = self._handlers[grant.agent], self._settings.value_max_bytes
+        if handler.stream:
+            stream = Stream(number, handler.stream, self._items.add, max_bytes=max_bytes)
+            return await run_stream_async(handler.items(grant.payload), stream)
+        return check_size(await handler.invoke_async(grant.payload), max_bytes)
 
     def _failed(self, running: _Running, error: BaseException) -> Outcome:
         if running.ending is not None and isinstance(error, asyncio.CancelledError):

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from ohmesh.model.task import OutcomeStatus
 from ohmesh.runners.held_task import HeldTask
-from ohmesh.runners.page import CURRENT, HOLD, SINCE, STARTED
+from ohmesh.runners.page import CURRENT, HOLD, SINCE, STARTED, STOP
 from ohmesh.runners.wire import Work
 
 
@@ -94,6 +94,8 @@ class Custody:
         """The task was asked to stop. The first reason stands."""
         if number in self.sent:
             self.endings.setdefault(number, Ending(status, kill_at_ns))
+            if self._words[CURRENT] == number:
+                self._words[STOP] = number
 
     def abandon(self) -> None:
         """The process is ended for nobody's fault: what it still holds is handed back."""

@@ -13,14 +13,14 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
 from ohmesh.errors import InvalidArgument
-from ohmesh.model.message import Progress
+from ohmesh.model.message import Progress, StreamItems
 from ohmesh.model.task import Grant, Outcome, OutcomeStatus, TaskFailure
 from ohmesh.runners.agent_load import AgentLoad
 from ohmesh.runners.config import RunnerConfig
 from ohmesh.runners.held_task import HeldTask
 from ohmesh.runners.page import CURRENT, SINCE, rows_in
 from ohmesh.runners.process import RunnerProcess
-from ohmesh.runners.wire import Row, Stop, decode_rows
+from ohmesh.runners.wire import Items, Row, Stop, decode_rows
 
 _NS_PER_MS = 1_000_000
 _log = logging.getLogger("ohmesh.runners")
@@ -183,6 +183,16 @@ class Group:
             if (task := process.custody.sent.get(one.number)) is not None
         ]
 
+    def yielded(self, process: RunnerProcess, items: Items) -> StreamItems | None:
+        """The same, of its task; None where that is accounted for already."""
+        task = process.custody.sent.get(items.number)
+        if task is None:
+            return None
+        grant = task.grant
+        return StreamItems(
+            grant.task_id, grant.attempt, grant.lease, items.first, items.values, items.is_kept
+        )
+
     def stop(self, now_ns: int) -> list[Outcome]:
         """Start nothing more; what has not started comes back now or within two ticks."""
         self.is_stopping = True
@@ -284,7 +294,8 @@ class Group:
         number, since_ns = custody.running()
         task = custody.sent.get(number)
         if task is not None and number == lasting and _is_overdue(task.grant, now_ns - since_ns):
-            grace_ms = self._config.cancel_grace_ms if self.is_async else 0
+            may_end = self.is_async or task.agent.is_stream
+            grace_ms = self._config.cancel_grace_ms if may_end else 0
             custody.end(number, OutcomeStatus.TIMED_OUT, now_ns + grace_ms * _NS_PER_MS)
         for condemned, ending in custody.endings.items():
             runs = custody.has_started(condemned) if self.is_async else condemned == number

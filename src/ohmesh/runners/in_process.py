@@ -16,14 +16,16 @@ from functools import partial
 import msgspec
 
 from ohmesh.model.agent import AgentSpec
-from ohmesh.model.message import Progress
+from ohmesh.model.message import Progress, StreamItems
 from ohmesh.model.task import Grant, Outcome, OutcomeStatus, TaskFailure
 from ohmesh.ports.clock import Clock
 from ohmesh.ports.handler import Handler
-from ohmesh.ports.runner import NoticeProgress, Report, Resize
+from ohmesh.ports.runner import NoticeItems, NoticeProgress, Report, Resize
 from ohmesh.runners.config import RunnerConfig
 from ohmesh.runners.progress import put_of_task
+from ohmesh.runners.stream import Stream, run_stream_async
 from ohmesh.runners.verdict import check_size, failed
+from ohmesh.runners.wire import Items
 
 
 @dataclass(slots=True, eq=False)
@@ -51,10 +53,14 @@ class InProcessRunner:
         self._report: Report | None = None
         self._is_stopping = False
         self._notice_progress: NoticeProgress | None = None
+        self._notice_items: NoticeItems | None = None
         self._steps = 0
 
     def watch_progress(self, notice: NoticeProgress) -> None:
         self._notice_progress = notice
+
+    def watch_items(self, notice: NoticeItems) -> None:
+        self._notice_items = notice
 
     async def start(self, report: Report, resize: Resize) -> list[AgentSpec]:
         """An agent that does not say has `async_slots` when it is async, else one. They never change."""
@@ -118,7 +124,7 @@ class InProcessRunner:
             )
         put_of_task.set(partial(self._progressed, grant))
         try:
-            value = await _value(handler, grant.payload)
+            value = await self._value(handler, grant)
             check_size(value, self._config.value_max_bytes)
         except (Exception, asyncio.CancelledError, SystemExit) as error:  # noqa: BLE001 - user code's outcome
             outcome = self._failed(attempt, error)
@@ -152,6 +158,24 @@ class InProcessRunner:
             now_ms, count = self._clock.now_ms(), self._steps
             step = Progress(grant.task_id, grant.attempt, done, total, note, now_ms, grant.lease, count)
             self._notice_progress([step])
+
+    async def _value(self, handler: Handler, grant: Grant) -> bytes:
+        if handler.stream:
+            stream = Stream(
+                0, handler.stream, partial(self._yielded, grant), max_bytes=self._config.value_max_bytes
+            )
+            return await run_stream_async(handler.items(grant.payload), stream)
+        return (
+            await handler.invoke_async(grant.payload) if handler.is_async else handler.invoke(grant.payload)
+        )
+
+    def _yielded(self, grant: Grant, items: Items) -> None:
+        if self._notice_items is not None and grant.lease in self._attempts:
+            self._notice_items(
+                StreamItems(
+                    grant.task_id, grant.attempt, grant.lease, items.first, items.values, items.is_kept
+                )
+            )
 
     def _failed(self, attempt: _Attempt, error: BaseException) -> Outcome:
         if attempt.ending is not None and isinstance(error, asyncio.CancelledError):
@@ -191,7 +215,3 @@ class InProcessRunner:
         outcomes, self._outcomes = self._outcomes, []
         if outcomes and self._report is not None:
             self._report(outcomes)
-
-
-async def _value(handler: Handler, payload: bytes) -> bytes:
-    return await handler.invoke_async(payload) if handler.is_async else handler.invoke(payload)

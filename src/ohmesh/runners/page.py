@@ -6,6 +6,7 @@
     word 3  HOLD      written by the parent: start nothing more, hand back what comes
     word 4  COMMITTED flushes (16 bits), rows (24), bytes (24): the finished results in the outbox
     word 5  PROGRESS  how many reports of progress were written; see progress
+    word 6  STOP      written by the parent: the running task of this number is to end where it next looks; see stream
     from byte 4096    the slots of progress, PROGRESS_SLOTS of PROGRESS_SLOT_BYTES
     after them        the outbox: room for the head of a frame, then rows of results not yet flushed to the socket
 
@@ -27,7 +28,7 @@ import tempfile
 
 from ohmesh.runners.wire import ROWS_HEADER_BYTES
 
-STARTED, CURRENT, SINCE, HOLD, COMMITTED, PROGRESS = range(6)
+STARTED, CURRENT, SINCE, HOLD, COMMITTED, PROGRESS, STOP = range(7)
 PROGRESS_SLOTS = 64
 PROGRESS_SLOT_BYTES = 1024  # a note of 200 characters takes 800 at most
 _HEADER_BYTES = 4096

@@ -21,12 +21,12 @@ import msgspec
 from ohmesh.errors import AgentDefinitionError
 from ohmesh.model.agent import AgentSpec
 from ohmesh.model.task import Grant, Outcome, OutcomeStatus
-from ohmesh.ports.runner import NoticeProgress, Report, Resize
+from ohmesh.ports.runner import NoticeItems, NoticeProgress, Report, Resize
 from ohmesh.runners.agent_load import AgentLoad
 from ohmesh.runners.config import RunnerConfig
 from ohmesh.runners.group import Group
 from ohmesh.runners.process import RunnerProcess
-from ohmesh.runners.wire import LoadedAgent, Row
+from ohmesh.runners.wire import Items, LoadedAgent, Row
 
 _log = logging.getLogger("ohmesh.runners")
 
@@ -56,6 +56,7 @@ class ProcessRunnerPool:
         self._is_stopping = False
         self._ticks = False
         self._notice_progress: NoticeProgress | None = None
+        self._notice_items: NoticeItems | None = None
         self._progress_due_ns = 0
         self._deaths = 0
         self._failed_starts = 0
@@ -63,6 +64,9 @@ class ProcessRunnerPool:
 
     def watch_progress(self, notice: NoticeProgress) -> None:
         self._notice_progress = notice
+
+    def watch_items(self, notice: NoticeItems) -> None:
+        self._notice_items = notice
 
     async def start(self, report: Report, resize: Resize) -> list[AgentSpec]:
         self._loop = asyncio.get_running_loop()
@@ -154,6 +158,12 @@ class ProcessRunnerPool:
         for number in numbers:
             process.custody.end(number, OutcomeStatus.TIMED_OUT, kill_at_ns)
 
+    def yielded(self, process: RunnerProcess, items: Items) -> None:
+        """A streaming task has gone on (called by a process)."""
+        told = self._group_of[process].yielded(process, items)
+        if told is not None and self._notice_items is not None:
+            self._notice_items(told)
+
     def gone(self, process: RunnerProcess) -> None:
         """A process has ended (called by it): settle what it held, and start another."""
         self._starting.discard(process)
@@ -172,7 +182,9 @@ class ProcessRunnerPool:
     def _found_groups(self, loaded: Sequence[LoadedAgent]) -> None:
         config = self._config
         for one in loaded:
-            agent = self._agents[one.spec.agent] = AgentLoad(one.spec, config, is_async=one.is_async)
+            agent = self._agents[one.spec.agent] = AgentLoad(
+                one.spec, config, is_async=one.is_async, is_stream=one.is_stream
+            )
             if one.is_async not in self._groups:
                 size = config.async_processes if one.is_async else config.sync_processes
                 self._groups[one.is_async] = Group(config, self._resize, is_async=one.is_async, size=size)

@@ -26,6 +26,7 @@ from ohmesh.runners.page import Page, create_page_file
 from ohmesh.runners.progress import ProgressReader
 from ohmesh.runners.wire import (
     Begin,
+    Items,
     Load,
     Loaded,
     LoadedAgent,
@@ -55,6 +56,8 @@ class ProcessListener(Protocol):
     def finished(self, process: RunnerProcess, rows: list[Row]) -> None: ...
 
     def overdue(self, process: RunnerProcess, numbers: list[int]) -> None: ...
+
+    def yielded(self, process: RunnerProcess, items: Items) -> None: ...
 
     def gone(self, process: RunnerProcess) -> None: ...
 
@@ -183,6 +186,8 @@ class RunnerProcess:
             self.load_error = AgentDefinitionError(message.message, hint=message.hint)
         elif isinstance(message, Overdue):
             self._listener.overdue(self, message.numbers)
+        elif isinstance(message, Items):
+            self._listener.yielded(self, message)
         else:
             self._listener.finished(self, message.rows)
 

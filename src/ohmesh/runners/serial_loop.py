@@ -12,9 +12,10 @@ from collections.abc import Mapping
 from ohmesh.model.task import Grant, Outcome, OutcomeStatus
 from ohmesh.ports.handler import Handler
 from ohmesh.runners.outbox import Outbox
-from ohmesh.runners.page import CURRENT, HOLD, SINCE, STARTED, Page
-from ohmesh.runners.verdict import check_size, failed
-from ohmesh.runners.wire import Load, Splitter, Work, decode_to_process
+from ohmesh.runners.page import CURRENT, HOLD, SINCE, STARTED, STOP, Page
+from ohmesh.runners.stream import Stopped, Stream, run_stream
+from ohmesh.runners.verdict import check_size, failed, stopped
+from ohmesh.runners.wire import Items, Load, Splitter, Work, decode_to_process, frame
 
 _READ_BYTES = 256 * 1024
 
@@ -26,6 +27,7 @@ class SerialLoop:
         self._connection = connection
         self._words = page.words
         self._invoke = {name: handler.invoke for name, handler in handlers.items() if not handler.is_async}
+        self._streaming = {name: one for name, one in handlers.items() if one.stream and not one.is_async}
         self._settings = settings
         self._outbox = Outbox(page, connection, flush_us=settings.flush_us)
 
@@ -64,7 +66,10 @@ class SerialLoop:
         words[SINCE] = started_ns
         words[CURRENT] = number
         try:
-            value = check_size(self._invoke[grant.agent](grant.payload), settings.value_max_bytes)
+            if grant.agent in self._streaming:
+                value = self._stream(number, grant)
+            else:
+                value = check_size(self._invoke[grant.agent](grant.payload), settings.value_max_bytes)
             ended_ns = time.monotonic_ns()
             outcome = Outcome(
                 grant.lease,
@@ -75,6 +80,9 @@ class SerialLoop:
                 (started_ns + wall_offset_ns) // 1_000_000,
                 (ended_ns + wall_offset_ns) // 1_000_000,
             )
+        except Stopped:
+            ended_ns = time.monotonic_ns()
+            outcome = stopped(grant, started_ns, ended_ns, wall_offset_ns)
         except BaseException as error:  # noqa: BLE001 - whatever user code raises is its outcome, SystemExit too
             ended_ns = time.monotonic_ns()
             outcome = failed(
@@ -86,3 +94,11 @@ class SerialLoop:
             )
         self._outbox.add(number, started_ns, ended_ns, outcome)
         words[CURRENT] = 0
+
+    def _stream(self, number: int, grant: Grant) -> bytes:
+        handler, words = self._streaming[grant.agent], self._words
+        stream = Stream(number, handler.stream, self._send, max_bytes=self._settings.value_max_bytes)
+        return run_stream(handler.items(grant.payload), stream, lambda: words[STOP] == number)
+
+    def _send(self, items: Items) -> None:
+        self._outbox.send(frame(items))

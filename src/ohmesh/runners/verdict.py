@@ -10,6 +10,7 @@ from ohmesh.model.task import Grant, Outcome, OutcomeStatus, TaskFailure
 
 _OWN_MODULES = "ohmesh."
 _MESSAGE_MAX_CHARS = 2000
+_NS_PER_MS = 1_000_000
 
 
 def failed(grant: Grant, error: BaseException, started_ms: int, ended_ms: int, *, max_chars: int) -> Outcome:
@@ -24,6 +25,17 @@ def failed(grant: Grant, error: BaseException, started_ms: int, ended_ms: int, *
         ended_ms=ended_ms,
         retry_after_ms=_delay_ms(error),
     )
+
+
+def stopped(grant: Grant, started_ns: int, ended_ns: int, wall_offset_ns: int) -> Outcome:
+    """The outcome of a streaming task that ended between two items because it was asked to."""
+    is_overdue = 0 < grant.timeout_ms * _NS_PER_MS < ended_ns - started_ns
+    status, failure = OutcomeStatus.CANCELLED, None
+    if is_overdue:
+        status = OutcomeStatus.TIMED_OUT
+        failure = TaskFailure("timeout", f"It ran past its timeout of {grant.timeout_ms} ms and was stopped.")
+    started_ms, ended_ms = ((one + wall_offset_ns) // _NS_PER_MS for one in (started_ns, ended_ns))
+    return Outcome(grant.lease, grant.task_id, status, b"", failure, started_ms, ended_ms)
 
 
 def check_size(value: bytes, max_bytes: int) -> bytes:

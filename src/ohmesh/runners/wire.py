@@ -1,7 +1,7 @@
 """Frames between a pool and its processes: four bytes of length (little-endian), then MessagePack.
 
     pool -> process    Load, Begin, Work, Stop
-    process -> pool    Loaded, LoadFailed, Rows, Overdue
+    process -> pool    Loaded, LoadFailed, Rows, Overdue, Items
 
 Tasks are numbered from 1 per process, in the order of sending. Every number that was sent is answered by exactly one
 row, unless the process dies before. A row may be seen twice (in the outbox, then flushed): the second is ignored.
@@ -61,6 +61,7 @@ class Stop(Struct, array_like=True, frozen=True, tag=14):
 class LoadedAgent(Struct, array_like=True, frozen=True):
     spec: AgentSpec
     is_async: bool
+    is_stream: bool = False
 
 
 class Loaded(Struct, array_like=True, frozen=True, tag=1):
@@ -90,8 +91,17 @@ class Overdue(Struct, array_like=True, frozen=True, tag=4):
     numbers: list[int]
 
 
+class Items(Struct, array_like=True, frozen=True, tag=5):
+    """What the streaming task of this number has yielded, numbered from `first`; before its row."""
+
+    number: int
+    first: int
+    values: list[bytes]
+    is_kept: bool
+
+
 ToProcess = Load | Begin | Work | Stop
-ToPool = Loaded | LoadFailed | Rows | Overdue
+ToPool = Loaded | LoadFailed | Rows | Overdue | Items
 
 encode = msgspec.msgpack.Encoder().encode
 decode_to_process = msgspec.msgpack.Decoder(ToProcess).decode

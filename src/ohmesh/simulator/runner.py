@@ -21,7 +21,7 @@ from ohmesh.model.message import Progress
 from ohmesh.model.task import Grant, Outcome, OutcomeStatus, TaskFailure
 from ohmesh.ports.clock import Clock
 from ohmesh.ports.entropy import Entropy
-from ohmesh.ports.runner import NoticeProgress, Report, Resize
+from ohmesh.ports.runner import NoticeItems, NoticeProgress, Report, Resize
 
 _ENDLESS_MS = float("inf")
 
@@ -125,6 +125,9 @@ class SimulatedRunner:
 
     def watch_progress(self, notice: NoticeProgress) -> None:
         self._notice_progress = notice
+
+    def watch_items(self, _notice: NoticeItems) -> None:
+        """No kind of it streams; `testing` runs real handlers, which may."""
 
     async def start(self, report: Report, resize: Resize) -> list[AgentSpec]:
         self._report = report

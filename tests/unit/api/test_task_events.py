@@ -121,3 +121,36 @@ def test_while_the_mesh_is_away_nothing_is_streamed(run: Run) -> None:
         assert (answer.status_code, answer.json()["code"]) == (503, "mesh_unreachable")
 
     with_lone_door(run, scenario)
+
+
+def test_what_a_task_yields_is_told_item_by_item_and_a_reader_goes_on_behind_what_it_has(run: Run) -> None:
+    async def scenario(door: ServedDoor) -> None:
+        task_id = await submitted(door, "echo")
+        stream = f"/v1/tasks/{task_id}/stream"
+        answer = await door.http.get(stream)
+        assert "id: 1.0\nevent: item\n" in answer.text
+        *items, end = told(answer.text)  # its value is a list of two: it does not stream
+        assert [(name, data["attempt"], data["number"]) for name, data in items] == [
+            ("item", 1, 0),
+            ("item", 1, 1),
+        ]
+        assert (end[0], end[1]["state"]) == ("end", "succeeded")
+        again = await door.http.get(stream, headers={"Last-Event-ID": "1.0"})
+        assert [(name, data.get("number")) for name, data in told(again.text)] == [("item", 1), ("end", None)]
+        refused = await door.http.get(stream, headers={"Last-Event-ID": "x"})
+        assert (refused.status_code, refused.json()["code"]) == (400, "invalid_argument")
+        page = (await door.http.get(f"/v1/tasks/stream/{task_id}")).json()
+        assert (len(page["items"]), page["is_complete"]) == (2, True)
+
+    with_door(run, scenario)
+
+
+def test_a_stream_of_a_task_that_failed_ends_with_its_error(run: Run) -> None:
+    async def scenario(door: ServedDoor) -> None:
+        task_id = await submitted(door, "fail")
+        ((name, problem),) = told((await door.http.get(f"/v1/tasks/{task_id}/stream")).text)
+        assert (name, problem["code"]) == ("error", "task_failed")
+        unknown = await door.http.get(f"/v1/tasks/{'0' * 26}/stream")
+        assert (unknown.status_code, unknown.json()["code"]) == (404, "unknown_task")
+
+    with_door(run, scenario)

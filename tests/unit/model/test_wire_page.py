@@ -9,14 +9,24 @@ from typing import get_args
 from msgspec.inspect import StructType, type_info
 
 from ohmesh.model.history import HistoryReply, ToHistorian
-from ohmesh.model.message import Progress, Reply, ToClient, ToDispatcher, ToHost
+from ohmesh.model.message import Progress, Reply, SendItems, StreamItems, ToClient, ToDispatcher, ToHost
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "wire.md"
 
 
 def tags() -> dict[int, str]:
     found: dict[int, str] = {}
-    for union in (ToDispatcher, ToClient, ToHost, Reply, ToHistorian, HistoryReply, Progress):
+    for union in (
+        ToDispatcher,
+        ToClient,
+        ToHost,
+        Reply,
+        ToHistorian,
+        HistoryReply,
+        Progress,
+        StreamItems,
+        SendItems,
+    ):
         for struct in get_args(union) or (union,):
             info = type_info(struct)
             assert isinstance(info, StructType)

@@ -20,6 +20,7 @@ METHODS = {
     "tasks list": "tasks",
     "tasks get": "get",
     "tasks wait": "wait",
+    "tasks stream": "stream",
     "tasks cancel": "cancel",
     "tasks retry": "retry",
     "queues list": "queues",
@@ -40,6 +41,7 @@ OTHERWISE: dict[str, dict[str, str | None]] = {
     "result": {"wait": "timeout"},
     "tasks get": {"task_ids": "task_id"},
     "tasks wait": {"wait": "timeout"},
+    "tasks stream": {"wait": None},
     "events": {"limit": None},
 }
 

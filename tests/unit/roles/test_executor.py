@@ -13,7 +13,7 @@ from ohmesh.model.agent import AgentSpec, Duty
 from ohmesh.model.frame import MAX_FRAME_BYTES, encode_frame
 from ohmesh.model.message import Enquire, Grants, HostReport, Outcomes, Revoke, Settled
 from ohmesh.model.task import Grant, Outcome, OutcomeStatus, TaskFailure
-from ohmesh.ports.runner import NoticeProgress, Report, Resize
+from ohmesh.ports.runner import NoticeItems, NoticeProgress, Report, Resize
 from ohmesh.simulator.process import Condition
 from ohmesh.simulator.world import World, run
 from tests.unit.roles.lone_host import CONFIG, SUBJECTS, LoneHost, grant
@@ -276,6 +276,9 @@ class Talkative:
         self._report: Report
 
     def watch_progress(self, notice: NoticeProgress) -> None:
+        return
+
+    def watch_items(self, notice: NoticeItems) -> None:
         return
 
     async def start(self, report: Report, resize: Resize) -> list[AgentSpec]:

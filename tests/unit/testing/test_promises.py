@@ -14,6 +14,7 @@ from ohmesh.model.task import Submission, TaskFailure, TaskResult, TaskState
 from ohmesh.ports.log import Entry
 from ohmesh.protocols.queue import rows as r
 from ohmesh.roles.client_handle import TaskHandle
+from ohmesh.roles.client_stream import StreamItem
 from ohmesh.testing.promises import Account, accepted_ids, judge
 
 FAILURE = TaskFailure("ValueError", "no")
@@ -29,6 +30,11 @@ class Nobody:
         steps: list[Progress] = []
         for step in steps:
             yield step
+
+    async def items_of(self, handle: TaskHandle, after: tuple[int, int]) -> AsyncGenerator[StreamItem]:
+        items: list[StreamItem] = []
+        for item in items:
+            yield item
 
 
 def account_of(*rows: r.Row) -> Account:

@@ -1,0 +1,1 @@
+"""Streamed results: the order in which a reader hears what a task yields."""
