@@ -24,6 +24,7 @@ class Verdict(StrEnum):
     NOT_HEARD_YET = "not heard yet"  # it has not reported to this dispatcher, which is new
     OFFLINE = "offline"
     OTHER_KIND = "other kind"
+    DEAF = "does not hear"  # it reports, and what it is told does not reach it
 
 
 class AgentVerdict(Struct, array_like=True, frozen=True):

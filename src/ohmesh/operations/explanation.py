@@ -180,6 +180,8 @@ def _of_agent(one: AgentVerdict, view: TaskView) -> str:
             return f"its worker is {one.duty} and takes no work"
         case Verdict.NOT_HEARD_YET:
             return "it has not reported to this dispatcher yet"
+        case Verdict.DEAF:
+            return "its worker reports, but what it is told does not reach it"
         case Verdict.OFFLINE:
             return "its worker is offline"
         case Verdict.OTHER_KIND:

@@ -135,6 +135,8 @@ def _verdict(agent: AgentSlots, task: Task) -> Verdict:
         return Verdict.CAPABILITY_MISSING
     if agent.host.takes_work:
         return Verdict.NO_FREE_SLOT
+    if agent.host.is_deaf:
+        return Verdict.DEAF
     return Verdict.OFF_DUTY if agent.host.reported else Verdict.NOT_HEARD_YET
 
 

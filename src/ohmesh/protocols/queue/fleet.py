@@ -50,12 +50,18 @@ class AgentSlots:
 
 @dataclass(slots=True, eq=False)
 class HostSlots:
+    """told: the last frame of grants that was sent; awaited: the one that its reports are to name, and since when."""
+
     name: str
     incarnation: int
     last_seen_ms: int
     lease_ms: int
     agents: dict[str, AgentSlots] = field(default_factory=dict)
     frames_sent: int = 0
+    told: int = 0
+    awaited: int = 0
+    awaited_since_ms: int = 0
+    is_deaf: bool = False
     reported: bool = False
     takes_envelopes: bool = False
     duty: Duty = Duty.READY
@@ -64,7 +70,7 @@ class HostSlots:
 
     @property
     def takes_work(self) -> bool:
-        return self.reported and self.duty is Duty.READY
+        return self.reported and self.duty is Duty.READY and not self.is_deaf
 
     def leases(self) -> Iterator[tuple[int, AgentSlots]]:
         for agent in self.agents.values():

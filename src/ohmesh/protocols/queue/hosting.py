@@ -6,7 +6,7 @@ from ohmesh.errors import InvalidArgument
 from ohmesh.model.agent import AgentSpec, Liveness
 from ohmesh.model.message import HostReport
 from ohmesh.model.subject import checked_name
-from ohmesh.protocols.queue import placement
+from ohmesh.protocols.queue import hearing, placement
 from ohmesh.protocols.queue import rows as r
 from ohmesh.protocols.queue.fleet import HostSlots
 from ohmesh.protocols.queue.shard import Shard
@@ -41,7 +41,9 @@ def report(shard: Shard, message: HostReport, now_ms: int) -> None:
     host.takes_envelopes = message.takes_envelopes
     if message.epoch == shard.table.epoch or message.epoch == 0:
         host.reported = True
-    if message.epoch != shard.table.epoch:
+    if message.epoch == shard.table.epoch:
+        hearing.note_seen(host, message.number, at_ms)
+    else:
         shard.step.host(host.name).enquire = True
     shard.fleet.admit(host, message.agents)
     _record(shard, message, at_ms)
@@ -116,16 +118,16 @@ def _reconcile(shard: Shard, host: HostSlots, message: HostReport, at_ms: int) -
 
     A lease of a later frame than the last one seen is on its way, or that frame was lost and no other may ever follow
     it (its slots are taken). An empty frame tells: it comes after what is on its way, and reveals what never comes as
-    a gap, which is reported at once."""
+    a gap, which is reported at once. A deaf host is told so again with each report, so that it may come back."""
     held = set(message.held)
     live = shard.table.leases
     missing: list[int] = []
     needed: set[int] = set()
-    is_awaited = False
+    is_awaited = host.is_deaf
     for lease, agent in host.leases():
         if not live[lease].finished_ms:
             needed.add(lease)
-        if agent.leases[lease] > message.number:
+        if agent.leases[lease] > message.number and not host.is_deaf:
             is_awaited = True
         elif lease not in held:
             missing.append(lease)
@@ -155,6 +157,7 @@ def excuse(shard: Shard, now_ms: int, *, missed_ms: int | None) -> None:
     if missed_ms is None or missed_ms >= shard.config.lease_ms:
         shard.hearing_since_ms = at_ms
     for host in shard.fleet.hosts.values():
+        hearing.excuse(host, at_ms, missed_ms)
         host.last_seen_ms = at_ms if missed_ms is None else min(at_ms, host.last_seen_ms + missed_ms)
 
 

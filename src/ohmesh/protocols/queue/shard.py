@@ -159,8 +159,11 @@ class Shard:
         return step
 
     def appended(self, step: Step) -> None:
-        """The step is in the log."""
+        """The step is in the log, and is told now."""
         self.undecided_bytes -= step.size_bytes
+        for name, news in step.hosts.items():
+            if news.grants and (host := self.fleet.hosts.get(name)) is not None:
+                host.told = news.grants[-1].number
 
     # Outcomes
 
