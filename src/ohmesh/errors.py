@@ -7,6 +7,7 @@
     |   |-- PayloadTooLarge          arguments or result above the limit of one task
     |   |-- UnknownTask              no task of that id is known here
     |   |-- UnknownKind              no agent of that kind was ever seen
+    |   |-- UnknownSchedule          no schedule of that name is known here
     |   `-- AgentDefinitionError     an @agent function or worker module cannot be used
     |-- EngineError                the servers below us
     |   |-- EngineUnavailable        not reachable now; nothing is known to have happened
@@ -112,6 +113,11 @@ class UnknownTask(UsageError):
 
 class UnknownKind(UsageError):
     code = "unknown_kind"
+    http_status = 404
+
+
+class UnknownSchedule(UsageError):
+    code = "unknown_schedule"
     http_status = 404
 
 

@@ -98,7 +98,7 @@ async def audit_log(log: Log, subjects: Subjects, shards: int) -> Audit:
 
 
 def _follow(audit: Audit, row: r.Row) -> None:
-    if isinstance(row, r.Submitted):
+    if isinstance(row, r.Submitted | r.ScheduleRan):
         audit.submitted_ms.update((task.task_id, row.at_ms) for task in row.tasks)
     elif isinstance(row, r.Granted):
         for place, task_id in enumerate(row.task_ids):

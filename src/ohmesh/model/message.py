@@ -12,7 +12,8 @@ thousands of tasks in memory that is a fifth of the time of a dispatcher.
     host -> whoever listens Progress, StreamItems
     reader -> host          SendItems
     request -> reply        ListTasks -> TaskPage, ListHosts -> HostPage, Describe -> ShardDescription,
-                            ChangeTasks -> TasksChanged, PauseKind, LimitKind -> KindState, Explain -> Explanation;
+                            ChangeTasks -> TasksChanged, PauseKind, LimitKind -> KindState, Explain -> Explanation,
+                            SetSchedule, ChangeSchedule, ListSchedules -> SchedulePage;
                             any of them -> Problem
 """
 
@@ -25,6 +26,7 @@ from msgspec import Struct
 from ohmesh.model.agent import AgentSpec, Duty, HostView
 from ohmesh.model.explanation import Explain, Explanation
 from ohmesh.model.limit import KindLimit, LimitStanding
+from ohmesh.model.schedule import ChangeSchedule, ListSchedules, SchedulePage, SetSchedule
 from ohmesh.model.task import Grant, Outcome, Submission, TaskResult, TaskView
 
 DEAD_LETTER = "dead_letter"
@@ -335,7 +337,12 @@ ToDispatcher = (
     | PauseKind
     | LimitKind
     | Explain
+    | SetSchedule
+    | ChangeSchedule
+    | ListSchedules
 )
 ToClient = Accepted | Finished | CancelAnswer
 ToHost = Grants | Settled | Revoke | Enquire
-Reply = TaskPage | HostPage | ShardDescription | TasksChanged | KindState | Explanation | Problem
+Reply = (
+    TaskPage | HostPage | ShardDescription | TasksChanged | KindState | Explanation | SchedulePage | Problem
+)

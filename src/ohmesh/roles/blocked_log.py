@@ -22,8 +22,22 @@ from ohmesh.model.message import (
     Submit,
     ToDispatcher,
 )
+from ohmesh.model.schedule import ChangeSchedule, ListSchedules, SetSchedule
 from ohmesh.protocols.queue.intake import RETRY_AFTER_MS
 from ohmesh.protocols.queue.task_table import TaskTable
+
+_REQUESTS = (
+    ListTasks,
+    ListHosts,
+    Describe,
+    ChangeTasks,
+    PauseKind,
+    LimitKind,
+    Explain,
+    SetSchedule,
+    ChangeSchedule,
+    ListSchedules,
+)
 
 
 def declined(body: ToDispatcher, table: TaskTable, shard: int, why: OhmeshError) -> Accepted | Problem | None:
@@ -35,6 +49,6 @@ def declined(body: ToDispatcher, table: TaskTable, shard: int, why: OhmeshError)
     if isinstance(body, Submit):
         fresh = [task.task_id for task in body.tasks if task.task_id not in table.tasks]
         return Accepted([], [Refusal(each, Backpressure.code, message, RETRY_AFTER_MS) for each in fresh])
-    if isinstance(body, ListTasks | ListHosts | Describe | ChangeTasks | PauseKind | LimitKind | Explain):
+    if isinstance(body, _REQUESTS):
         return Problem(EngineUnavailable.code, message, RETRY_AFTER_MS)
     return None

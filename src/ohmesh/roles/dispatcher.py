@@ -33,18 +33,28 @@ from ohmesh.model.message import (
     Watch,
 )
 from ohmesh.model.subject import Subjects
-from ohmesh.policies.priority import rank, rank_in_words
-from ohmesh.policies.rate_limit import TokenBucket
-from ohmesh.policies.retry import retry_delay_ms
-from ohmesh.policies.routing import FAIR_SHARE_IN_WORDS, fair_share
 from ohmesh.ports.bus import Message
-from ohmesh.protocols.queue import cancelling, hosting, intake, placement, queries, retention, wishes
+from ohmesh.protocols.queue import (
+    cancelling,
+    hosting,
+    intake,
+    placement,
+    queries,
+    retention,
+    scheduling,
+    wishes,
+)
 from ohmesh.protocols.queue.rows import SnapshotTaken
-from ohmesh.protocols.queue.shard import Shard, ShardPolicies
+from ohmesh.protocols.queue.shard import Shard
 from ohmesh.protocols.queue.step import Step
 from ohmesh.protocols.queue.wishes import Wish
 from ohmesh.roles.blocked_log import declined
-from ohmesh.roles.dispatcher_config import DispatcherConfig, DispatcherPorts, DispatcherStatistics
+from ohmesh.roles.dispatcher_config import (
+    DispatcherConfig,
+    DispatcherPorts,
+    DispatcherStatistics,
+    policies_of,
+)
 from ohmesh.roles.log_writer import LogWriter
 from ohmesh.roles.mesh_clock import MeshClock
 from ohmesh.roles.shard_loader import Loaded, ShardSource, load
@@ -166,21 +176,14 @@ class Dispatcher:
         await self._snapshots.delete([key for key in orphans if key != snapshot.key])
 
     def _new_shard(self, loaded: Loaded | None) -> Shard:
-        config = self.config
-
-        def rank_of(priority: int, ready_ms: int, now_ms: int) -> float:
-            return rank(priority, ready_ms, now_ms, config.aging_ms)
-
-        policies = ShardPolicies(
-            rank_of,
-            lambda attempts, rng: retry_delay_ms(config.retry, attempts, rng),
-            fair_share,
-            TokenBucket,
-            rank_in_words(config.aging_ms),
-            FAIR_SHARE_IN_WORDS,
-        )
         table = loaded.table if loaded else None
-        return Shard(config.shard, policies, number=self._number, rng=self._ports.entropy.rng(), table=table)
+        return Shard(
+            self.config.shard,
+            policies_of(self.config),
+            number=self._number,
+            rng=self._ports.entropy.rng(),
+            table=table,
+        )
 
     async def _announce(self) -> None:
         enquiry = self._frame(Enquire(self._number, self._epoch))
@@ -333,6 +336,7 @@ class Dispatcher:
             looked_ms = now_ms
             if not self._is_deciding:
                 continue
+            scheduling.run_due(self._shard, now_ms)
             self._shard.tick(now_ms)
             if now_ms - swept_ms >= config.sweep_ms:
                 swept_ms = now_ms

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ohmesh.policies.retry import RetryPolicy
+from ohmesh.policies.priority import rank, rank_in_words
+from ohmesh.policies.rate_limit import TokenBucket
+from ohmesh.policies.retry import RetryPolicy, retry_delay_ms
+from ohmesh.policies.routing import FAIR_SHARE_IN_WORDS, fair_share
+from ohmesh.policies.schedule import latest_due_ms, next_due_ms
 from ohmesh.ports.blobs import Blobs
 from ohmesh.ports.bus import Bus
 from ohmesh.ports.clock import Clock
@@ -12,6 +16,7 @@ from ohmesh.ports.entropy import Entropy
 from ohmesh.ports.log import Log
 from ohmesh.ports.state import State
 from ohmesh.protocols.queue.shard import ShardConfig
+from ohmesh.protocols.queue.shard_policies import ShardPolicies
 from ohmesh.roles.log_writer import LogWriterConfig
 from ohmesh.roles.snapshots import SnapshotConfig
 
@@ -56,3 +61,17 @@ class DispatcherStatistics:
     appends: int = 0
     rows: int = 0
     messages_undeliverable: int = 0
+
+
+def policies_of(config: DispatcherConfig) -> ShardPolicies:
+    """Decisions of ohmesh.policies as the shard's machine takes them."""
+    return ShardPolicies(
+        rank=lambda priority, ready_ms, now_ms: rank(priority, ready_ms, now_ms, config.aging_ms),
+        retry_delay_ms=lambda attempts, rng: retry_delay_ms(config.retry, attempts, rng),
+        share=fair_share,
+        bucket=TokenBucket,
+        next_due_ms=next_due_ms,
+        latest_due_ms=latest_due_ms,
+        rank_in_words=rank_in_words(config.aging_ms),
+        share_in_words=FAIR_SHARE_IN_WORDS,
+    )

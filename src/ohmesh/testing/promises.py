@@ -56,7 +56,7 @@ class Account:
         )
 
     def _apply(self, row: r.Row) -> None:
-        if isinstance(row, r.Submitted):
+        if isinstance(row, r.Submitted | r.ScheduleRan):
             for submission in row.tasks:
                 self.submissions[submission.task_id] = submission
                 self._wait(submission.task_id, TaskState.QUEUED, submission.due_ms)

@@ -66,6 +66,10 @@ class EventFold:
             r.KindLimited: self._limited,
             r.Opened: self._opened,
             r.ItemsCancelled: self._items_cancelled,
+            r.ScheduleSet: self._schedule_set,
+            r.ScheduleRemoved: self._schedule_removed,
+            r.SchedulePaused: self._schedule_paused,
+            r.ScheduleRan: self._schedule_ran,
         }
 
     def begin_with(self, table: TaskTable) -> None:
@@ -235,6 +239,25 @@ class EventFold:
         limit = row.limit or KindLimit()
         data: dict[str, object] = dict(msgspec.structs.asdict(limit))
         self._found.append((f"kind.{'limited' if row.limit else 'unlimited'}", row.kind, row.kind, data))
+
+    def _schedule_set(self, row: r.ScheduleSet) -> None:
+        self._of_schedule("set", row.schedule.name, row.schedule.kind, next_due_ms=row.next_due_ms)
+
+    def _schedule_removed(self, row: r.ScheduleRemoved) -> None:
+        self._of_schedule("removed", row.name, row.kind)
+
+    def _schedule_paused(self, row: r.SchedulePaused) -> None:
+        self._of_schedule("paused" if row.is_paused else "resumed", row.name, row.kind)
+
+    def _schedule_ran(self, row: r.ScheduleRan) -> None:
+        for task in row.tasks:
+            known = self._tasks[task.task_id] = Known(task.task_id, task.kind)
+            self._tell("submitted", known, priority=task.priority, due_ms=task.due_ms, schedule=row.name)
+        if row.skipped:
+            self._of_schedule("skipped", row.name, row.kind, occurrences=row.skipped, due_ms=row.due_ms)
+
+    def _of_schedule(self, what: str, name: str, kind: str, **data: object) -> None:
+        self._found.append((f"schedule.{what}", name, kind, data))
 
     def _snapshot_taken(self, row: r.SnapshotTaken) -> None:
         self._of_shard("snapshot_taken", sequence=row.sequence)

@@ -126,7 +126,7 @@ def _refusal(
 ) -> Refusal | None:
     config, table = shard.config, shard.table
     task_id = submission.task_id
-    if not _is_well_formed(submission):
+    if not is_well_formed(submission):
         return Refusal(
             task_id[:MAX_NAME_LENGTH],
             InvalidArgument.code,
@@ -169,7 +169,7 @@ def _refusal(
     return None
 
 
-def _is_well_formed(submission: Submission) -> bool:
+def is_well_formed(submission: Submission) -> bool:
     """What comes from outside and stands in rows has a bound, or a row could be too large for the log."""
     task_id, kind = submission.task_id, submission.kind
     return (

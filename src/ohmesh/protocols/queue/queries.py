@@ -25,9 +25,11 @@ from ohmesh.model.message import (
     ShardDescription,
     TaskPage,
 )
+from ohmesh.model.schedule import ListSchedules
 from ohmesh.model.task import TaskView
 from ohmesh.protocols.queue.envelopes import items_of
 from ohmesh.protocols.queue.explanation import explain
+from ohmesh.protocols.queue.scheduling import list_schedules
 from ohmesh.protocols.queue.shard import Shard
 from ohmesh.protocols.queue.sizes import failure_bytes
 from ohmesh.protocols.queue.task_record import Task
@@ -51,7 +53,7 @@ class Sieve:
 
 def answer(
     shard: Shard,
-    question: ListTasks | ListHosts | Describe | Explain,
+    question: ListTasks | ListHosts | Describe | Explain | ListSchedules,
     now_ms: int,
     last_sequence: int,
     *,
@@ -64,6 +66,8 @@ def answer(
         return describe(shard, now_ms, last_sequence)
     if isinstance(question, Explain):
         return explain(shard, question.task_id, now_ms)
+    if isinstance(question, ListSchedules):
+        return list_schedules(shard, question)
     if question.after and not question.after.isdecimal():
         return Problem(InvalidArgument.code, f"{question.after!r} is not the cursor of a page.")
     return list_tasks(shard, question, sieve)

@@ -18,6 +18,7 @@ from msgspec import Struct
 from ohmesh.errors import LogCorrupt
 from ohmesh.model.agent import AgentSpec, Liveness
 from ohmesh.model.limit import KindLimit
+from ohmesh.model.schedule import Schedule
 from ohmesh.model.task import Submission, TaskFailure, TaskState
 
 LOG_VERSION = 1
@@ -189,6 +190,45 @@ class KindLimited(Struct, array_like=True, frozen=True, gc=False, tag=16):
     limit: KindLimit | None = None
 
 
+class ScheduleSet(Struct, array_like=True, frozen=True, gc=False, tag=19):
+    """Added, or put in the place of the one of its name. `generation` rises in the shard and is never given again."""
+
+    at_ms: int
+    schedule: Schedule
+    generation: int
+    next_due_ms: int
+
+
+class ScheduleRemoved(Struct, array_like=True, frozen=True, gc=False, tag=20):
+    at_ms: int
+    name: str
+    kind: str
+
+
+class SchedulePaused(Struct, array_like=True, frozen=True, gc=False, tag=21):
+    """No occurrence of it comes any more, or (from `next_due_ms` on) they come again."""
+
+    at_ms: int
+    name: str
+    kind: str
+    is_paused: bool
+    next_due_ms: int = 0
+
+
+class ScheduleRan(Struct, array_like=True, frozen=True, gc=False, tag=22):
+    """Its occurrences up to `due_ms` became these tasks and are dealt with: in one row, so that no end of a process
+    can come between. `skipped`: so many were left out, as far as they were counted. due_ms 0: somebody's wish for
+    a task more, and no occurrence."""
+
+    at_ms: int
+    name: str
+    kind: str
+    due_ms: int
+    next_due_ms: int
+    tasks: list[Submission]
+    skipped: int = 0
+
+
 Row = (
     EpochStarted
     | Submitted
@@ -208,6 +248,10 @@ Row = (
     | Opened
     | ItemsCancelled
     | KindLimited
+    | ScheduleSet
+    | ScheduleRemoved
+    | SchedulePaused
+    | ScheduleRan
 )
 
 

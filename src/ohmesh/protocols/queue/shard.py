@@ -18,7 +18,6 @@ attempt brings later is refused; an attempt is counted before it is handed out.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -27,8 +26,9 @@ from ohmesh.model.message import Outcomes
 from ohmesh.model.task import FINAL_STATES, LEASE_SHARD_SHIFT, Outcome, OutcomeStatus, TaskFailure, TaskState
 from ohmesh.protocols.queue import opening
 from ohmesh.protocols.queue import rows as r
-from ohmesh.protocols.queue.buckets import Buckets, MakeBucket
+from ohmesh.protocols.queue.buckets import Buckets
 from ohmesh.protocols.queue.fleet import Fleet
+from ohmesh.protocols.queue.shard_policies import ShardPolicies
 from ohmesh.protocols.queue.sizes import ROW_OVERHEAD_BYTES, failure_bytes
 from ohmesh.protocols.queue.step import Step
 from ohmesh.protocols.queue.task_record import Task
@@ -38,25 +38,6 @@ from ohmesh.protocols.queue.waiting import Waiting, is_waiting
 
 if TYPE_CHECKING:
     import random
-
-
-@dataclass(frozen=True, slots=True)
-class ShardPolicies:
-    """Decisions that are taken elsewhere (ohmesh.policies), given as functions.
-
-    rank(priority, ready_ms, now_ms): higher starts first.
-    retry_delay_ms(attempts, rng): how long to wait after the failure of that attempt.
-    share(waiting, free, candidates): how many of the waiting tasks one agent takes.
-    bucket(count, per_ms, burst, now_ms): what the starts of a limited kind are taken from.
-    rank_in_words, share_in_words: the same for people.
-    """
-
-    rank: Callable[[int, int, int], float]
-    retry_delay_ms: Callable[[int, random.Random], int]
-    share: Callable[[int, int, int], int]
-    bucket: MakeBucket
-    rank_in_words: str = ""
-    share_in_words: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +56,8 @@ class ShardConfig:
     delay_limit_ms: a handler's wish to be tried again later is cut to this.
     paused_kinds, limited_kinds: kinds that may be so at a time.
     leap_ms: when nobody has looked for longer, time has leapt, and what rates allow begins anew.
+    schedules: as many may there be.
+    schedule_late_ms: an occurrence that is dealt with so long after its time has been missed.
     hosts: records of hosts that are kept; beyond it the one that has been offline for longest is forgotten.
     """
 
@@ -95,6 +78,8 @@ class ShardConfig:
     paused_kinds: int = 1_000
     limited_kinds: int = 1_000
     leap_ms: int = 1_000
+    schedules: int = 10_000
+    schedule_late_ms: int = 60_000
     hosts: int = 100_000
     forget_batch: int = 5_000
 

@@ -15,6 +15,7 @@ from ohmesh.errors import LogCorrupt
 from ohmesh.model.limit import KindLimit
 from ohmesh.model.task import DEAD_LETTER_STATES, FINAL_STATES, TaskState
 from ohmesh.protocols.queue.rows import SnapshotTaken
+from ohmesh.protocols.queue.schedule_table import ScheduleRecord, ScheduleTable
 from ohmesh.protocols.queue.task_record import Task
 from ohmesh.protocols.queue.task_table import Depth, HostRecord, TaskTable
 
@@ -40,6 +41,8 @@ class _Snapshot(Struct, array_like=True):
     lost_tail: str = ""
     paused: dict[str, int] = {}
     limits: dict[str, KindLimit] = {}
+    schedules: list[ScheduleRecord] = []
+    next_generation: int = 1
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -68,6 +71,8 @@ def encode_snapshot(table: TaskTable, sequence: int, previous: bytes) -> bytes:
             table.lost_tail,
             dict(table.paused),
             dict(table.limits.of),
+            list(table.schedules.records.values()),
+            table.schedules.next_generation,
         )
     )
 
@@ -105,6 +110,7 @@ def _restore(snapshot: _Snapshot) -> TaskTable:
     for kind, limit in snapshot.limits.items():
         table.limits.restore(kind, limit, leased)
     table.retained = sum(task.count for task in table.finished)
+    table.schedules = ScheduleTable(snapshot.schedules, snapshot.next_generation)
     table.dead_letters = {
         task.task_id: task
         for task in table.finished

@@ -18,6 +18,7 @@ from ohmesh.model.task import DEAD_LETTER_STATES, FINAL_STATES, TaskState
 from ohmesh.protocols.queue import envelopes
 from ohmesh.protocols.queue import rows as r
 from ohmesh.protocols.queue.kind_limits import KindLimits
+from ohmesh.protocols.queue.schedule_table import ScheduleTable
 from ohmesh.protocols.queue.task_record import Task, without_payload
 from ohmesh.protocols.queue.unique_keys import UniqueKeys
 
@@ -68,6 +69,7 @@ class TaskTable:
         self.paused: dict[str, int] = {}
         self.limits = KindLimits()
         self.unique = UniqueKeys()
+        self.schedules = ScheduleTable()
         self.forgotten: deque[tuple[str, int]] = deque()
         self.forgotten_ids: set[str] = set()
         self.horizon_ms = 0
@@ -95,6 +97,10 @@ class TaskTable:
             r.Opened: self._opened,
             r.ItemsCancelled: self._items_cancelled,
             r.KindLimited: self._kind_limited,
+            r.ScheduleSet: self._schedule_changed,
+            r.ScheduleRemoved: self._schedule_changed,
+            r.SchedulePaused: self._schedule_changed,
+            r.ScheduleRan: self._schedule_ran,
         }
 
     def apply(self, row: r.Row) -> None:
@@ -311,6 +317,14 @@ class TaskTable:
     def _kind_limited(self, row: r.KindLimited) -> None:
         self.time_ms = row.at_ms
         self.limits.apply(row, {lease: task.submission.kind for lease, task in self.leases.items()})
+
+    def _schedule_changed(self, row: r.ScheduleSet | r.ScheduleRemoved | r.SchedulePaused) -> None:
+        self.time_ms = row.at_ms
+        self.schedules.apply(row)
+
+    def _schedule_ran(self, row: r.ScheduleRan) -> None:
+        self._submitted(r.Submitted(row.at_ms, row.tasks))
+        self.schedules.apply(row)
 
     def _snapshot_taken(self, row: r.SnapshotTaken) -> None:
         self.time_ms = row.at_ms

@@ -24,9 +24,11 @@ from ohmesh.policies.priority import rank
 from ohmesh.policies.rate_limit import TokenBucket
 from ohmesh.policies.retry import RetryPolicy, retry_delay_ms
 from ohmesh.policies.routing import fair_share
-from ohmesh.protocols.queue import cancelling, hosting, intake, placement, retention
+from ohmesh.policies.schedule import latest_due_ms, next_due_ms
+from ohmesh.protocols.queue import cancelling, hosting, intake, placement, retention, scheduling
 from ohmesh.protocols.queue.rows import LOG_VERSION, LogFrame, Row, decode_log_frame, encode_log_frame
-from ohmesh.protocols.queue.shard import Shard, ShardConfig, ShardPolicies
+from ohmesh.protocols.queue.shard import Shard, ShardConfig
+from ohmesh.protocols.queue.shard_policies import ShardPolicies
 from ohmesh.protocols.queue.step import Step
 from ohmesh.protocols.queue.task_table import TaskTable
 
@@ -39,6 +41,8 @@ POLICIES = ShardPolicies(
     retry_delay_ms=lambda attempts, rng: retry_delay_ms(RETRY, attempts, rng),
     share=fair_share,
     bucket=TokenBucket,
+    next_due_ms=next_due_ms,
+    latest_due_ms=latest_due_ms,
 )
 
 
@@ -201,6 +205,7 @@ class ShardDriver:
     def wait(self, duration_ms: int) -> None:
         """Time passes; hosts stay as they are."""
         self.now_ms += duration_ms
+        scheduling.run_due(self.shard, self.now_ms)
         self.shard.tick(self.now_ms)
         retention.sweep(self.shard, self.now_ms)
         hosting.expire_hosts(self.shard, self.now_ms)
