@@ -14,11 +14,15 @@ from ohmesh.engines.nats.engine import NatsEngine
 from ohmesh.errors import MeshUnreachable, OhmeshError
 from ohmesh.model.agent import Liveness
 from ohmesh.model.message import ShardDescription
+from ohmesh.model.schedule import SchedulePage
+from ohmesh.model.task import DEAD_LETTER_STATES
 from ohmesh.roles.client import Client
 
 ANSWER_S = 5.0
 ENTRIES_BEHIND_WISHED = 5_000
 CLOCK_WRONG_MS = 2_000
+SCHEDULES_LOOKED_AT = 1_000
+SCHEDULE_LATE_MS = 60_000
 
 
 async def check_mesh(config: Config, data: DataDirectory) -> list[Finding]:
@@ -62,7 +66,9 @@ async def _ask(engine: NatsEngine, client: Client) -> list[Finding]:
     else:
         found.append(warning("workers", "none is active", "Start one: ohmesh worker module:object"))
     found.append(clock_finding(asked_ms, answered_ms, [shard.mesh_ms for shard in shards]))
-    return found + _tails(shards) + await _history(client)
+    found += _tails(shards)
+    found += schedule_findings(await client.schedules.list(limit=SCHEDULES_LOOKED_AT), answered_ms)
+    return found + await _history(client)
 
 
 def clock_finding(asked_ms: int, answered_ms: int, mesh_ms: Sequence[int]) -> Finding:
@@ -78,6 +84,29 @@ def clock_finding(asked_ms: int, answered_ms: int, mesh_ms: Sequence[int]) -> Fi
         f"{off_ms / 1000:.1f} s {side} the mesh's; tasks are done all the same, but ages that are shown here are wrong",
         "Let both machines follow a time server.",
     )
+
+
+def schedule_findings(page: SchedulePage, now_ms: int) -> list[Finding]:
+    """Which comes next, which is late, whose last task failed; nothing is said where there is no schedule."""
+    if not page.schedules:
+        return []
+    live = [view for view in page.schedules if view.next_due_ms]
+    told = f"{page.total}, of which {len(page.schedules) - len(live)} paused"
+    if live:
+        first = min(live, key=lambda view: view.next_due_ms)
+        told += f"; {first.schedule.name} is due next, in {max(0, first.next_due_ms - now_ms) / 1000:.0f} s"
+    found = [fine("schedules", told)]
+    for view in page.schedules:
+        name, kind = view.schedule.name, view.schedule.kind
+        if view.next_due_ms and now_ms - view.next_due_ms > SCHEDULE_LATE_MS:
+            late = f"{name} has been due for {(now_ms - view.next_due_ms) / 1000:.0f} s"
+            found.append(
+                warning("schedules", late, f"Is kind {kind} full? `ohmesh queues` shows what waits of it.")
+            )
+        elif view.last_state in DEAD_LETTER_STATES:
+            ended = f"the last task of {name} ended {view.last_state}"
+            found.append(warning("schedules", ended, f"Why: ohmesh tasks get {view.last_task_id}"))
+    return found
 
 
 def _tails(shards: list[ShardDescription]) -> list[Finding]:

@@ -22,6 +22,7 @@ class ExitCode(IntEnum):
 # The first entry whose class fits decides, so subclasses stand before their bases.
 _BY_ERROR: tuple[tuple[type[errors.OhmeshError], ExitCode], ...] = (
     (errors.UnknownTask, ExitCode.NOTHING_MATCHED),
+    (errors.UnknownSchedule, ExitCode.NOTHING_MATCHED),
     (errors.UnknownKind, ExitCode.NOTHING_MATCHED),
     (errors.UsageError, ExitCode.USAGE),
     (errors.NotAuthorised, ExitCode.NOT_AUTHORISED),

@@ -19,12 +19,14 @@ from ohmesh.cli.history_forms import EVENT_COLUMNS, HISTORY_COLUMNS, judge_histo
 from ohmesh.cli.output import Output
 from ohmesh.cli.presentation_fleet import AGENT_COLUMNS, FLEET_FORMS
 from ohmesh.cli.result_output import print_result
+from ohmesh.cli.schedule_forms import SCHEDULE_COLUMNS, SCHEDULE_FORMS
 from ohmesh.cli.table import render_table
 from ohmesh.model.agent import HostView, Liveness
 from ohmesh.model.task import TaskState
 from ohmesh.operations import results as r
 from ohmesh.operations.agents import AgentList
 from ohmesh.operations.history_results import HistoryEvents, TaskHistory
+from ohmesh.operations.schedule_results import ScheduleDescription, ScheduleList
 
 COLUMNS: dict[type, tuple[str, ...]] = {
     r.TaskList: ("task", "kind", "state", "priority", "size", "attempts", "agent", "age", "took"),
@@ -36,6 +38,8 @@ COLUMNS: dict[type, tuple[str, ...]] = {
     r.QueueState: ("queue", "queued", "running", "retrying", "dead", "paused", "limit"),
     r.PurgedQueue: ("queue", "cancelled"),
     AgentList: AGENT_COLUMNS,
+    ScheduleList: SCHEDULE_COLUMNS,
+    ScheduleDescription: SCHEDULE_COLUMNS,
     TaskHistory: HISTORY_COLUMNS,
     HistoryEvents: EVENT_COLUMNS,
     r.WorkerList: ("worker", "state", "running", "done", "failed", "seen", "pid", "kinds"),
@@ -307,4 +311,5 @@ _FORMS: dict[type, tuple[Callable[..., None], Callable[..., ExitCode]]] = {
     r.WorkerList: (_show_workers, _judge_workers),
     r.MeshStatus: (_show_status, _judge_status),
     **FLEET_FORMS,
+    **SCHEDULE_FORMS,
 }

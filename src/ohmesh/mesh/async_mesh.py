@@ -10,10 +10,10 @@ from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from ohmesh.errors import InvalidArgument, OhmeshError, UnknownTask
-from ohmesh.handlers.declaration import declaration_of
 from ohmesh.mesh.bounding import Bounding
 from ohmesh.mesh.observation import Observation
-from ohmesh.mesh.opening import Agent, connected, embedded, hold
+from ohmesh.mesh.opening import Agent, connected, embedded, hold, kind_of
+from ohmesh.mesh.scheduling import Scheduling
 from ohmesh.model.message import Progress
 from ohmesh.model.priority import Priority, parse_priority
 from ohmesh.operations import arguments as a
@@ -95,7 +95,7 @@ def takes_task(
     return decorate
 
 
-class AsyncMesh(Observation, Bounding):
+class AsyncMesh(Observation, Bounding, Scheduling):
     """A mesh, as one event loop uses it. Durations are seconds. Every task has an id that any program may ask for.
 
     `client` is the role underneath: statistics, and what has no verb.
@@ -169,7 +169,7 @@ class AsyncMesh(Observation, Bounding):
         have; `host:NAME` is one that every agent of that worker has.
         Raises InvalidArgument, PayloadTooLarge.
         """
-        kind = kind if isinstance(kind, str) else _kind_of(kind)
+        kind = kind_of(kind)
         payload = encode_arguments(arguments, named, self.client.config.payload_bytes)
         return TaskRequest(
             kind=kind,
@@ -358,15 +358,6 @@ class AsyncMesh(Observation, Bounding):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.client.mesh!r}>"
-
-
-def _kind_of(function: Callable[..., object]) -> str:
-    declaration = declaration_of(function)
-    if declaration is None:
-        raise InvalidArgument(
-            f"{function!r} is not an agent.", hint="Pass a kind by name, or a function with @agent on it."
-        )
-    return declaration.kind
 
 
 def _milliseconds(name: str, seconds: object) -> int:

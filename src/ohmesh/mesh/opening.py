@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
-from ohmesh.errors import AgentDefinitionError
+from ohmesh.errors import AgentDefinitionError, InvalidArgument
 from ohmesh.handlers.declaration import declaration_of
 from ohmesh.roles.client import Client
 
@@ -94,3 +94,15 @@ async def _hold(
         if opened.done():
             raise
         opened.set_exception(error)
+
+
+def kind_of(agent: Agent) -> str:
+    """The kind itself, or that of an @agent function."""
+    if isinstance(agent, str):
+        return agent
+    declaration = declaration_of(agent)
+    if declaration is None:
+        raise InvalidArgument(
+            f"{agent!r} is not an agent.", hint="Pass a kind by name, or a function with @agent on it."
+        )
+    return declaration.kind

@@ -324,6 +324,13 @@ class Mesh:
     dead_letter_details = _mirrored(AsyncMesh.dead_letter_details)
     agents = _mirrored(AsyncMesh.agents)
     explain = _mirrored(AsyncMesh.explain)
+    add_schedule = _mirrored(AsyncMesh.add_schedule)
+    schedules = _mirrored(AsyncMesh.schedules)
+    schedule = _mirrored(AsyncMesh.schedule)
+    remove_schedule = _mirrored(AsyncMesh.remove_schedule)
+    pause_schedule = _mirrored(AsyncMesh.pause_schedule)
+    resume_schedule = _mirrored(AsyncMesh.resume_schedule)
+    run_schedule = _mirrored(AsyncMesh.run_schedule)
 
     def events(self, *, after: str = "", filter: str = "") -> Iterator[Event]:  # noqa: A002 - the word of every door
         """What happens in the mesh, for ever: from now on, from "start", or behind the cursor of an event.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from ohmesh.errors import InvalidArgument
 from ohmesh.operations.command import Command, Risk, Role, Scope
+from ohmesh.operations.schedule_commands import SCHEDULE_COMMANDS
 
 _ARGUMENTS = "ohmesh.operations.arguments:"
 _RESULTS = "ohmesh.operations.results:"
@@ -15,6 +16,7 @@ GROUPS = {
     "tasks": "List, inspect, await, cancel and retry tasks.",
     "queues": "List queues; pause, resume, limit and purge them.",
     "history": "What has ended and what happened, however long ago.",
+    "schedules": "Tasks that are made again and again: add, list, pause, run, remove.",
     "dlq": "Dead letters, the tasks that failed for good: list, inspect, replay, purge.",
 }
 
@@ -205,6 +207,7 @@ COMMANDS: tuple[Command, ...] = (
         scope=Scope.QUEUE,
         role=Role.OPERATOR,
     ),
+    *SCHEDULE_COMMANDS,
     Command(
         name="dlq list",
         summary="List dead letters, newest first.",

@@ -44,6 +44,14 @@ def parse_moment(name: str, text: str) -> Moment:
     return Moment(at_ms=max(1, at_ms))
 
 
+def parse_duration_ms(name: str, text: str) -> int:
+    """`30s`, `5min`, `2h`, `1d`; InvalidArgument begins with `name`."""
+    duration = _DURATION.fullmatch(text.strip().lower())
+    if duration is None:
+        raise InvalidArgument(f"{name}: {text!r} is no duration.", hint="Say it as in 30s, 5min, 2h or 1d.")
+    return _duration_ms(name, text, Decimal(duration[1]), duration[2])
+
+
 def written(at_ms: int) -> str:
     """2026-11-26T10:00:00Z; with milliseconds where there are any. It is read back as the same moment."""
     moment = _EPOCH + timedelta(milliseconds=at_ms)

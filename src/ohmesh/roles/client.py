@@ -46,6 +46,7 @@ from ohmesh.roles.client_history import HistoryRequests
 from ohmesh.roles.client_lane import Lane, Notice
 from ohmesh.roles.client_progress import ProgressLine
 from ohmesh.roles.client_requests import Requests
+from ohmesh.roles.client_schedules import Schedules
 from ohmesh.roles.client_stream import StreamLine
 from ohmesh.roles.client_tracker import ClientStatistics, Tracker, unknown_task, unreachable
 from ohmesh.roles.event_stream import EventStream, source_of
@@ -119,6 +120,7 @@ class Client:
         self._tracker.progress = ProgressLine(ports.bus, subjects)
         self._tracker.streams = StreamLine(ports.bus, subjects, self.requests, client=self.name)
         self.changes = Changes(self.requests, self._tracker, self._ids.next)
+        self.schedules = Schedules(self.requests, self._ids.next)
         self._subscription: Subscription | None = None
         self._tasks: list[asyncio.Task[None]] = []
 

@@ -24,6 +24,7 @@ MAX_DEPTH = 64
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
+_decode_arguments = msgspec.msgpack.Decoder(tuple[list[object], dict[str, object]]).decode
 
 
 def encode_arguments(arguments: Sequence[object], named: Mapping[str, object], limit_bytes: int) -> bytes:
@@ -48,6 +49,16 @@ def decode_value(data: bytes) -> object:
         return _decode(data)
     except msgspec.MsgspecError as error:
         raise InvalidArgument(f"A result of {len(data)} bytes is not MessagePack: {error}.") from error
+
+
+def decode_arguments(payload: bytes) -> tuple[list[object], dict[str, object]]:
+    """What `encode_arguments` made a payload of; none where there is no payload."""
+    if not payload:
+        return [], {}
+    try:
+        return _decode_arguments(payload)
+    except msgspec.MsgspecError as error:
+        raise InvalidArgument(f"A payload of {len(payload)} bytes holds no arguments: {error}.") from error
 
 
 def value_of(result: TaskResult) -> object:

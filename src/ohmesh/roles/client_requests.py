@@ -33,12 +33,16 @@ from ohmesh.model.message import (
     TaskPage,
     TasksChanged,
 )
+from ohmesh.model.schedule import ChangeSchedule, ListSchedules, SchedulePage, SetSchedule
 from ohmesh.model.subject import Subjects, shard_of
 from ohmesh.roles.client_config import ClientConfig, ClientPorts
 from ohmesh.roles.client_payload import error_of_code
 
-Question = ListTasks | ListHosts | Describe | ChangeTasks | PauseKind | LimitKind | Explain
-Answer = TypeVar("Answer", TaskPage, HostPage, ShardDescription, TasksChanged, KindState, Explanation)
+AboutSchedules = SetSchedule | ChangeSchedule | ListSchedules
+Question = ListTasks | ListHosts | Describe | ChangeTasks | PauseKind | LimitKind | Explain | AboutSchedules
+Answer = TypeVar(
+    "Answer", TaskPage, HostPage, ShardDescription, TasksChanged, KindState, Explanation, SchedulePage
+)
 
 GATHERED_BYTES = 4_000_000
 _LIVELIEST = (Liveness.ACTIVE, Liveness.JOINING, Liveness.SUSPECT, Liveness.LEFT, Liveness.OFFLINE)
@@ -128,6 +132,11 @@ class Requests:
     ) -> KindState:
         shard = shard_of(kind, self._shards)
         return await self._ask(shard, LimitKind(kind, limit), KindState, timeout_s)
+
+    async def about_schedules(
+        self, shard: int, question: AboutSchedules, *, timeout_s: float | None = None
+    ) -> SchedulePage:
+        return await self._ask(shard, question, SchedulePage, timeout_s)
 
     async def _ask_pages(
         self, shards: Sequence[int], questions: Sequence[ListTasks], timeout_s: float | None

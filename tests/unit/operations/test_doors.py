@@ -33,11 +33,19 @@ METHODS = {
     "dlq replay": "replay",
     "dlq purge": "purge_dead_letters",
     "history list": "history",
+    "schedules add": "add_schedule",
+    "schedules list": "schedules",
+    "schedules get": "schedule",
+    "schedules remove": "remove_schedule",
+    "schedules pause": "pause_schedule",
+    "schedules resume": "resume_schedule",
+    "schedules run": "run_schedule",
 }
 # Parameters that Python says otherwise: a handle is awaited instead of `wait_s`, one task is asked for at a time, a
 # stream is left instead of limited, what is not a keyword of ours is the task's own.
 OTHERWISE: dict[str, dict[str, str | None]] = {
     "submit": {"wait": None, "named": None},
+    "schedules add": {"named": None},
     "result": {"wait": "timeout"},
     "tasks get": {"task_ids": "task_id"},
     "tasks wait": {"wait": "timeout"},
