@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 PINNED := $(VENV)/.pinned
 STAMP := $(VENV)/.set-up
-SOAK := $(addprefix tests/,simulation integration/test_breaking_load.py integration/test_breaking_frames.py integration/test_kill_everything.py integration/test_chaos.py)
+SOAK := $(addprefix tests/,simulation $(addprefix integration/test_,breaking_load.py breaking_frames.py kill_everything.py promises_memory.py promises_restarts.py))
 PINS := requirements/build.txt requirements/base.txt requirements/dev.txt
 
 .DEFAULT_GOAL := help
