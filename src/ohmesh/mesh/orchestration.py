@@ -164,7 +164,7 @@ class Orchestration:
         requires = [host_capability(agent.worker)]
         if agent.kind != task_type:
             requires.append(task_type)
-        is_trial = record.breaker.begin()
+        trial = record.breaker.begin()
         record.active += 1
         record.dispatched += 1
         loop = asyncio.get_running_loop()
@@ -173,12 +173,12 @@ class Orchestration:
             handle = await self._mesh.submit(agent.kind, task, priority=priority, requires=requires)
             end = await self._end(handle, agent.agent)
         except BaseException:
-            record.breaker.abandoned(is_trial=is_trial)
+            record.breaker.abandoned(trial=trial)
             raise
         finally:
             record.active -= 1
         tried = Try(handle.id, agent.agent, end, round((loop.time() - began_s) * 1000, 3))
-        self._judge(record, tried, is_trial=is_trial)
+        self._judge(record, tried, trial=trial)
         return tried
 
     async def _end(self, handle: TaskHandle, node: str) -> TaskResult | None:
@@ -201,16 +201,16 @@ class Orchestration:
             return False
         return handle.id in (await self._mesh.cancel(handle.id)).cancelled
 
-    def _judge(self, record: NodeRecord, tried: Try, *, is_trial: bool) -> None:
+    def _judge(self, record: NodeRecord, tried: Try, *, trial: int) -> None:
         """What the end says of the node: its breaker and its latency."""
         end, now_ms = tried.end, self.nodes.now_ms()
         if end is not None and end.state is TaskState.SUCCEEDED:
             record.measure(tried.latency_ms)
-            self.nodes.note(record.breaker.succeeded(now_ms, is_trial=is_trial))
+            self.nodes.note(record.breaker.succeeded(now_ms, trial=trial))
         elif end is not None and _says_nothing(end):
-            record.breaker.abandoned(is_trial=is_trial)
+            record.breaker.abandoned(trial=trial)
         else:
-            self.nodes.note(record.breaker.failed(now_ms, is_trial=is_trial))
+            self.nodes.note(record.breaker.failed(now_ms, trial=trial))
 
     def _result(self, task_type: str, ranking: Sequence[AgentView], last: Try | None) -> OrchestrationResult:
         selected = ranking[0].agent if ranking else ""

@@ -5,8 +5,9 @@
                                      `-------failure--------'
 
 HALF_OPEN lets `trials` through at a time and refuses the rest until one of them has ended; a trial that ends without a
-verdict (it was cancelled) gives its place back. What was let through before the breaker opened may still end while it
-is OPEN: it is counted and changes nothing.
+verdict (it was cancelled) gives its place back. A trial belongs to the HALF_OPEN that let it through: in a later one it
+is neither a verdict nor a place. What was let through before the breaker opened may still end while it is OPEN: it is
+counted and changes nothing.
 Source: M. Nygard, Release It!, 2007, "Circuit Breaker".
 """
 
@@ -66,6 +67,7 @@ class Breaker:
         self.total_successes = 0
         self._opened_ms = 0
         self._trials = 0
+        self._half_opens = 0
 
     def look(self, now_ms: int) -> list[BreakerEvent]:
         """OPEN becomes HALF_OPEN once its time is over."""
@@ -79,35 +81,35 @@ class Breaker:
             return self._trials < self.config.trials
         return self.state is BreakerState.CLOSED
 
-    def begin(self) -> bool:
-        """Work is sent: returns whether it is a trial, which is told to its end."""
+    def begin(self) -> int:
+        """Work is sent: returns which HALF_OPEN it is a trial of, which is told to its end; 0 where it is none."""
         assert self.admits(), "work is sent only where it is admitted"
         if self.state is not BreakerState.HALF_OPEN:
-            return False
+            return 0
         self._trials += 1
-        return True
+        return self._half_opens
 
-    def succeeded(self, now_ms: int, *, is_trial: bool = False) -> list[BreakerEvent]:
+    def succeeded(self, now_ms: int, *, trial: int = 0) -> list[BreakerEvent]:
         self.total_successes += 1
         if self.state is BreakerState.CLOSED:
             self.consecutive_failures = 0
-        elif self.state is BreakerState.HALF_OPEN and is_trial:
+        elif self._is_current(trial):
             self.consecutive_failures = 0
             return [self._become(BreakerState.CLOSED, now_ms)]
         return []
 
-    def failed(self, now_ms: int, *, is_trial: bool = False) -> list[BreakerEvent]:
+    def failed(self, now_ms: int, *, trial: int = 0) -> list[BreakerEvent]:
         self.total_failures += 1
         self.consecutive_failures += 1
         is_enough = self.state is BreakerState.CLOSED and self.consecutive_failures >= self.config.failures
-        if is_enough or (self.state is BreakerState.HALF_OPEN and is_trial):
+        if is_enough or self._is_current(trial):
             return [self._become(BreakerState.OPEN, now_ms)]
         return []
 
-    def abandoned(self, *, is_trial: bool = False) -> None:
+    def abandoned(self, *, trial: int = 0) -> None:
         """The work ended without a word on the node."""
-        if is_trial and self.state is BreakerState.HALF_OPEN:
-            self._trials = max(0, self._trials - 1)
+        if self._is_current(trial):
+            self._trials -= 1
 
     def retry_after_ms(self, now_ms: int) -> int:
         """Until a trial is let through; 0 unless it is OPEN."""
@@ -115,11 +117,16 @@ class Breaker:
             return 0
         return max(0, self._opened_ms + self.config.open_ms - now_ms)
 
+    def _is_current(self, trial: int) -> bool:
+        return self.state is BreakerState.HALF_OPEN and trial == self._half_opens
+
     def _become(self, after: BreakerState, now_ms: int) -> BreakerEvent:
         before, self.state = self.state, after
         self._trials = 0
         if after is BreakerState.OPEN:
             self._opened_ms = now_ms
+        elif after is BreakerState.HALF_OPEN:
+            self._half_opens += 1
         return BreakerEvent(
             self.node,
             before,

@@ -29,7 +29,7 @@ def test_it_begins_closed_and_admits() -> None:
     breaker = Breaker("node")
     assert breaker.state is CLOSED
     assert breaker.admits()
-    assert breaker.begin() is False
+    assert breaker.begin() == 0
 
 
 def test_five_failures_in_a_row_open_it_and_the_event_counts_them() -> None:
@@ -65,16 +65,17 @@ def test_half_open_lets_three_trials_through_at_a_time() -> None:
     breaker = half_open_breaker()
     for _ in range(3):
         assert breaker.admits()
-        assert breaker.begin() is True
+        trial = breaker.begin()
+        assert trial
     assert not breaker.admits()
-    breaker.abandoned(is_trial=True)
+    breaker.abandoned(trial=trial)
     assert breaker.admits()
 
 
 def test_a_trial_that_succeeds_closes_it() -> None:
     breaker = half_open_breaker()
-    breaker.begin()
-    (event,) = breaker.succeeded(60_010, is_trial=True)
+    trial = breaker.begin()
+    (event,) = breaker.succeeded(60_010, trial=trial)
     assert (event.before, event.after, event.consecutive_failures) == (HALF_OPEN, CLOSED, 0)
     assert breaker.admits()
     assert [breaker.failed(60_011) for _ in range(4)] == [[], [], [], []]
@@ -82,11 +83,29 @@ def test_a_trial_that_succeeds_closes_it() -> None:
 
 def test_a_trial_that_fails_opens_it_for_its_whole_time() -> None:
     breaker = half_open_breaker()
-    breaker.begin()
-    (event,) = breaker.failed(60_010, is_trial=True)
+    trial = breaker.begin()
+    (event,) = breaker.failed(60_010, trial=trial)
     assert (event.before, event.after) == (HALF_OPEN, OPEN)
     assert breaker.look(120_009) == []
     assert breaker.look(120_010) != []
+
+
+@pytest.mark.parametrize("end", ["abandoned", "succeeded", "failed"])
+def test_a_trial_of_a_former_half_open_is_no_verdict_and_frees_no_place(end: str) -> None:
+    breaker = half_open_breaker()
+    stale, failing = breaker.begin(), breaker.begin()
+    breaker.failed(60_010, trial=failing)
+    breaker.look(120_010)
+    for _ in range(3):
+        assert breaker.begin() not in {0, stale}
+    if end == "abandoned":
+        breaker.abandoned(trial=stale)
+    elif end == "succeeded":
+        assert breaker.succeeded(120_011, trial=stale) == []
+    else:
+        assert breaker.failed(120_011, trial=stale) == []
+    assert breaker.state is HALF_OPEN
+    assert not breaker.admits()
 
 
 def test_what_was_sent_before_it_opened_changes_nothing_afterwards() -> None:
