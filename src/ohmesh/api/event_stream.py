@@ -16,9 +16,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
+from typing import Any
 
 from msgspec import Struct
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from ohmesh.api.config import ApiConfig
 from ohmesh.api.encoding import encoded
@@ -40,7 +42,7 @@ class Told(Struct, frozen=True):
 
 @dataclass(slots=True)
 class Streams:
-    """Those that are open; all end once `closing` is set."""
+    """Those that are open, from the moment they are granted; all end once `closing` is set."""
 
     open: int = 0
     closing: asyncio.Event = field(default_factory=asyncio.Event)
@@ -54,17 +56,34 @@ def stream_response(
         raise Backpressure(
             f"{config.event_streams} streams of events are open here.", retry_after_ms=_CROWDED_RETRY_MS
         )
-    return StreamingResponse(
+    return _CountedResponse(
+        streams,
         _lines(streams, config.event_heartbeat_ms / 1000, story, base),
         media_type=MEDIA_TYPE,
         headers={"Cache-Control": "no-store"},
     )
 
 
+class _CountedResponse(StreamingResponse):
+    """Its place is taken when it is made, before anything is awaited, and given back when it has been answered,
+    whether or not its body ever began."""
+
+    def __init__(self, streams: Streams, content: AsyncGenerator[bytes, None], **options: Any) -> None:
+        super().__init__(content, **options)
+        self._streams, self._content = streams, content
+        streams.open += 1
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._streams.open -= 1
+            await self._content.aclose()
+
+
 async def _lines(
     streams: Streams, heartbeat_s: float, story: AsyncGenerator[Told, None], base: str
 ) -> AsyncGenerator[bytes, None]:
-    streams.open += 1
     closing = asyncio.ensure_future(streams.closing.wait())
     upcoming = asyncio.ensure_future(_next(story))
     try:
@@ -87,7 +106,6 @@ async def _lines(
         yield event_lines(Told("error", problem_of(defect(error), base=base)))
         raise  # the gate logs it
     finally:
-        streams.open -= 1
         closing.cancel()
         upcoming.cancel()
         await asyncio.gather(closing, upcoming, return_exceptions=True)
