@@ -27,6 +27,20 @@ class Caller(Struct, frozen=True):
     requests_per_minute: int
 
 
+class KeyLines(Struct, frozen=True):
+    """The keys of a file that count, name to digest; what is wrong with the rest of it, and the remedy."""
+
+    keys: dict[str, str]
+    trouble: str = ""
+    remedy: str = ""
+
+    def checked(self) -> dict[str, str]:
+        """The keys; InvalidArgument when anything is wrong."""
+        if self.trouble:
+            raise InvalidArgument(self.trouble, hint=self.remedy)
+        return self.keys
+
+
 class Keyring:
     """`keys`: name of a caller to the digest of its key."""
 
@@ -64,17 +78,27 @@ def is_key_name(name: str) -> bool:
     return _NAME.fullmatch(name) is not None
 
 
-def parse_keys(lines: Iterable[str]) -> dict[str, str]:
-    """A file of keys: one `name digest` to a line."""
+def parse_keys(lines: Iterable[str]) -> KeyLines:
+    """A file of keys: one `name digest` to a line. A name that is there twice has no key."""
     keys: dict[str, str] = {}
+    wrong: list[int] = []
+    twice: set[str] = set()
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         found = _LINE.fullmatch(line.strip())
-        if found is None or found[1] in keys:
-            raise InvalidArgument(
-                f"Line {number} of the file of keys is not `name digest`, or its name is there twice.",
-                hint="Remove it, and make a key with `ohmesh api --new-key NAME`.",
-            )
-        keys[found[1]] = found[2]
-    return keys
+        if found is None:
+            wrong.append(number)
+        elif found[1] in keys:
+            wrong.append(number)
+            twice.add(found[1])
+        else:
+            keys[found[1]] = found[2]
+    counting = {name: digest for name, digest in keys.items() if name not in twice}
+    if not wrong:
+        return KeyLines(counting)
+    return KeyLines(
+        counting,
+        f"Line {wrong[0]} of the file of keys is not `name digest`, or its name is there twice.",
+        "Remove it, and make a key with `ohmesh api --new-key NAME`.",
+    )

@@ -8,14 +8,16 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
 from ohmesh.api.config import ApiConfig
-from ohmesh.api.keyring import digest_of, is_key_name, parse_keys
+from ohmesh.api.keyring import KeyLines, digest_of, is_key_name, parse_keys
 from ohmesh.assembly.data_directory import DataDirectory, open_to_others
 from ohmesh.engines.nats.config import Notice
 from ohmesh.engines.nats.runtime_file import write_private
@@ -23,6 +25,7 @@ from ohmesh.errors import EngineFailed, InvalidArgument
 
 TOKEN_BYTES = 32
 _OWNER_ONLY = 0o600
+_WRITABLE_BY_OTHERS = 0o022
 
 
 class ApiAddress(msgspec.Struct, frozen=True):
@@ -48,9 +51,11 @@ def keys_path(config: ApiConfig, data: DataDirectory) -> Path:
 def ensure_token(path: Path, notice: Notice) -> str:
     """The token, made when there is none. A file that others may read is closed to them."""
     try:
-        if not path.exists():
-            write_private(path, f"{secrets.token_urlsafe(TOKEN_BYTES)}\n".encode())
-        elif open_to_others(path):
+        with _alone_in(path.parent):
+            is_new = not path.exists()
+            if is_new:
+                write_private(path, f"{secrets.token_urlsafe(TOKEN_BYTES)}\n".encode())
+        if not is_new and open_to_others(path):
             path.chmod(_OWNER_ONLY)
             notice(
                 f"the token {path} was open to other users and is closed to them now; "
@@ -66,12 +71,19 @@ def ensure_token(path: Path, notice: Notice) -> str:
     return token
 
 
-def read_keys(path: Path) -> dict[str, str]:
-    """Name to digest; none where there is no file."""
+def read_keys(path: Path) -> KeyLines:
+    """None where there is no file, and none of a file that others may have written."""
     try:
-        return parse_keys(path.read_text().splitlines())
+        with path.open() as file:
+            if os.fstat(file.fileno()).st_mode & _WRITABLE_BY_OTHERS:
+                return KeyLines(
+                    {},
+                    f"The keys in {path} can be changed by other users, so none of them counts.",
+                    f"Look through its lines, then: chmod 600 {path}",
+                )
+            return parse_keys(file.read().splitlines())
     except FileNotFoundError:
-        return {}
+        return KeyLines({})
     except (OSError, UnicodeDecodeError) as error:
         raise EngineFailed(
             f"The keys in {path} cannot be read: {error}.", hint="Mend its permissions."
@@ -85,14 +97,20 @@ def add_key(path: Path, name: str) -> str:
             f"{name!r} is no name for a key.",
             hint="Use up to 64 letters, digits, dots, dashes and underscores.",
         )
-    if name in read_keys(path):
-        raise InvalidArgument(
-            f"{name!r} has a key.", hint=f"To replace it, remove its line from {path} first."
-        )
     key = secrets.token_urlsafe(TOKEN_BYTES)
-    line = f"{name} {digest_of(key)}"
-    before = path.read_text() if path.exists() else ""
-    write_private(path, f"{before}{line}\n".encode())
+    try:
+        with _alone_in(path.parent):
+            keys = read_keys(path).checked()
+            if name in keys:
+                raise InvalidArgument(
+                    f"{name!r} has a key.", hint=f"To replace it, remove its line from {path} first."
+                )
+            lines = [f"{each} {digest}\n" for each, digest in {**keys, name: digest_of(key)}.items()]
+            write_private(path, "".join(lines).encode())
+    except OSError as error:
+        raise EngineFailed(
+            f"The keys in {path} cannot be written: {error}.", hint="Mend its permissions."
+        ) from error
     return key
 
 
@@ -112,6 +130,17 @@ def remove_address(data: DataDirectory) -> None:
     known = read_address(data)
     if known is not None and known.pid == os.getpid():
         _address_path(data).unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _alone_in(directory: Path) -> Iterator[None]:
+    """One process at a time looks there and then writes. The lock is the directory's own and leaves no file."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _place(said: str, data: DataDirectory, name: str) -> Path:

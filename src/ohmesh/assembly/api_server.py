@@ -91,7 +91,7 @@ async def run_api(config: Config, *, ready: Callable[[str, Path], None], notice:
     settings, data = config.of(ApiConfig), data_directory(config)
     check_place(settings)
     token_file, keys_file = token_path(settings, data), keys_path(settings, data)
-    keyring = Keyring(ensure_token(token_file, notice), settings, keys=read_keys(keys_file))
+    keyring = Keyring(ensure_token(token_file, notice), settings, keys=read_keys(keys_file).checked())
     slot = MeshSlot()
     door = Door(config=settings, mesh=slot.client, keyring=keyring)
     with listening(settings, data) as listener:
@@ -203,18 +203,23 @@ async def _tell_when_tried(slot: MeshSlot, ready: Callable[[], None]) -> None:
 
 
 async def _watch_keys(path: Path, keyring: Keyring, notice: Notice) -> None:
-    """A key that is added or removed counts within a second; a file that cannot be read changes nothing."""
-    before: dict[str, str] | None = None
+    """A key that is added or removed counts within a second, whatever other lines say; a file that cannot be read
+    changes nothing, and of one that others may have written no key counts."""
     said = ""
     while True:
-        try:
-            keys = read_keys(path)
-        except OhmeshError as error:
-            if str(error) != said:
-                notice(str(error))
-            said = str(error)
-        else:
-            if keys != before:
-                keyring.use_keys(keys)
-            before, said = keys, ""
+        trouble = use_keys(path, keyring)
+        if trouble and trouble != said:
+            notice(trouble)
+        said = trouble
         await asyncio.sleep(KEYS_LOOKED_AT_S)
+
+
+def use_keys(path: Path, keyring: Keyring) -> str:
+    """What is wrong with the file, or ""."""
+    try:
+        found = read_keys(path)
+        keyring.use_keys(found.keys)
+        found.checked()
+    except OhmeshError as error:
+        return str(error)
+    return ""
