@@ -37,10 +37,12 @@ if TYPE_CHECKING:
     from ohmesh.model.complexity import Complexity
     from ohmesh.model.priority import Priority
     from ohmesh.model.task import TaskState
+    from ohmesh.policies.failure import Backoff
     from ohmesh.runners.progress import report_progress
 
 _HOMES = {
     "AsyncMesh": "ohmesh.mesh",
+    "Backoff": "ohmesh.policies.failure",
     "Backpressure": "ohmesh.errors",
     "Complexity": "ohmesh.model.complexity",
     "InvalidArgument": "ohmesh.errors",
@@ -64,6 +66,7 @@ _HOMES = {
 
 __all__ = [
     "AsyncMesh",
+    "Backoff",
     "Backpressure",
     "Complexity",
     "InvalidArgument",

@@ -13,6 +13,7 @@ import ohmesh
 
 FRONT_DOOR = [
     "AsyncMesh",
+    "Backoff",
     "Backpressure",
     "Complexity",
     "InvalidArgument",

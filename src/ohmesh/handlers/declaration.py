@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from typing import TypeVar, overload
 
 from ohmesh.errors import AgentDefinitionError, InvalidArgument
+from ohmesh.handlers.retrying import ErrorTypes, checked_rule
 from ohmesh.model.agent import AgentSpec
 from ohmesh.model.subject import checked_name
+from ohmesh.policies.failure import DEFAULT_RULE, Backoff, RetryRule
 
 _ATTRIBUTE = "__ohmesh_agent__"
 
@@ -32,6 +34,7 @@ class Declaration:
     max_attempts: int = 0
     slots: int = 0
     stream: str = ""
+    retry_rule: RetryRule = DEFAULT_RULE
 
     def spec(self) -> AgentSpec:
         """As announced; a kind is declared once per host, so it names the agent too."""
@@ -53,6 +56,9 @@ def agent(
     retries: int | None = ...,
     slots: int | None = ...,
     stream: str | None = ...,
+    retry_on: ErrorTypes = ...,
+    give_up_on: ErrorTypes = ...,
+    backoff: Backoff | None = ...,
 ) -> Callable[[AnyFunction], AnyFunction]: ...
 
 
@@ -66,11 +72,16 @@ def agent(
     retries: int | None = None,
     slots: int | None = None,
     stream: str | None = None,
+    retry_on: ErrorTypes = (),
+    give_up_on: ErrorTypes = (),
+    backoff: Backoff | None = None,
 ) -> AnyFunction | Callable[[AnyFunction], AnyFunction]:
     """Make `function`, sync or async, an agent that does tasks of `kind` (default: the function's name).
 
     timeout: seconds that one attempt may run; retries: attempts after the first one; both default to the mesh's.
     slots: how many calls may run at once on one host (default: one per process, or many for an async function).
+    retry_on, give_up_on: classes of errors that another attempt may help, or cannot help; the nearest named ancestor of
+    an error decides, and with `retry_on` what is not named gives up. backoff: how long to wait in between.
     A function that yields streams its items (docs/streaming.md); stream: "keep" (default), their list is the task's
     value; "discard", only their count is.
     Raises AgentDefinitionError when a value cannot be used.
@@ -86,6 +97,7 @@ def agent(
             max_attempts=0 if retries is None else _at_least(name, "retries", retries, 0) + 1,
             slots=0 if slots is None else _at_least(name, "slots", slots, 1),
             stream=_checked_stream(name, stream, target),
+            retry_rule=checked_rule(name, retry_on, give_up_on, backoff),
         )
         setattr(target, _ATTRIBUTE, declaration)
         return target

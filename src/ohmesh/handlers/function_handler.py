@@ -12,7 +12,7 @@ from ohmesh.errors import ResultRefused
 from ohmesh.handlers.declaration import Declaration
 from ohmesh.handlers.signature import Arguments
 from ohmesh.model.agent import AgentSpec
-from ohmesh.ports.handler import StreamMode
+from ohmesh.ports.handler import Manner, StreamMode
 
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -25,7 +25,8 @@ class FunctionHandler:
         self._declaration = declaration
         self._decode = Arguments(function, declaration.kind).decode
         is_generator = inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
-        self._stream = StreamMode(declaration.stream or "keep") if is_generator else StreamMode.NONE
+        stream = StreamMode(declaration.stream or "keep") if is_generator else StreamMode.NONE
+        self._manner = Manner(stream, declaration.retry_rule)
         self._is_async = inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
 
     @property
@@ -37,8 +38,8 @@ class FunctionHandler:
         return self._is_async
 
     @property
-    def stream(self) -> StreamMode:
-        return self._stream
+    def manner(self) -> Manner:
+        return self._manner
 
     def invoke(self, payload: bytes) -> bytes:
         positional, keyword = self._decode(payload)

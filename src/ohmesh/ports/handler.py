@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Mapping, Sequence
 from enum import StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from ohmesh.model.agent import AgentSpec
+from ohmesh.policies.failure import DEFAULT_RULE, RetryRule
 
 
 class StreamMode(StrEnum):
@@ -19,6 +20,14 @@ class StreamMode(StrEnum):
     NONE = ""  # it yields nothing, it returns
     KEEP = "keep"  # the task's value is the list of them
     DISCARD = "discard"  # the task's value says how many there were
+
+
+class Manner(NamedTuple):
+    """Where `stream` is not NONE, `items` is called and not `invoke` or `invoke_async`. `retry_rule`: what its errors
+    mean for the task."""
+
+    stream: StreamMode = StreamMode.NONE
+    retry_rule: RetryRule = DEFAULT_RULE
 
 
 class Handler(Protocol):
@@ -33,9 +42,7 @@ class Handler(Protocol):
     def is_async(self) -> bool: ...
 
     @property
-    def stream(self) -> StreamMode:
-        """Where it is not NONE, `items` is called and not `invoke` or `invoke_async`."""
-        ...
+    def manner(self) -> Manner: ...
 
     def invoke(self, payload: bytes) -> bytes:
         """Decode, check, call, encode. Raises Permanent where a retry cannot help, else what the code raises."""

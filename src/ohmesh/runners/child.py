@@ -60,7 +60,11 @@ def _serve(connection: socket.socket, page: Page) -> None:
         connection.sendall(frame(LoadFailed(error.message, error.hint)))
         return
     connection.sendall(
-        frame(Loaded([LoadedAgent(one.spec, one.is_async, bool(one.stream)) for one in handlers.values()]))
+        frame(
+            Loaded(
+                [LoadedAgent(one.spec, one.is_async, bool(one.manner.stream)) for one in handlers.values()]
+            )
+        )
     )
     begin = _receive(connection)
     if not isinstance(begin, Begin):

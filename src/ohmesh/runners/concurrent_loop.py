@@ -115,21 +115,17 @@ class ConcurrentLoop:
 
     async def _value(self, number: int, grant: Grant) -> bytes:
         handler, max_bytes = self._handlers[grant.agent], self._settings.value_max_bytes
-        if handler.stream:
-            stream = Stream(number, handler.stream, self._items.add, max_bytes=max_bytes)
+        if handler.manner.stream:
+            stream = Stream(number, handler.manner.stream, self._items.add, max_bytes=max_bytes)
             return await run_stream_async(handler.items(grant.payload), stream)
         return check_size(await handler.invoke_async(grant.payload), max_bytes)
 
     def _failed(self, running: _Running, error: BaseException) -> Outcome:
         if running.ending is not None and isinstance(error, asyncio.CancelledError):
             return self._ended(running, running.ending)
-        return failed(
-            running.grant,
-            error,
-            self._wall_ms(running.started_ns),
-            self._wall_ms(time.monotonic_ns()),
-            max_chars=self._settings.traceback_max_chars,
-        )
+        ran = running.grant, self._wall_ms(running.started_ns), self._wall_ms(time.monotonic_ns())
+        rule = self._handlers[running.grant.agent].manner.retry_rule
+        return failed(ran, error, rule, max_chars=self._settings.traceback_max_chars)
 
     def _ended(self, running: _Running, status: OutcomeStatus) -> Outcome:
         if status is not OutcomeStatus.TIMED_OUT:

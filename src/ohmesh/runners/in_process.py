@@ -160,9 +160,12 @@ class InProcessRunner:
             self._notice_progress([step])
 
     async def _value(self, handler: Handler, grant: Grant) -> bytes:
-        if handler.stream:
+        if handler.manner.stream:
             stream = Stream(
-                0, handler.stream, partial(self._yielded, grant), max_bytes=self._config.value_max_bytes
+                0,
+                handler.manner.stream,
+                partial(self._yielded, grant),
+                max_bytes=self._config.value_max_bytes,
             )
             return await run_stream_async(handler.items(grant.payload), stream)
         return (
@@ -180,13 +183,9 @@ class InProcessRunner:
     def _failed(self, attempt: _Attempt, error: BaseException) -> Outcome:
         if attempt.ending is not None and isinstance(error, asyncio.CancelledError):
             return self._outcome(attempt, attempt.ending)
-        return failed(
-            attempt.grant,
-            error,
-            attempt.started_ms,
-            self._clock.now_ms(),
-            max_chars=self._config.traceback_max_chars,
-        )
+        ran = attempt.grant, attempt.started_ms, self._clock.now_ms()
+        rule = self._handlers[attempt.grant.agent].manner.retry_rule
+        return failed(ran, error, rule, max_chars=self._config.traceback_max_chars)
 
     def _outcome(self, attempt: _Attempt, status: OutcomeStatus, *, value: bytes = b"") -> Outcome:
         grant = attempt.grant

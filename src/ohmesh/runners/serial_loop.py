@@ -26,8 +26,11 @@ class SerialLoop:
     ) -> None:
         self._connection = connection
         self._words = page.words
+        self._rules = {name: handler.manner.retry_rule for name, handler in handlers.items()}
         self._invoke = {name: handler.invoke for name, handler in handlers.items() if not handler.is_async}
-        self._streaming = {name: one for name, one in handlers.items() if one.stream and not one.is_async}
+        self._streaming = {
+            name: one for name, one in handlers.items() if one.manner.stream and not one.is_async
+        }
         self._settings = settings
         self._outbox = Outbox(page, connection, flush_us=settings.flush_us)
 
@@ -85,19 +88,15 @@ class SerialLoop:
             outcome = stopped(grant, started_ns, ended_ns, wall_offset_ns)
         except BaseException as error:  # noqa: BLE001 - whatever user code raises is its outcome, SystemExit too
             ended_ns = time.monotonic_ns()
-            outcome = failed(
-                grant,
-                error,
-                (started_ns + wall_offset_ns) // 1_000_000,
-                (ended_ns + wall_offset_ns) // 1_000_000,
-                max_chars=settings.traceback_max_chars,
-            )
+            started_ms, ended_ms = ((one + wall_offset_ns) // 1_000_000 for one in (started_ns, ended_ns))
+            rule, max_chars = self._rules[grant.agent], settings.traceback_max_chars
+            outcome = failed((grant, started_ms, ended_ms), error, rule, max_chars=max_chars)
         self._outbox.add(number, started_ns, ended_ns, outcome)
         words[CURRENT] = 0
 
     def _stream(self, number: int, grant: Grant) -> bytes:
         handler, words = self._streaming[grant.agent], self._words
-        stream = Stream(number, handler.stream, self._send, max_bytes=self._settings.value_max_bytes)
+        stream = Stream(number, handler.manner.stream, self._send, max_bytes=self._settings.value_max_bytes)
         return run_stream(handler.items(grant.payload), stream, lambda: words[STOP] == number)
 
     def _send(self, items: Items) -> None:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import random
 import traceback
 from types import TracebackType
 
-from ohmesh.errors import Permanent, ResultRefused, RetryLater
+from ohmesh.errors import HandlerError, Permanent, ResultRefused, RetryLater
 from ohmesh.model.task import Grant, Outcome, OutcomeStatus, TaskFailure
+from ohmesh.policies.failure import RetryRule
 
 _OWN_MODULES = "ohmesh."
 _MESSAGE_MAX_CHARS = 2000
 _NS_PER_MS = 1_000_000
 
 
-def failed(grant: Grant, error: BaseException, started_ms: int, ended_ms: int, *, max_chars: int) -> Outcome:
-    """The outcome of a task whose code raised `error`; the traceback holds at most `max_chars` of its own frames."""
-    permanent = isinstance(error, Permanent)
+def failed(ran: tuple[Grant, int, int], error: BaseException, rule: RetryRule, *, max_chars: int) -> Outcome:
+    """The outcome of a task that ran from one time to another and whose code raised `error`. What says itself how it is
+    to be treated (Permanent, RetryLater) is; else `rule` decides. At most `max_chars` of its own frames are kept."""
+    grant, started_ms, ended_ms = ran
+    permanent = isinstance(error, Permanent) or (
+        not isinstance(error, HandlerError) and rule.gives_up(type(error))
+    )
     return Outcome(
         grant.lease,
         grant.task_id,
@@ -23,7 +29,7 @@ def failed(grant: Grant, error: BaseException, started_ms: int, ended_ms: int, *
         failure=TaskFailure(type(error).__name__, _message(error), _trace(error, max_chars)),
         started_ms=started_ms,
         ended_ms=ended_ms,
-        retry_after_ms=_delay_ms(error),
+        retry_after_ms=-1 if permanent else _delay_ms(grant, error, rule),
     )
 
 
@@ -48,9 +54,10 @@ def check_size(value: bytes, max_bytes: int) -> bytes:
     )
 
 
-def _delay_ms(error: BaseException) -> int:
+def _delay_ms(grant: Grant, error: BaseException, rule: RetryRule) -> int:
     if not isinstance(error, RetryLater):
-        return -1
+        # The same for the same attempt, so that a simulated run replays; another one for each task.
+        return rule.delay_ms(grant.attempt, random.Random(f"{grant.task_id} {grant.attempt}"))
     try:
         return max(0, int(error.delay_ms))
     except (TypeError, ValueError, OverflowError):

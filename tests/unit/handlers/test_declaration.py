@@ -16,6 +16,7 @@ from ohmesh.errors import AgentDefinitionError, ArgumentsRefused, ResultRefused
 from ohmesh.handlers.declaration import Declaration, agent, declaration_of
 from ohmesh.handlers.function_handler import FunctionHandler
 from ohmesh.model.agent import AgentSpec
+from ohmesh.policies.failure import Backoff
 
 
 @dataclass
@@ -85,6 +86,13 @@ def test_without_parentheses_the_name_is_the_kind_and_the_mesh_decides_the_rest(
         ({"slots": 0}, "slots=0"),
         ({"capabilities": "gpu"}, "capabilities='gpu'"),
         ({"capabilities": ("",)}, "capabilities=('',)"),
+        ({"retry_on": "OSError"}, "retry_on='OSError'"),
+        ({"give_up_on": (OSError, OSError("one"))}, "give_up_on="),
+        ({"retry_on": OSError, "give_up_on": (OSError,)}, "OSError in retry_on and in give_up_on"),
+        ({"backoff": 5}, "backoff=5"),
+        ({"backoff": Backoff(base=2, cap=1)}, "backoff=Backoff(base=2"),
+        ({"backoff": Backoff(base=float("nan"))}, "backoff=Backoff(base=nan"),
+        ({"backoff": Backoff(multiplier=0.5)}, "multiplier=0.5"),
     ],
 )
 def test_a_declaration_that_cannot_be_is_refused_with_its_value(words: dict[str, Any], message: str) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from ohmesh.errors import Permanent, RetryLater
 from ohmesh.handlers.declaration import agent
+from ohmesh.policies.failure import Backoff
 
 
 @agent
@@ -26,6 +27,30 @@ def add(first: int, second: int) -> int:
 def sleep(seconds: float) -> str:
     time.sleep(seconds)
     return "slept"
+
+
+class Flaky(ConnectionError):
+    pass
+
+
+def _raises(what: str) -> None:
+    errors = {"flaky": Flaky("cut off"), "gone": FileNotFoundError("gone"), "value": ValueError("wrong")}
+    raise errors[what]
+
+
+@agent(retry_on=(OSError,), give_up_on=FileNotFoundError, backoff=Backoff(base=4, cap=4))
+def choosy(what: str) -> None:
+    _raises(what)
+
+
+@agent(retry_on=(OSError,), give_up_on=FileNotFoundError, backoff=Backoff(base=4, cap=4))
+async def choosy_async(what: str) -> None:
+    _raises(what)
+
+
+@agent(give_up_on=ValueError)
+def lenient(what: str) -> None:
+    _raises(what)
 
 
 @agent(slots=1)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from ohmesh.errors import InvalidArgument, Permanent, ResultRefused, RetryLater
 from ohmesh.model.task import Grant, Outcome, OutcomeStatus
+from ohmesh.policies.failure import DEFAULT_RULE, Backoff, RetryRule
 from ohmesh.runners.config import RunnerConfig
 from ohmesh.runners.lifeline import watch_connection
 from ohmesh.runners.verdict import check_size, failed
@@ -66,11 +67,11 @@ def test_what_cannot_be_read_is_refused_whatever_its_length_says() -> None:
         decode_rows(2, encode(ROWS[0]))
 
 
-def outcome_of(error: BaseException, max_chars: int = 4000) -> Outcome:
+def outcome_of(error: BaseException, max_chars: int = 4000, rule: RetryRule = DEFAULT_RULE) -> Outcome:
     try:
         raise error
     except BaseException as raised:  # noqa: BLE001 - any will do
-        return failed(GRANT, raised, 10, 20, max_chars=max_chars)
+        return failed((GRANT, 10, 20), raised, rule, max_chars=max_chars)
 
 
 def test_an_exception_becomes_a_failure_of_its_kind() -> None:
@@ -79,6 +80,21 @@ def test_an_exception_becomes_a_failure_of_its_kind() -> None:
     assert outcome.failure is not None
     assert (outcome.failure.kind, outcome.failure.message) == ("ValueError", "wrong")
     assert (outcome.started_ms, outcome.ended_ms, outcome.retry_after_ms) == (10, 20, -1)
+
+
+def test_the_rule_of_the_agent_decides_by_the_class_of_the_error() -> None:
+    rule = RetryRule(retry_on=(OSError,), give_up_on=(FileNotFoundError,), backoff=Backoff(2, 10, 3))
+    again = outcome_of(ConnectionError("cut"), rule=rule)
+    assert again.status is OutcomeStatus.FAILED
+    assert 1_000 <= again.retry_after_ms <= 2_000
+    assert outcome_of(ConnectionError("cut"), rule=rule) == again
+    for error in (FileNotFoundError("gone"), ValueError("unnamed")):
+        ended = outcome_of(error, rule=rule)
+        assert (ended.status, ended.retry_after_ms) == (OutcomeStatus.FAILED_PERMANENTLY, -1)
+        assert ended.failure is not None
+        assert ended.failure.kind == type(error).__name__
+    assert outcome_of(RetryLater("as I say", delay_ms=7), rule=rule).retry_after_ms == 7
+    assert outcome_of(Permanent("no"), rule=rule).status is OutcomeStatus.FAILED_PERMANENTLY
 
 
 def test_permanent_errors_are_not_retried_and_wishes_are_passed_on() -> None:
