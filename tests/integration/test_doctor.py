@@ -30,6 +30,20 @@ def test_a_mesh_in_order_has_no_problem_and_what_it_promises_is_said(tmp_path: P
             assert "hash" in found["server"]["text"]
 
 
+def test_a_kind_that_waits_and_that_nobody_runs_is_a_warning_with_both_remedies(tmp_path: Path) -> None:
+    with running_mesh(tmp_path) as mesh:
+        mesh.up("--workers", "0")
+        mesh.worker()
+        mesh.ask("submit", "ehco", "x")
+        mesh.ask("submit", "echo", "x", "--wait", "60")
+        found = findings(mesh, code=0)["kinds"]
+        assert found["text"] == "1 task(s) of kind 'ehco' wait, and no active worker runs it"
+        assert "ohmesh worker" in found["remedy"]
+        assert "ohmesh queues purge ehco" in found["remedy"]
+        mesh.ask("queues", "purge", "ehco", "--yes")
+        assert "kinds" not in findings(mesh, code=0)
+
+
 def test_a_key_that_others_can_read_is_a_problem_with_its_remedy(tmp_path: Path) -> None:
     with running_mesh(tmp_path) as mesh:
         mesh.up("--workers", "0").end()

@@ -77,6 +77,10 @@ def test_a_worker_without_its_module_says_which(tmp_path: Path) -> None:
         (("up", "--mesh", "two words"), 2, "two words"),
         (("fly",), 2, "fly"),
         (("submit",), 2, "KIND"),
+        (("submit", "--priorty", "HIGH"), 2, "Did you mean '--priority'?"),
+        (("submitt", "text"), 2, "Did you mean 'submit'?"),
+        (("task", "list"), 2, "Did you mean 'tasks'?"),
+        (("tasks", "lst"), 2, "Did you mean 'list'?"),
         (("status", "--config", "missing.toml"), 2, "missing.toml"),
     ],
 )

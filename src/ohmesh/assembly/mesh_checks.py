@@ -12,7 +12,7 @@ from ohmesh.assembly.standing import running_pid, vanished_pid
 from ohmesh.config import Config
 from ohmesh.engines.nats.engine import NatsEngine
 from ohmesh.errors import MeshUnreachable, OhmeshError
-from ohmesh.model.agent import Liveness
+from ohmesh.model.agent import HostView, Liveness
 from ohmesh.model.message import ShardDescription
 from ohmesh.model.schedule import SchedulePage
 from ohmesh.model.task import DEAD_LETTER_STATES
@@ -66,6 +66,7 @@ async def _ask(engine: NatsEngine, client: Client) -> list[Finding]:
     else:
         found.append(warning("workers", "none is active", "Start one: ohmesh worker module:object"))
     found.append(clock_finding(asked_ms, answered_ms, [shard.mesh_ms for shard in shards]))
+    found += _unserved(shards, hosts)
     found += _tails(shards)
     found += schedule_findings(await client.schedules.list(limit=SCHEDULES_LOOKED_AT), answered_ms)
     return found + await _history(client)
@@ -107,6 +108,25 @@ def schedule_findings(page: SchedulePage, now_ms: int) -> list[Finding]:
             ended = f"the last task of {name} ended {view.last_state}"
             found.append(warning("schedules", ended, f"Why: ohmesh tasks get {view.last_task_id}"))
     return found
+
+
+def _unserved(shards: Sequence[ShardDescription], hosts: Sequence[HostView]) -> list[Finding]:
+    """A warning for each kind of which tasks wait while no active worker runs it."""
+    run = {kind for host in hosts if host.liveness is Liveness.ACTIVE for kind in host.kinds}
+    waiting = {
+        kind: queued + retrying
+        for shard in shards
+        for kind, (queued, _running, retrying) in shard.depth.items()
+        if queued + retrying and kind not in run
+    }
+    return [
+        warning(
+            "kinds",
+            f"{count} task(s) of kind {kind!r} wait, and no active worker runs it",
+            f"Start one: ohmesh worker module:object; or give them up: ohmesh queues purge {kind}",
+        )
+        for kind, count in sorted(waiting.items())
+    ]
 
 
 def _tails(shards: list[ShardDescription]) -> list[Finding]:

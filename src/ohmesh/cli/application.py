@@ -7,6 +7,7 @@ Invariants:
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import os
 import sys
@@ -74,6 +75,18 @@ class LazyGroup(click.Group):
 
             return command_of(cmd_name)
         return None
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """A word that is none is answered with the nearest; click knows only commands that are made already."""
+        word = args[0]
+        known = self.list_commands(ctx)
+        if not ctx.resilient_parsing and not word.startswith("-") and self.get_command(ctx, word) is None:
+            near = difflib.get_close_matches(word, known, n=1)
+            meant = f" Did you mean {near[0]!r}?" if near else ""
+            raise click.UsageError(f"No such command {word!r}.{meant}", ctx)
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
