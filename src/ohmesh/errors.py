@@ -21,6 +21,8 @@
     |   |-- MeshUnreachable          no dispatcher answered in time
     |   |-- Backpressure             full; try again after `retry_after_ms` (HTTP 429)
     |   |-- SubmissionTooOld         a retry older than the horizon of deduplication
+    |   |-- LockTimeout              another held the lock for as long as was waited for it
+    |   |-- LockLost                 the lock was not renewed in time, or was taken away
     |   |-- Fenced                   this process has been replaced by a newer one
     |   `-- LogCorrupt               a frame of the log does not follow its predecessor
     |-- TaskError                  a task ended without a value
@@ -190,6 +192,19 @@ class Backpressure(MeshError):
 
 class SubmissionTooOld(MeshError):
     code = "submission_too_old"
+    http_status = 409
+
+
+class LockTimeout(MeshError):
+    code = "lock_timeout"
+    http_status = 409
+    retryable = True
+
+
+class LockLost(MeshError):
+    """Somebody else may hold it by now: what was begun under it is to stop."""
+
+    code = "lock_lost"
     http_status = 409
 
 

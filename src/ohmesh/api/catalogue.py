@@ -39,6 +39,8 @@ ADVICE = {
     "stored: repeat it with the same key.",
     "backpressure": "The mesh is full. Try again after the time in Retry-After.",
     "submission_too_old": "Its key is no longer remembered. Look whether the task exists, then submit it anew.",
+    "lock_timeout": "Wait for longer, or look who holds it: `ohmesh locks list`.",
+    "lock_lost": "Another may hold it by now. Take it again and begin anew; docs/locks.md says what a token is for.",
     "fenced": "A newer process has taken over. Try again.",
     "log_corrupt": "The log on disk was changed by somebody. `ohmesh doctor` says where.",
     "task": "The message says how the task ended.",

@@ -37,6 +37,7 @@ LOCAL_VERBS: dict[str, LocalVerb] = {
     "up": LocalVerb("Start a mesh on this machine and keep it running.", "ohmesh.cli.up"),
     "worker": LocalVerb("Run your @agent functions as a worker of a mesh.", "ohmesh.cli.worker"),
     "api": LocalVerb("Serve a mesh over HTTP; `ohmesh up` does so too.", "ohmesh.cli.api"),
+    "lock": LocalVerb("Run a command while holding a named lock of the mesh.", "ohmesh.cli.lock"),
     "demo": LocalVerb("Watch a mesh do real work, lose a worker and lose nothing.", "ohmesh.cli.demo"),
     "doctor": LocalVerb(
         "Check this machine and the mesh, and say how to mend what is wrong.", "ohmesh.cli.doctor"

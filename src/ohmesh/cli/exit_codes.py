@@ -28,6 +28,7 @@ _BY_ERROR: tuple[tuple[type[errors.OhmeshError], ExitCode], ...] = (
     (errors.NotAuthorised, ExitCode.NOT_AUTHORISED),
     (errors.EngineUnavailable, ExitCode.UNREACHABLE),
     (errors.MeshUnreachable, ExitCode.UNREACHABLE),
+    (errors.LockTimeout, ExitCode.PARTIAL),
     (errors.ResultTimeout, ExitCode.PARTIAL),
 )
 

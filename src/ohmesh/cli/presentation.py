@@ -17,7 +17,7 @@ from ohmesh.cli.durations import duration as _duration
 from ohmesh.cli.exit_codes import ExitCode
 from ohmesh.cli.history_forms import EVENT_COLUMNS, HISTORY_COLUMNS, judge_history, show_events, show_history
 from ohmesh.cli.output import Output
-from ohmesh.cli.presentation_fleet import AGENT_COLUMNS, FLEET_FORMS
+from ohmesh.cli.presentation_fleet import AGENT_COLUMNS, FLEET_FORMS, LOCK_COLUMNS
 from ohmesh.cli.result_output import print_result
 from ohmesh.cli.schedule_forms import SCHEDULE_COLUMNS, SCHEDULE_FORMS
 from ohmesh.cli.table import render_table
@@ -26,6 +26,7 @@ from ohmesh.model.task import TaskState
 from ohmesh.operations import results as r
 from ohmesh.operations.agents import AgentList
 from ohmesh.operations.history_results import HistoryEvents, TaskHistory
+from ohmesh.operations.locks import LockList
 from ohmesh.operations.schedule_results import ScheduleDescription, ScheduleList
 
 COLUMNS: dict[type, tuple[str, ...]] = {
@@ -40,6 +41,7 @@ COLUMNS: dict[type, tuple[str, ...]] = {
     AgentList: AGENT_COLUMNS,
     ScheduleList: SCHEDULE_COLUMNS,
     ScheduleDescription: SCHEDULE_COLUMNS,
+    LockList: LOCK_COLUMNS,
     TaskHistory: HISTORY_COLUMNS,
     HistoryEvents: EVENT_COLUMNS,
     r.WorkerList: ("worker", "state", "running", "done", "failed", "seen", "pid", "kinds"),

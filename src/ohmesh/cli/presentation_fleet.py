@@ -11,7 +11,9 @@ from ohmesh.cli.output import Output
 from ohmesh.model.agent import Liveness
 from ohmesh.operations.agents import AgentList
 from ohmesh.operations.explanation import ExplainedTask
+from ohmesh.operations.locks import LockList
 
+LOCK_COLUMNS = ("lock", "holder", "token", "held", "ends", "waiting")
 AGENT_COLUMNS = ("agent", "kind", "state", "running", "seen", "capabilities")
 
 
@@ -63,11 +65,30 @@ def _show_explanation(told: ExplainedTask, output: Output) -> None:
     output.say(f"which task is next: {told.order}")
 
 
-def _fine(_told: ExplainedTask) -> ExitCode:
+def _show_locks(listed: LockList, output: Output) -> None:
+    now_ms = time.time() * 1000
+    rows = [
+        {
+            "lock": one.name,
+            "holder": one.holder,
+            "token": one.token,
+            "held": f"for {duration(max(0, now_ms - one.taken_ms))}",
+            "ends": f"in {duration(max(0, one.ends_ms - now_ms))} unless renewed",
+            "waiting": one.waiting,
+        }
+        for one in listed.locks
+    ]
+    output.data(rows, columns=LOCK_COLUMNS)
+    if not rows:
+        output.say("no lock is held")
+
+
+def _fine(_told: ExplainedTask | LockList) -> ExitCode:
     return ExitCode.OK
 
 
 FLEET_FORMS: dict[type, tuple[Callable[..., None], Callable[..., ExitCode]]] = {
     AgentList: (_show_agents, _judge_agents),
     ExplainedTask: (_show_explanation, _fine),
+    LockList: (_show_locks, _fine),
 }

@@ -22,6 +22,7 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 from ohmesh.errors import Backpressure, OhmeshError
 from ohmesh.mesh.async_mesh import AsyncMesh, Opening, takes_task
 from ohmesh.mesh.background import BackgroundLoop, stepped
+from ohmesh.mesh.locking import Lock
 from ohmesh.mesh.mapping import Map
 from ohmesh.mesh.opening import Agent
 from ohmesh.model.event import Event
@@ -312,6 +313,13 @@ class Mesh:
     pause = _mirrored(AsyncMesh.pause)
     resume = _mirrored(AsyncMesh.resume)
     limit = _mirrored(AsyncMesh.limit)
+    locks = _mirrored(AsyncMesh.locks)
+    release_lock = _mirrored(AsyncMesh.release_lock)
+
+    def lock(self, name: str, *, ttl: float = 10.0, wait: float | None = None) -> Lock:
+        """`with mesh.lock("name") as lock`; see AsyncMesh.lock. `lock.token` raises LockLost where it is lost."""
+        return Lock(self.background, self.mesh.client, name, ttl=ttl, wait=wait)
+
     purge = _mirrored(AsyncMesh.purge)
     dead_letters = _mirrored(AsyncMesh.dead_letters)
     replay = _mirrored(AsyncMesh.replay)

@@ -13,6 +13,7 @@ thousands of tasks in memory that is a fifth of the time of a dispatcher.
     reader -> host          SendItems
     request -> reply        ListTasks -> TaskPage, ListHosts -> HostPage, Describe -> ShardDescription,
                             ChangeTasks -> TasksChanged, PauseKind, LimitKind -> KindState, Explain -> Explanation,
+                            AskLock -> LockAnswer,
                             SetSchedule, ChangeSchedule, ListSchedules -> SchedulePage;
                             any of them -> Problem
 """
@@ -26,6 +27,7 @@ from msgspec import Struct
 from ohmesh.model.agent import AgentSpec, Duty, HostView
 from ohmesh.model.explanation import Explain, Explanation
 from ohmesh.model.limit import KindLimit, LimitStanding
+from ohmesh.model.lock import AskLock, LockAnswer
 from ohmesh.model.schedule import ChangeSchedule, ListSchedules, SchedulePage, SetSchedule
 from ohmesh.model.task import Grant, Outcome, Submission, TaskResult, TaskView
 
@@ -336,6 +338,7 @@ ToDispatcher = (
     | ChangeTasks
     | PauseKind
     | LimitKind
+    | AskLock
     | Explain
     | SetSchedule
     | ChangeSchedule
@@ -344,5 +347,13 @@ ToDispatcher = (
 ToClient = Accepted | Finished | CancelAnswer
 ToHost = Grants | Settled | Revoke | Enquire
 Reply = (
-    TaskPage | HostPage | ShardDescription | TasksChanged | KindState | Explanation | SchedulePage | Problem
+    TaskPage
+    | HostPage
+    | ShardDescription
+    | TasksChanged
+    | KindState
+    | Explanation
+    | SchedulePage
+    | LockAnswer
+    | Problem
 )

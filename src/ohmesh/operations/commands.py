@@ -15,6 +15,7 @@ _RESULTS = "ohmesh.operations.results:"
 GROUPS = {
     "tasks": "List, inspect, await, cancel and retry tasks.",
     "queues": "List queues; pause, resume, limit and purge them.",
+    "locks": "Named locks: list them, take one away.",
     "history": "What has ended and what happened, however long ago.",
     "schedules": "Tasks that are made again and again: add, list, pause, run, remove.",
     "dlq": "Dead letters, the tasks that failed for good: list, inspect, replay, purge.",
@@ -254,6 +255,29 @@ COMMANDS: tuple[Command, ...] = (
         confirmation="Purge these dead letters for good?",
         scope=Scope.QUEUE,
         role=Role.OPERATOR,
+    ),
+    Command(
+        name="locks list",
+        summary="Show which named locks are held, by whom, under which token.",
+        help="Locks are taken by programs (mesh.lock in Python) and by `ohmesh lock NAME -- COMMAND`. docs/locks.md "
+        "says what they can do and what they cannot.",
+        example="ohmesh locks list",
+        arguments="ohmesh.operations.locks:ListLocks",
+        result="ohmesh.operations.locks:LockList",
+        run="ohmesh.operations.locks:list_locks",
+    ),
+    Command(
+        name="locks release",
+        summary="Take a named lock away from its holder.",
+        help="The next one that waits has it at once, while the holder believes in it until its next renewal: only "
+        "what checks tokens is safe from both.",
+        example="ohmesh locks release nightly-report --yes",
+        arguments="ohmesh.operations.locks:ReleaseLock",
+        result="ohmesh.operations.locks:ReleasedLock",
+        run="ohmesh.operations.locks:release_lock",
+        risk=Risk.DESTRUCTIVE,
+        confirmation="Take lock {name!r} away from whoever holds it?",
+        role=Role.ADMIN,
     ),
     Command(
         name="history list",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from ohmesh.errors import Backpressure, EngineUnavailable, OhmeshError
 from ohmesh.model.explanation import Explain
+from ohmesh.model.lock import AskLock
 from ohmesh.model.message import (
     Accepted,
     ChangeTasks,
@@ -33,6 +34,7 @@ _REQUESTS = (
     ChangeTasks,
     PauseKind,
     LimitKind,
+    AskLock,
     Explain,
     SetSchedule,
     ChangeSchedule,

@@ -44,6 +44,7 @@ from ohmesh.roles.client_config import ClientConfig, ClientPorts
 from ohmesh.roles.client_handle import Standing, TaskHandle
 from ohmesh.roles.client_history import HistoryRequests
 from ohmesh.roles.client_lane import Lane, Notice
+from ohmesh.roles.client_locks import Locks
 from ohmesh.roles.client_progress import ProgressLine
 from ohmesh.roles.client_requests import Requests
 from ohmesh.roles.client_schedules import Schedules
@@ -121,6 +122,7 @@ class Client:
         self._tracker.streams = StreamLine(ports.bus, subjects, self.requests, client=self.name)
         self.changes = Changes(self.requests, self._tracker, self._ids.next)
         self.schedules = Schedules(self.requests, self._ids.next)
+        self.locks = Locks(self.requests, ports.clock, self._ids.next)
         self._subscription: Subscription | None = None
         self._tasks: list[asyncio.Task[None]] = []
 

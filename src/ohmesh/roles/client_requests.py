@@ -18,6 +18,7 @@ from ohmesh.model.agent import HostView, Liveness
 from ohmesh.model.explanation import Explain, Explanation
 from ohmesh.model.frame import decode_reply, encode_frame
 from ohmesh.model.limit import KindLimit
+from ohmesh.model.lock import AskLock, LockAnswer
 from ohmesh.model.message import (
     ChangeTasks,
     Describe,
@@ -39,9 +40,27 @@ from ohmesh.roles.client_config import ClientConfig, ClientPorts
 from ohmesh.roles.client_payload import error_of_code
 
 AboutSchedules = SetSchedule | ChangeSchedule | ListSchedules
-Question = ListTasks | ListHosts | Describe | ChangeTasks | PauseKind | LimitKind | Explain | AboutSchedules
+Question = (
+    ListTasks
+    | ListHosts
+    | Describe
+    | ChangeTasks
+    | PauseKind
+    | LimitKind
+    | AskLock
+    | Explain
+    | AboutSchedules
+)
 Answer = TypeVar(
-    "Answer", TaskPage, HostPage, ShardDescription, TasksChanged, KindState, Explanation, SchedulePage
+    "Answer",
+    TaskPage,
+    HostPage,
+    ShardDescription,
+    TasksChanged,
+    KindState,
+    LockAnswer,
+    Explanation,
+    SchedulePage,
 )
 
 GATHERED_BYTES = 4_000_000
@@ -114,6 +133,10 @@ class Requests:
         answers = await self._ask_all(shards, [Explain(task_id)] * len(shards), Explanation, timeout_s)
         return next((answer for answer in answers if answer.task is not None), None)
 
+    @property
+    def shards(self) -> int:
+        return self._shards
+
     def shards_of(self, kind: str) -> list[int]:
         """Where tasks of this kind ("": of any) may be."""
         return [shard_of(kind, self._shards)] if kind else list(range(self._shards))
@@ -137,6 +160,13 @@ class Requests:
         self, shard: int, question: AboutSchedules, *, timeout_s: float | None = None
     ) -> SchedulePage:
         return await self._ask(shard, question, SchedulePage, timeout_s)
+
+    async def ask_lock(
+        self, wish: AskLock, *, shard: int | None = None, timeout_s: float | None = None
+    ) -> LockAnswer:
+        """Of the shard of its name, unless another is said."""
+        shard = shard_of(wish.name, self._shards) if shard is None else shard
+        return await self._ask(shard, wish, LockAnswer, timeout_s)
 
     async def _ask_pages(
         self, shards: Sequence[int], questions: Sequence[ListTasks], timeout_s: float | None

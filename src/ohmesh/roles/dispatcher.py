@@ -19,6 +19,7 @@ from collections import deque
 
 from ohmesh.errors import EngineError, Fenced, InvalidArgument, OhmeshError, PayloadTooLarge, UsageError
 from ohmesh.model.frame import MAX_FRAME_BYTES, decode_to_dispatcher, encode_frame
+from ohmesh.model.lock import AskLock
 from ohmesh.model.message import (
     Cancel,
     Enquire,
@@ -38,6 +39,7 @@ from ohmesh.protocols.queue import (
     cancelling,
     hosting,
     intake,
+    locks,
     placement,
     queries,
     retention,
@@ -235,6 +237,8 @@ class Dispatcher:
             cancelling.cancel(shard, body.client, body.task_ids, now_ms)
         elif not reply or shard.is_clogged():
             return  # it is asked again
+        elif isinstance(body, AskLock):
+            locks.ask(shard, body, reply, now_ms)
         elif isinstance(body, Wish):
             self._answer_with(reply, wishes.decide(shard, body, now_ms))
         else:
@@ -311,6 +315,8 @@ class Dispatcher:
                 await self._publish(self._subjects.client(client), self._frame(message))
         for subject, reply in step.replies:
             await self._publish(subject, reply)
+        for subject, answer in step.answers:
+            await self._publish(subject, self._frame(answer))
 
     async def _publish(self, subject: str, data: bytes) -> None:
         try:
@@ -343,6 +349,7 @@ class Dispatcher:
                 retention.sweep(self._shard, now_ms)
                 if self._is_hearing:
                     hosting.expire_hosts(self._shard, now_ms)
+                    locks.sweep(self._shard, now_ms)
             self._wake.set()
 
     # Keeping the log short

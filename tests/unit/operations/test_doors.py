@@ -27,6 +27,8 @@ METHODS = {
     "queues pause": "pause",
     "queues resume": "resume",
     "queues purge": "purge",
+    "locks list": "locks",
+    "locks release": "release_lock",
     "queues limit": "limit",
     "dlq list": "dead_letters",
     "dlq get": "dead_letter_details",

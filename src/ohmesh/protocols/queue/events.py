@@ -64,6 +64,8 @@ class EventFold:
             r.DeadLettersPurged: self._purged,
             r.KindPaused: self._paused,
             r.KindLimited: self._limited,
+            r.LockTaken: self._lock_taken,
+            r.LockReleased: self._lock_released,
             r.Opened: self._opened,
             r.ItemsCancelled: self._items_cancelled,
             r.ScheduleSet: self._schedule_set,
@@ -258,6 +260,13 @@ class EventFold:
 
     def _of_schedule(self, what: str, name: str, kind: str, **data: object) -> None:
         self._found.append((f"schedule.{what}", name, kind, data))
+
+    def _lock_taken(self, row: r.LockTaken) -> None:
+        data = {"holder": row.holder, "token": row.token, "ttl_ms": row.ttl_ms}
+        self._found.append(("lock.taken", row.name, "", dict(data)))
+
+    def _lock_released(self, row: r.LockReleased) -> None:
+        self._found.append(("lock.released", row.name, "", {"token": row.token}))
 
     def _snapshot_taken(self, row: r.SnapshotTaken) -> None:
         self._of_shard("snapshot_taken", sequence=row.sequence)

@@ -13,7 +13,7 @@ from ohmesh.model.subject import is_name
 from ohmesh.model.task import FINAL_STATES, Submission
 from ohmesh.protocols.queue import rows as r
 from ohmesh.protocols.queue.shard import Shard
-from ohmesh.protocols.queue.sizes import ROW_OVERHEAD_BYTES, failure_bytes, id_bytes
+from ohmesh.protocols.queue.sizes import ROW_OVERHEAD_BYTES, failure_bytes, id_bytes, text_bytes
 from ohmesh.protocols.queue.task_record import Task
 from ohmesh.protocols.queue.task_view import result
 
@@ -50,7 +50,7 @@ def submit(shard: Shard, client: str, submissions: list[Submission], now_ms: int
             shard.room(REFUSAL_BYTES).client(client).refused.append(refusal)
             continue
         cost = len(submission.payload) + ROW_OVERHEAD_BYTES + sum(map(len, submission.requires))
-        cost += len(submission.unique)
+        cost += text_bytes(submission.unique)
         key = (submission.kind, submission.unique)
         if taken and (size + cost > shard.config.step_bytes or key in keys):
             _take(shard, client, taken, size, at_ms)

@@ -229,6 +229,25 @@ class ScheduleRan(Struct, array_like=True, frozen=True, gc=False, tag=22):
     skipped: int = 0
 
 
+class LockTaken(Struct, array_like=True, frozen=True, gc=False, tag=17):
+    """`owner` names this one holding, `holder` who that is for people; `token` is higher than any before."""
+
+    at_ms: int
+    name: str
+    owner: str
+    token: int
+    ttl_ms: int
+    holder: str = ""
+
+
+class LockReleased(Struct, array_like=True, frozen=True, gc=False, tag=18):
+    """Let go of, run out, or taken away."""
+
+    at_ms: int
+    name: str
+    token: int
+
+
 Row = (
     EpochStarted
     | Submitted
@@ -252,6 +271,8 @@ Row = (
     | ScheduleRemoved
     | SchedulePaused
     | ScheduleRan
+    | LockTaken
+    | LockReleased
 )
 
 

@@ -18,7 +18,7 @@ attempt brings later is refused; an attempt is counted before it is handed out.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ohmesh.model.agent import Liveness
@@ -28,6 +28,7 @@ from ohmesh.protocols.queue import opening
 from ohmesh.protocols.queue import rows as r
 from ohmesh.protocols.queue.buckets import Buckets
 from ohmesh.protocols.queue.fleet import Fleet
+from ohmesh.protocols.queue.locks import LockBook, LockConfig
 from ohmesh.protocols.queue.shard_policies import ShardPolicies
 from ohmesh.protocols.queue.sizes import ROW_OVERHEAD_BYTES, failure_bytes
 from ohmesh.protocols.queue.step import Step
@@ -80,6 +81,7 @@ class ShardConfig:
     leap_ms: int = 1_000
     schedules: int = 10_000
     schedule_late_ms: int = 60_000
+    locks: LockConfig = field(default_factory=LockConfig)
     hosts: int = 100_000
     forget_batch: int = 5_000
 
@@ -106,6 +108,7 @@ class Shard:
         self.table = table or TaskTable()
         self.waiting = Waiting(policies.rank)
         self.fleet = Fleet()
+        self.locks = LockBook(self.table.locks, config.locks)
         self.buckets = Buckets(self.table.limits, policies.bucket, config.leap_ms)
         self.interest: dict[str, str | tuple[str, ...]] = {}
         self.item_interest: dict[str, set[int]] = {}
@@ -126,6 +129,7 @@ class Shard:
                 self.waiting.add(task, at_ms)
         self.hearing_since_ms = at_ms
         self.buckets.begin(at_ms)
+        self.locks.begin(at_ms)
         lease_ms = self.config.lease_ms
         for record in self.table.hosts.values():
             if record.liveness is Liveness.ACTIVE:

@@ -12,7 +12,11 @@ def id_bytes(task_id: str) -> int:
     return len(task_id) + 2
 
 
+def text_bytes(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode())
+
+
 def failure_bytes(failure: TaskFailure) -> int:
     """What a failure takes; a traceback need not be ASCII."""
     texts = (failure.kind, failure.message, failure.traceback)
-    return ROW_OVERHEAD_BYTES + sum(len(text) if text.isascii() else len(text.encode()) for text in texts)
+    return ROW_OVERHEAD_BYTES + sum(map(text_bytes, texts))

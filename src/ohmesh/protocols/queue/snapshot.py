@@ -14,6 +14,7 @@ from msgspec import Struct
 from ohmesh.errors import LogCorrupt
 from ohmesh.model.limit import KindLimit
 from ohmesh.model.task import DEAD_LETTER_STATES, FINAL_STATES, TaskState
+from ohmesh.protocols.queue.lock_table import LockRecord
 from ohmesh.protocols.queue.rows import SnapshotTaken
 from ohmesh.protocols.queue.schedule_table import ScheduleRecord, ScheduleTable
 from ohmesh.protocols.queue.task_record import Task
@@ -43,6 +44,8 @@ class _Snapshot(Struct, array_like=True):
     limits: dict[str, KindLimit] = {}
     schedules: list[ScheduleRecord] = []
     next_generation: int = 1
+    locks: list[LockRecord] = []
+    last_token: int = 0
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -73,6 +76,8 @@ def encode_snapshot(table: TaskTable, sequence: int, previous: bytes) -> bytes:
             dict(table.limits.of),
             list(table.schedules.records.values()),
             table.schedules.next_generation,
+            list(table.locks.held.values()),
+            table.locks.last_token,
         )
     )
 
@@ -106,6 +111,8 @@ def _restore(snapshot: _Snapshot) -> TaskTable:
     table.snapshot = snapshot.snapshot
     table.lost_tail = snapshot.lost_tail
     table.paused = snapshot.paused
+    table.locks.held = {record.name: record for record in snapshot.locks}
+    table.locks.last_token = snapshot.last_token
     leased = {lease: task.submission.kind for lease, task in table.leases.items()}
     for kind, limit in snapshot.limits.items():
         table.limits.restore(kind, limit, leased)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ohmesh.model.message import Refusal
+from ohmesh.model.lock import LockAnswer
+from ohmesh.model.message import Problem, Refusal
 from ohmesh.model.task import Grant, TaskResult
 from ohmesh.protocols.queue.rows import Row
 
@@ -49,13 +50,15 @@ class HostNews:
 
 @dataclass(slots=True)
 class Step:
-    """`size_bytes` bounds rows and news together. `replies`: (subject, frame) for those who asked."""
+    """`size_bytes` bounds rows and news together. `replies`: (subject, frame) for those who asked, `answers` the
+    same for those who asked about locks."""
 
     rows: list[Row] = field(default_factory=list)
     size_bytes: int = 0
     clients: dict[str, ClientNews] = field(default_factory=dict)
     hosts: dict[str, HostNews] = field(default_factory=dict)
     replies: list[tuple[str, bytes]] = field(default_factory=list)
+    answers: list[tuple[str, LockAnswer | Problem]] = field(default_factory=list)
 
     def client(self, name: str) -> ClientNews:
         news = self.clients.get(name)
@@ -70,4 +73,4 @@ class Step:
         return news
 
     def is_empty(self) -> bool:
-        return not (self.rows or self.clients or self.hosts or self.replies)
+        return not (self.rows or self.clients or self.hosts or self.replies or self.answers)

@@ -18,6 +18,7 @@ from ohmesh.model.task import DEAD_LETTER_STATES, FINAL_STATES, TaskState
 from ohmesh.protocols.queue import envelopes
 from ohmesh.protocols.queue import rows as r
 from ohmesh.protocols.queue.kind_limits import KindLimits
+from ohmesh.protocols.queue.lock_table import LockTable
 from ohmesh.protocols.queue.schedule_table import ScheduleTable
 from ohmesh.protocols.queue.task_record import Task, without_payload
 from ohmesh.protocols.queue.unique_keys import UniqueKeys
@@ -70,6 +71,7 @@ class TaskTable:
         self.limits = KindLimits()
         self.unique = UniqueKeys()
         self.schedules = ScheduleTable()
+        self.locks = LockTable()
         self.forgotten: deque[tuple[str, int]] = deque()
         self.forgotten_ids: set[str] = set()
         self.horizon_ms = 0
@@ -101,6 +103,8 @@ class TaskTable:
             r.ScheduleRemoved: self._schedule_changed,
             r.SchedulePaused: self._schedule_changed,
             r.ScheduleRan: self._schedule_ran,
+            r.LockTaken: self._lock_changed,
+            r.LockReleased: self._lock_changed,
         }
 
     def apply(self, row: r.Row) -> None:
@@ -325,6 +329,10 @@ class TaskTable:
     def _schedule_ran(self, row: r.ScheduleRan) -> None:
         self._submitted(r.Submitted(row.at_ms, row.tasks))
         self.schedules.apply(row)
+
+    def _lock_changed(self, row: r.LockTaken | r.LockReleased) -> None:
+        self.time_ms = row.at_ms
+        self.locks.apply(row)
 
     def _snapshot_taken(self, row: r.SnapshotTaken) -> None:
         self.time_ms = row.at_ms

@@ -11,6 +11,7 @@ from ohmesh.model.message import ChangeTasks, TaskChange, TasksChanged
 from ohmesh.model.task import FINAL_STATES, OutcomeStatus
 from ohmesh.protocols.queue import dead_letters, intake
 from ohmesh.protocols.queue import rows as r
+from ohmesh.protocols.queue.shard import ShardConfig
 from ohmesh.protocols.queue.snapshot import decode_snapshot, encode_snapshot
 from tests.unit.protocols.queue.shard_driver import ShardDriver, submission
 
@@ -130,6 +131,18 @@ def test_keys_are_bounded_and_envelopes_have_none(unique: str, items: int) -> No
     driver = ShardDriver()
     driver.submit("a", unique=unique, items=items)
     assert driver.heard.refused == {"a": "invalid_argument"}
+
+
+def test_a_step_of_long_keys_is_bounded_in_bytes() -> None:
+    driver = ShardDriver(ShardConfig(step_bytes=5_000))
+    keys = [chr(0x1F600 + number) * 256 for number in range(40)]
+    wanted = [
+        submission(f"t{number}", created_ms=driver.now_ms, unique=key) for number, key in enumerate(keys)
+    ]
+    intake.submit(driver.shard, "client", wanted, driver.now_ms)
+    driver.settle()
+    assert len(driver.heard.accepted) == 40
+    assert max(map(len, driver.frames)) < 6_000
 
 
 def test_two_holders_of_a_key_are_a_damaged_log() -> None:
