@@ -47,6 +47,7 @@ from ohmesh import AsyncMesh, OhmeshError  # noqa: E402
 
 WORKERS = 2
 BETWEEN_S = 1.5
+SEEN_S = 300.0
 SETTINGS = {
     # The judge reads the whole log. Snapshots are taken all the same, so that successors begin from them.
     "OHMESH_DISPATCHER_SNAPSHOT_TRIM_INTERVAL_S": "1000000",
@@ -62,7 +63,7 @@ def main() -> int:
     try:
         figures = asyncio.run(run(given, folder))
         is_clean = figures.pop("is_clean")
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, asyncio.CancelledError):
         print("interrupted; nothing was judged", file=sys.stderr)
         is_clean = True
         return 130
@@ -106,6 +107,8 @@ async def run(given: argparse.Namespace, folder: Path) -> dict[str, Any]:
         async with opened(processes, victims, folder) as clients:
             late = await harassed(given, victims, clients)
             ended_s = time.monotonic() - began
+            async with asyncio.timeout(SEEN_S):
+                await clients.see_all()
             verdict = await judged(folder)
     finally:
         victims.continue_all()
@@ -173,7 +176,6 @@ async def harassed(given: argparse.Namespace, victims: Victims, clients: Clients
             async with asyncio.timeout(given.finish):
                 await submitting
                 await clients.until_all_ended()
-                await clients.see_all()
         except TimeoutError:
             return [f"not everything had ended {given.finish:g} s after the last kill"]
         return []

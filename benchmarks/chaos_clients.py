@@ -56,11 +56,10 @@ class Record:
 
 
 class Clients:
-    """`submit_all` and then `see_all`; `acknowledged` are the ids and their wishes, `told` ends that were awaited."""
+    """`submit_all`, `until_all_ended`, `see_all`; `acknowledged` are the ids and their wishes."""
 
     def __init__(self, folder: Path, mesh: AsyncMesh, http: httpx2.AsyncClient) -> None:
         self.acknowledged: dict[str, int] = {}
-        self.told = 0
         self._mesh = mesh
         self._http = http
         self._tried = Record(folder / "tried")
@@ -93,16 +92,13 @@ class Clients:
         await asyncio.gather(*self._followers)
 
     async def see_all(self) -> None:
-        """Every acknowledged task once more through the other door than before: as a page, and by its id."""
+        """Every acknowledged task once more, in pages through HTTP. Those that came by Python have been awaited."""
         ids = list(self.acknowledged)
         for first in range(0, len(ids), PAGE):
-            page = ids[first : first + PAGE]
-            answer = await self._http.get("/v1/tasks/get", params={"task_ids": page})
+            answer = await self._http.get("/v1/tasks/get", params={"task_ids": ids[first : first + PAGE]})
             answer.raise_for_status()
             for task in answer.json()["tasks"]:
                 self._saw(task["task_id"], task["state"], task["value"])
-            handles = [await self._mesh.client.watch(task_id) for task_id in page]
-            await asyncio.gather(*map(self._follow, handles))
 
     def close(self) -> None:
         for follower in self._followers:
@@ -157,7 +153,6 @@ class Clients:
         self._saw(handle.id, end.state.value, msgspec.msgpack.decode(end.value) if end.value else None)
 
     def _saw(self, task_id: str, state: str, value: object) -> None:
-        self.told += 1
         self._seen.write(task_id, state, json.dumps(value, separators=(",", ":")))
 
 

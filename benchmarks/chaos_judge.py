@@ -34,6 +34,7 @@ import nats
 FINAL = {"succeeded", "failed", "dead", "cancelled", "timed_out"}
 EPOCH, SUBMITTED, GRANTED, SUCCEEDED, FAILED, RETURNED, CANCELLED, RELEASED = range(1, 9)
 REQUEUED = 13
+SAY_NOTHING_OF_ENDS = {9, 10, 11, 12, 14, 15}  # hosts, what is forgotten, snapshots, purges, pauses
 PAGE = 200
 
 Entry = tuple[int, bytes]
@@ -113,6 +114,8 @@ class Story:
                 self._ended(where, lease)
         elif tag == REQUEUED:
             self.faults.append(f"{where}: {row[2]} were queued again, which nobody asked for")
+        elif tag not in SAY_NOTHING_OF_ENDS:
+            raise Unjudgeable(f"{where}: a row of tag {tag}, which this judge cannot read")
 
     def _submitted(self, where: str, task_id: str, payload: bytes) -> None:
         if task_id in self.tasks:

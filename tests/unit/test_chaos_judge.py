@@ -193,6 +193,12 @@ def test_a_log_that_was_trimmed_cannot_be_judged(run: Forgery) -> None:
         run.verdict(first=2)
 
 
+def test_a_row_that_the_judge_cannot_read_leaves_nothing_unsaid(run: Forgery) -> None:
+    run.frames.append((1, [[99, 0, ["B"]]]))
+    with pytest.raises(Unjudgeable, match="tag 99"):
+        run.verdict()
+
+
 def test_a_log_whose_chain_is_broken_is_a_fault(run: Forgery) -> None:
     entries = run.entries()
     sequence, data = entries[3]
