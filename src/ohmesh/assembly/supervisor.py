@@ -116,6 +116,8 @@ class Supervisor:
         try:
             async with asyncio.timeout(patience_ms / 1000):
                 await self._until_ready()
+                if self.server is not None:
+                    await self.server.sync_streams()
         except TimeoutError:
             silent = [child.name for child in self.children if not child.is_ready]
             names = ", ".join(silent or ["a dispatcher"])

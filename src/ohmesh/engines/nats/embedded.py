@@ -34,6 +34,7 @@ from ohmesh.engines.nats.readiness import ServerNotReady, check_ready
 from ohmesh.engines.nats.runtime_file import write_private
 from ohmesh.engines.nats.server_config import Durability, ServerSettings, render_server_config
 from ohmesh.engines.nats.store_room import RoomConfig, StoreRoom
+from ohmesh.engines.nats.stream_files import sync_streams
 from ohmesh.errors import EngineFailed, EngineUnavailable
 
 _LOG_LINES = 12
@@ -121,6 +122,11 @@ class EmbeddedServer:
         owner, self._owner = self._owner, None
         if owner is not None:
             owner.close()
+
+    async def sync_streams(self) -> None:
+        """Once the streams are there: not even a power cut makes them unknown again (stream_files.py)."""
+        with self._in_words("kept"):
+            await asyncio.to_thread(sync_streams, self.config.data / "store")
 
     async def restart(self) -> None:
         """End the server and start it again on the same port."""
@@ -276,13 +282,13 @@ class EmbeddedServer:
             raise EngineFailed(f"The server of {self.config.data} was not started, or is stopped.")
 
     @contextlib.contextmanager
-    def _in_words(self) -> Iterator[None]:
+    def _in_words(self, what: str = "started") -> Iterator[None]:
         """What the file system refuses us, translated."""
         try:
             yield
         except OSError as error:
             raise EngineFailed(
-                f"The NATS server cannot be started in {self.config.data}: {error.strerror or error}.",
+                f"The NATS server cannot be {what} in {self.config.data}: {error.strerror or error}.",
                 hint="Make room or mend the permissions there, or choose another directory with --data.",
             ) from error
 
