@@ -57,7 +57,7 @@ from ohmesh.roles.dispatcher_config import (
     DispatcherStatistics,
     policies_of,
 )
-from ohmesh.roles.log_writer import LogWriter
+from ohmesh.roles.log_writer import LogWriter, TailLost
 from ohmesh.roles.mesh_clock import MeshClock
 from ohmesh.roles.shard_loader import Loaded, ShardSource, load
 from ohmesh.roles.snapshots import Snapshot, Snapshots
@@ -104,6 +104,13 @@ class Dispatcher:
 
     async def run(self, term: int) -> None:
         """Take the shard over with epoch `term` and serve it until cancelled. Raises Fenced, LogCorrupt."""
+        try:
+            await self._serve(term)
+        except TailLost:
+            await self._snapshots.leave_word(self._writer.last)
+            raise
+
+    async def _serve(self, term: int) -> None:
         self._epoch = term
         await self._ports.log.create(self._source.name)
         await self._take_over(term)
@@ -175,6 +182,7 @@ class Dispatcher:
         self._name_snapshot(snapshot)
         while await self._advance():
             continue
+        await self._snapshots.take_word()
         await self._snapshots.delete([key for key in orphans if key != snapshot.key])
 
     def _new_shard(self, loaded: Loaded | None) -> Shard:

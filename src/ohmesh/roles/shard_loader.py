@@ -1,10 +1,11 @@
 """What a successor reads before it may act: the newest snapshot, then the log from there on.
 
 A snapshot is trusted when the log still holds the entry that it was taken after and that entry has the digest noted in
-it, or when that entry was trimmed. A snapshot or a projector ahead of the log shows that the log has lost its tail (a
-power cut with `durability: interval`): the snapshot then holds more than the log, and is used, unless the log has gone
-on in a later epoch, whose dispatcher had the choice. An entry of a lower epoch than the one before it is the ghost of
-an append whose writer had been replaced (see log_writer.py); its rows were never told to anyone and are passed over.
+it, or when that entry was trimmed. A snapshot, a projector or the word of a dispatcher ahead of the log shows that the
+log has lost its tail (a power cut with `durability: interval`): the snapshot then holds more than the log, and is used,
+unless the log has gone on in a later epoch, whose dispatcher had the choice. An entry of a lower epoch than the one
+before it is the ghost of an append whose writer had been replaced (see log_writer.py); its rows were never told to
+anyone and are passed over.
 
 Others write and trim meanwhile: where an entry or a snapshot is gone between two reads, reading begins again.
 """
@@ -44,6 +45,10 @@ def projector_key(shard: int) -> str:
     return f"projector.{shard}"
 
 
+def acknowledged_key(shard: int) -> str:
+    return f"acknowledged.{shard}"
+
+
 @dataclass(slots=True)
 class Loaded:
     """The table after the entry at `last`, whose digest is `previous`; `lost_tail` says what is missing, or "".
@@ -70,7 +75,22 @@ class ShardSource:
 
     async def projected(self) -> int:
         """The last sequence that is safely in the ledger."""
-        entry = await self.state.get(projector_key(self.shard))
+        return await self._sequence_at(projector_key(self.shard))
+
+    async def acknowledged(self) -> int:
+        """Where the log had been acknowledged to reach, by a dispatcher that found it shorter; 0: nobody did."""
+        return await self._sequence_at(acknowledged_key(self.shard))
+
+    async def leave_word(self, acknowledged: int) -> None:
+        """For whoever takes over: the log has lost its tail, and nothing else may show it."""
+        await self.state.put(acknowledged_key(self.shard), b"%d" % acknowledged)
+
+    async def take_word(self) -> None:
+        """The loss stands in the log now."""
+        await self.state.delete(acknowledged_key(self.shard))
+
+    async def _sequence_at(self, key: str) -> int:
+        entry = await self.state.get(key)
         return int(entry.value) if entry is not None and entry.value else 0
 
 
@@ -91,8 +111,10 @@ async def _load(source: ShardSource, bounds: Bounds) -> Loaded:
     if loaded.lost_tail:
         return loaded
     await replay(source, loaded)
-    projected = await source.projected()
-    if projected > loaded.last:
+    projected, acknowledged = await source.projected(), await source.acknowledged()
+    if acknowledged > loaded.last:
+        loaded.lost_tail = f"The log ends at {loaded.last}; entry {acknowledged} had been acknowledged."
+    elif projected > loaded.last:
         loaded.lost_tail = f"The log ends at {loaded.last}, the ledger has history up to {projected}."
     return loaded
 

@@ -61,6 +61,14 @@ class Snapshots:
         for key in keys:
             await self._until_done(partial(self._source.blobs.delete, key))
 
+    async def leave_word(self, acknowledged: int) -> None:
+        """The log is shorter than it was acknowledged to be: whoever takes over must hear of it."""
+        await self._until_done(partial(self._source.leave_word, acknowledged))
+
+    async def take_word(self) -> None:
+        """That loss stands in the log now, and is told once."""
+        await self._until_done(self._source.take_word)
+
     async def _until_done(self, action: Callable[[], Awaitable[None]]) -> None:
         while True:
             try:

@@ -6,12 +6,14 @@ import asyncio
 from collections.abc import Callable, Coroutine
 
 from ohmesh.engines.memory.faults import CallFaults, EngineFaults
-from ohmesh.model.message import Enquire
+from ohmesh.model.message import Enquire, Submit
 from ohmesh.protocols.queue.rows import EpochStarted, Granted, SnapshotTaken
 from ohmesh.roles.dispatcher import DispatcherConfig
+from ohmesh.roles.log_writer import TailLost
 from ohmesh.roles.shard_loader import projector_key, snapshot_prefix, snapshot_sequence
 from ohmesh.roles.snapshots import SnapshotConfig
 from ohmesh.simulator.world import World, WorldOptions, run
+from tests.unit.protocols.queue.shard_driver import submission
 from tests.unit.roles.served_shard import LOG, OPTIONS, ServedShard
 from tests.waiting import eventually
 
@@ -163,6 +165,34 @@ def test_a_lost_tail_that_history_knew_of_is_announced_and_survived() -> None:
         assert [grant.task_id for grant in await shard.granted("lost")] == ["lost"]
 
     served(story, options=WorldOptions(faults=UNSYNCED))
+
+
+def test_a_lost_tail_that_the_running_dispatcher_knew_of_is_announced_and_survived() -> None:
+    """Nobody else knows: no snapshot and no history is ahead of the log."""
+
+    async def story(shard: ServedShard) -> None:
+        await shard.submit("durable")
+        await asyncio.sleep(1.5)
+        await shard.submit("lost")
+        await shard.submit("lost too")
+        shard.world.cluster.power_cut()
+        shard.world.cluster.start_server()
+        await shard.say(Submit("client", [submission("later")]))
+        first = shard.world.processes["first"]
+        await eventually(lambda: first.failure, what="the dispatcher notices and gives up")
+        shard.start("second", 2)
+        await eventually(lambda: Enquire(0, 2) in shard.sent, what="the successor asks the hosts")
+        await shard.report(2)
+        await shard.granted("durable")
+        assert_a_snapshot_came_before_any_grant(shard, epoch=2)
+        shard.world.crash("second")
+        shard.start("third", 3)
+        await eventually(lambda: Enquire(0, 3) in shard.sent, what="the third asks the hosts")
+        begun = next(row for frame in shard.frames() if frame.epoch == 3 for row in frame.rows)
+        assert isinstance(begun, EpochStarted)
+        assert begun.lost_tail == "", "a loss is told once"
+
+    served(story, options=WorldOptions(faults=UNSYNCED, tolerated=(TailLost,)))
 
 
 def test_what_only_a_snapshot_holds_after_a_power_cut_is_not_lost_whoever_dies_on_the_way() -> None:
