@@ -182,11 +182,20 @@ def _show_dead_letters(letters: r.DeadLetters, output: Output) -> None:
 def _show_dead_letter_details(letters: r.DeadLetterDetails, output: Output) -> None:
     for task in letters.tasks:
         output.data(f"{task.task_id} {task.kind} {task.state} after {task.attempts} attempts")
+        if task.arguments is not None:
+            output.data(f"  arguments {_called(task)}")
+        for former in task.edits:
+            output.data(f"  before    {_called(former)}")
         for number, failure in enumerate(task.failures, 1):
             output.data(f"  {number}. {failure}")
             output.data("".join(f"     {line}\n" for line in failure.traceback.splitlines()).rstrip("\n"))
     for task_id in letters.unknown:
         output.say(f"{task_id} is no dead letter")
+
+
+def _called(one: r.TaskDescription | r.FormerArguments) -> str:
+    called = "too large to be shown" if one.arguments is None else _compact(one.arguments)
+    return f"{called}{f' {_compact(one.named)}' if one.named else ''}, priority {one.priority}"
 
 
 def _show_changes(changed: r.ChangedTasks, output: Output) -> None:

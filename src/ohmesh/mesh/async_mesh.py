@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Coroutine, Generator, Iterable
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Generator,
+    Iterable,
+)
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from ohmesh.errors import InvalidArgument, OhmeshError, UnknownTask
 from ohmesh.mesh.bounding import Bounding
+from ohmesh.mesh.mending import Mending
 from ohmesh.mesh.observation import Observation
 from ohmesh.mesh.opening import Agent, connected, embedded, hold, kind_of
 from ohmesh.mesh.scheduling import Scheduling
 from ohmesh.model.message import Progress
 from ohmesh.model.priority import Priority, parse_priority
 from ohmesh.operations import arguments as a
-from ohmesh.operations import dead_letters as dead_letter_operations
 from ohmesh.operations import history as history_operations
 from ohmesh.operations import mesh as mesh_operations
 from ohmesh.operations import queues as queue_operations
@@ -29,7 +37,6 @@ from ohmesh.operations.past_ends import past_end
 from ohmesh.operations.results import (
     Cancellation,
     ChangedTasks,
-    DeadLetters,
     MeshStatus,
     PurgedQueue,
     QueueList,
@@ -95,7 +102,7 @@ def takes_task(
     return decorate
 
 
-class AsyncMesh(Observation, Bounding, Scheduling):
+class AsyncMesh(Observation, Bounding, Mending, Scheduling):
     """A mesh, as one event loop uses it. Durations are seconds. Every task has an id that any program may ask for.
 
     `client` is the role underneath: statistics, and what has no verb.
@@ -296,31 +303,6 @@ class AsyncMesh(Observation, Bounding, Scheduling):
     async def purge(self, kind: str) -> PurgedQueue:
         """Cancel every task of this kind that waits; what runs goes on."""
         return await queue_operations.purge_queue(self.client, a.PurgeQueue(kind=kind))
-
-    async def dead_letters(self, *, kind: str = "", limit: int = 100, after: str = "") -> DeadLetters:
-        """A page of dead letters, newest first: tasks that failed for good, or used up their attempts or their time."""
-        query = a.ListDeadLetters(kind=kind, limit=limit, after=after)
-        return await dead_letter_operations.list_dead_letters(self.client, query)
-
-    async def replay(
-        self,
-        *task_ids: str,
-        all: bool = False,  # noqa: A002 - the word of every door
-        kind: str = "",
-    ) -> ChangedTasks:
-        """Run dead letters again: named ones, or all (of a kind). InvalidArgument when it is not clear which."""
-        chosen = a.ReplayDeadLetters(task_ids=list(task_ids), all=all, kind=kind)
-        return await dead_letter_operations.replay_dead_letters(self.client, chosen)
-
-    async def purge_dead_letters(
-        self,
-        *task_ids: str,
-        all: bool = False,  # noqa: A002 - the word of every door
-        kind: str = "",
-    ) -> ChangedTasks:
-        """Take dead letters off the list: named ones, or all (of a kind). As tasks they stay what they were."""
-        chosen = a.PurgeDeadLetters(task_ids=list(task_ids), all=all, kind=kind)
-        return await dead_letter_operations.purge_dead_letters(self.client, chosen)
 
     async def history(
         self,

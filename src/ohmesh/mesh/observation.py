@@ -31,7 +31,7 @@ class Observation:
         return await task_operations.wait_tasks(self.client, wanted)
 
     async def dead_letter_details(self, *task_ids: str) -> DeadLetterDetails:
-        """Dead letters with every kept failure; what is none is named under `unknown`."""
+        """Dead letters with their arguments and every kept failure; what is none is named under `unknown`."""
         wanted = a.GetDeadLetters(task_ids=list(task_ids))
         return await dead_letter_operations.get_dead_letters(self.client, wanted)
 

@@ -323,6 +323,7 @@ class Mesh:
     purge = _mirrored(AsyncMesh.purge)
     dead_letters = _mirrored(AsyncMesh.dead_letters)
     replay = _mirrored(AsyncMesh.replay)
+    edit_dead_letter = _mirrored(AsyncMesh.edit_dead_letter)
     purge_dead_letters = _mirrored(AsyncMesh.purge_dead_letters)
     history = _mirrored(AsyncMesh.history)
     history_events = _mirrored(AsyncMesh.history_events)

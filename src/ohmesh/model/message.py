@@ -29,7 +29,7 @@ from ohmesh.model.explanation import Explain, Explanation
 from ohmesh.model.limit import KindLimit, LimitStanding
 from ohmesh.model.lock import AskLock, LockAnswer
 from ohmesh.model.schedule import ChangeSchedule, ListSchedules, SchedulePage, SetSchedule
-from ohmesh.model.task import Grant, Outcome, Submission, TaskResult, TaskView
+from ohmesh.model.task import Grant, Outcome, Submission, TaskEdit, TaskResult, TaskView
 
 DEAD_LETTER = "dead_letter"
 
@@ -209,6 +209,7 @@ class ListTasks(Struct, array_like=True, frozen=True, gc=False, tag=41):
     """Tasks the shard holds, newest first. `after`: the cursor of the page before; `filter`: a selector of tasks.
 
     state: also DEAD_LETTER, which are those that ended without a result, could not be helped and were not purged.
+    with_payload: of those asked for by id, what they were submitted with, and before they were edited.
     A page with an `after` may hold fewer than `limit` or none: the shard looks at a bounded number of tasks at a time.
     """
 
@@ -218,6 +219,7 @@ class ListTasks(Struct, array_like=True, frozen=True, gc=False, tag=41):
     limit: int = 100
     after: str = ""
     filter: str = ""
+    with_payload: bool = False
 
 
 class TaskPage(Struct, array_like=True, frozen=True, gc=False, tag=42):
@@ -271,6 +273,7 @@ class ChangeTasks(Struct, array_like=True, frozen=True, gc=False, tag=47):
 
     request: names the wish. Repeated until answered, and the same request never queues a task twice.
     up_to: with `everything`: that of the answer before, 0 at first; what came later is not meant.
+    edit: of a REPLAY of one task, what it runs with.
     """
 
     change: TaskChange
@@ -279,6 +282,7 @@ class ChangeTasks(Struct, array_like=True, frozen=True, gc=False, tag=47):
     everything: bool = False
     kind: str = ""
     up_to: int = 0
+    edit: TaskEdit | None = None
 
 
 class TasksChanged(Struct, array_like=True, frozen=True, gc=False, tag=48):

@@ -139,12 +139,32 @@ class TaskResult(Struct, array_like=True, frozen=True, gc=False):
     opened: tuple[int, ...] = ()
 
 
+class TaskEdit(Struct, array_like=True, frozen=True, gc=False):
+    """What a dead letter runs again with; None leaves it as it was."""
+
+    payload: bytes | None = None
+    priority: int | None = None
+    timeout_ms: int | None = None
+    weight: int | None = None
+
+
+class FormerTask(Struct, array_like=True, frozen=True, gc=False):
+    """What a task was before it was edited at `at_ms`. omitted_bytes: of a payload that was too large to be shown."""
+
+    at_ms: int
+    payload: bytes
+    priority: int
+    timeout_ms: int
+    omitted_bytes: int = 0
+
+
 class TaskView(Struct, frozen=True):
     """One task as a person asks for it. Times are mesh time in milliseconds since 1970; 0 is not yet.
 
     value_omitted_bytes: the size of a result that was too large for history; `value` is then empty.
     complexity: small or large; "" where it was not recorded.
     items: of an envelope, how many tasks it holds.
+    payload, edits (what it was before, the oldest first): only where they were asked for.
     """
 
     task_id: str
@@ -165,3 +185,7 @@ class TaskView(Struct, frozen=True):
     value_omitted_bytes: int = 0
     complexity: str = ""
     items: int = 0
+    timeout_ms: int = 0
+    payload: bytes = b""
+    payload_omitted_bytes: int = 0
+    edits: tuple[FormerTask, ...] = ()

@@ -11,7 +11,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from ohmesh.errors import InvalidArgument
-from ohmesh.model.priority import Priority
+from ohmesh.model.priority import Priority, parse_priority
 from ohmesh.model.task import TaskState
 from ohmesh.registry.fields import AGENTS, EVENTS, TASKS, WORKERS
 from ohmesh.registry.selector.schema import Schema
@@ -189,6 +189,42 @@ class _ChosenDeadLetters(Struct, frozen=True, kw_only=True):
 
 class ReplayDeadLetters(_ChosenDeadLetters, frozen=True, kw_only=True):
     pass
+
+
+class EditDeadLetter(Struct, frozen=True, kw_only=True):
+    task_id: Annotated[TaskId, Meta(description="The task.", extra=_POSITIONAL)]
+    args: Annotated[
+        Value, Meta(description="Its positional arguments from now on: a JSON list; else as they were.")
+    ] = None
+    kwargs: Annotated[
+        Value, Meta(description="Its named arguments from now on: a JSON object; else as they were.")
+    ] = None
+    priority: Annotated[str, Meta(description="Before which others it starts; else as it was.")] = ""
+    timeout_s: Annotated[
+        float,
+        Meta(
+            description="Stop an attempt after this long; 0: as its kind says; -1: as it was.",
+            ge=-1,
+            le=MAX_WAIT_S,
+        ),
+    ] = -1.0
+
+    def __post_init__(self) -> None:
+        if self.args is not None and not isinstance(self.args, list):
+            raise InvalidArgument(
+                f"args: {self.args!r} is no list.", hint="Write JSON, such as '[1, \"two\"]'."
+            )
+        if self.kwargs is not None and not isinstance(self.kwargs, dict):
+            raise InvalidArgument(
+                f"kwargs: {self.kwargs!r} is no object.", hint="Write JSON, such as '{\"words\": 3}'."
+            )
+        if self.priority:
+            parse_priority(self.priority)
+        if self.args is None and self.kwargs is None and not self.priority and self.timeout_s < 0:
+            raise InvalidArgument(
+                "It is not said what is to be another.",
+                hint="Say --args, --kwargs, --priority or --timeout; unchanged it runs again with `dlq replay`.",
+            )
 
 
 class PurgeDeadLetters(_ChosenDeadLetters, frozen=True, kw_only=True):

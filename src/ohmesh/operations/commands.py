@@ -18,7 +18,7 @@ GROUPS = {
     "locks": "Named locks: list them, take one away.",
     "history": "What has ended and what happened, however long ago.",
     "schedules": "Tasks that are made again and again: add, list, pause, run, remove.",
-    "dlq": "Dead letters, the tasks that failed for good: list, inspect, replay, purge.",
+    "dlq": "Dead letters, the tasks that failed for good: list, inspect, replay, edit, purge.",
 }
 
 COMMANDS: tuple[Command, ...] = (
@@ -222,7 +222,7 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         name="dlq get",
-        summary="Show dead letters with reason, attempts and tracebacks.",
+        summary="Show dead letters with reason, attempts, tracebacks and arguments.",
         example="ohmesh dlq get 01JD3Y9Q8K2M4N6P8R0S2T4V6W --json",
         arguments=_ARGUMENTS + "GetDeadLetters",
         result=_RESULTS + "DeadLetterDetails",
@@ -237,6 +237,21 @@ COMMANDS: tuple[Command, ...] = (
         arguments=_ARGUMENTS + "ReplayDeadLetters",
         result=_RESULTS + "ChangedTasks",
         run="ohmesh.operations.dead_letters:replay_dead_letters",
+        risk=Risk.WRITE,
+        idempotent=False,
+        undo="tasks cancel",
+        scope=Scope.QUEUE,
+        role=Role.OPERATOR,
+    ),
+    Command(
+        name="dlq edit",
+        summary="Run a dead letter again with other arguments, priority or timeout.",
+        help="It keeps its id and waits again, behind the others, with fresh attempts. What is not said stays as it "
+        "was; what it was, and how it failed, is kept and shown by `dlq get`, and `history events` has it for good.",
+        example="ohmesh dlq edit 01JD3Y9Q8K2M4N6P8R0S2T4V6W --args '[\"What a lovely day\"]'",
+        arguments=_ARGUMENTS + "EditDeadLetter",
+        result=_RESULTS + "ChangedTasks",
+        run="ohmesh.operations.dead_letters:edit_dead_letter",
         risk=Risk.WRITE,
         idempotent=False,
         undo="tasks cancel",

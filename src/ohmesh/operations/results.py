@@ -60,10 +60,22 @@ class TaskOutcomes(Struct, frozen=True):
         return f"{len(self.outcomes)} ended, {len(self.unfinished)} unfinished, {len(self.unknown)} unknown"
 
 
+class FormerArguments(Struct, frozen=True):
+    """What a task was until it was edited at `at_ms`; None of what is too large to be shown."""
+
+    at_ms: int
+    arguments: list[Value] | None
+    named: dict[str, Value] | None
+    priority: str
+    timeout_ms: int
+
+
 class TaskDescription(Struct, frozen=True):
     """One task as a person asks for it. `complexity`: small or large, "" where it was not recorded.
 
     value_omitted_bytes: the size of a value that was too large to be shown here, which is None then.
+    timeout_ms: its own, 0 where it has none. arguments, named: of a dead letter that is asked for by id; None
+    elsewhere, and where they are too large. edits: what it was before, the oldest first.
     """
 
     task_id: str
@@ -82,6 +94,10 @@ class TaskDescription(Struct, frozen=True):
     value: Value = None
     complexity: str = ""
     value_omitted_bytes: int = 0
+    timeout_ms: int = 0
+    arguments: list[Value] | None = None
+    named: dict[str, Value] | None = None
+    edits: list[FormerArguments] = []
 
     def __str__(self) -> str:
         place = f" on {self.agent}" if self.agent else ""

@@ -14,13 +14,14 @@ from ohmesh.model.agent import Liveness
 from ohmesh.model.message import ListTasks as TaskQuery
 from ohmesh.model.message import TaskChange
 from ohmesh.model.priority import Priority, parse_priority
-from ohmesh.model.task import TaskFailure, TaskResult, TaskState, TaskView
+from ohmesh.model.task import FormerTask, TaskFailure, TaskResult, TaskState, TaskView
 from ohmesh.operations import arguments as a
 from ohmesh.operations.past_ends import past_end, past_views
 from ohmesh.operations.results import (
     Cancellation,
     ChangedTasks,
     Failure,
+    FormerArguments,
     TaskDescription,
     TaskList,
     TaskOutcome,
@@ -32,7 +33,7 @@ from ohmesh.registry.selector import Selector, compile_selector
 from ohmesh.registry.selector.tree import And, Comparison, Node, Operator
 from ohmesh.roles.client import Client, TaskRequest
 from ohmesh.roles.client_handle import TaskHandle
-from ohmesh.roles.client_payload import decode_value, encode_arguments
+from ohmesh.roles.client_payload import decode_arguments, decode_value, encode_arguments
 
 
 async def submit(client: Client, arguments: a.Submit) -> TaskOutcome:
@@ -80,13 +81,16 @@ async def get_tasks(client: Client, arguments: a.GetTasks) -> TaskList:
     return TaskList(found, "", len(found), [task_id for task_id in held.unknown if task_id not in past])
 
 
-async def tasks_named(client: Client, task_ids: Sequence[str], *, state: str = "") -> TaskList:
-    """`state`: "" or DEAD_LETTER; what is not in it counts as unknown."""
+async def tasks_named(
+    client: Client, task_ids: Sequence[str], *, state: str = "", with_payload: bool = False
+) -> TaskList:
+    """`state`: "" or DEAD_LETTER; what is not in it counts as unknown. with_payload: also their arguments."""
     wanted = list(dict.fromkeys(task_ids))
     views: dict[str, TaskView] = {}
     step = client.config.locate_ids
     for start in range(0, len(wanted), step):
-        page = await client.requests.list_tasks(TaskQuery(wanted[start : start + step], state=state))
+        query = TaskQuery(wanted[start : start + step], state=state, with_payload=with_payload)
+        page = await client.requests.list_tasks(query)
         views.update((view.task_id, view) for view in page.tasks)
     found = [describe(views[task_id]) for task_id in wanted if task_id in views]
     return TaskList(found, "", len(found), [task_id for task_id in wanted if task_id not in views])
@@ -140,6 +144,7 @@ def outcome_of(end: TaskResult) -> TaskOutcome:
 
 
 def describe(view: TaskView) -> TaskDescription:
+    arguments, named = decode_arguments(view.payload) if view.payload else (None, None)
     return TaskDescription(
         task_id=view.task_id,
         kind=view.kind,
@@ -157,7 +162,16 @@ def describe(view: TaskView) -> TaskDescription:
         value=decode_value(view.value),
         complexity=view.complexity,
         value_omitted_bytes=view.value_omitted_bytes,
+        timeout_ms=view.timeout_ms,
+        arguments=arguments,
+        named=named,
+        edits=[_former(each) for each in view.edits],
     )
+
+
+def _former(edit: FormerTask) -> FormerArguments:
+    arguments, named = decode_arguments(edit.payload) if edit.payload else (None, None)
+    return FormerArguments(edit.at_ms, arguments, named, Priority(edit.priority).name, edit.timeout_ms)
 
 
 async def _end_within(client: Client, handle: TaskHandle, wait_s: float) -> TaskResult:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from ohmesh.model.limit import KindLimit
 from ohmesh.model.message import ChangeTasks, KindState, TaskChange, TasksChanged
 from ohmesh.model.subject import checked_name
+from ohmesh.model.task import TaskEdit
 from ohmesh.roles.client_requests import Requests
 from ohmesh.roles.client_tracker import Tracker
 
@@ -49,6 +50,16 @@ class Changes:
             [task_id for task_id in wanted if task_id not in done | too_late | taken],
             key_taken=[task_id for task_id in wanted if task_id in taken],
         )
+
+    async def edit(self, task_id: str, edit: TaskEdit) -> TasksChanged:
+        """Run a dead letter again, changed so. Durable when it returns."""
+        places = await self._requests.locate([task_id])
+        if task_id not in places:
+            return TasksChanged([], unknown=[task_id])
+        wish = ChangeTasks(TaskChange.REPLAY, self._new_name(), [task_id], edit=edit)
+        answer = await self._requests.change_tasks(places[task_id], wish)
+        self._tracker.queued_again(answer.done)
+        return answer
 
     async def of_everything(self, change: TaskChange, kind: str = "") -> TasksChanged:
         """What is there now that it fits, of one kind or of all. MeshUnreachable: perhaps in part."""

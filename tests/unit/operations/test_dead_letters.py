@@ -177,3 +177,57 @@ def test_pages_over_several_shards_keep_what_was_queued_again_in_its_place(run: 
         assert sorted(seen) == sorted(ids)
 
     on_mesh(run, scenario)
+
+
+def test_a_dead_letter_is_edited_and_get_shows_what_it_is_and_what_it_was(run: Run) -> None:
+    async def scenario(doors: Doors) -> None:
+        receipt = await doors(
+            "submit", kind="fail", arguments=["wrong", 2], named={"words": 3}, priority="LOW", wait_s=10
+        )
+        assert isinstance(receipt, r.TaskOutcome)
+        task_id = receipt.task_id
+        changed = await doors.changed(
+            "dlq edit", task_id=task_id, args=["right"], priority="high", timeout_s=5
+        )
+        assert changed.done == [task_id]
+        await doors("result", task_id=task_id, wait_s=10)
+        details = await doors("dlq get", task_ids=[task_id])
+        assert isinstance(details, r.DeadLetterDetails)
+        (task,) = details.tasks
+        assert (task.arguments, task.named, task.priority, task.timeout_ms) == (
+            ["right"],
+            {"words": 3},
+            "HIGH",
+            5_000,
+        )
+        (former,) = task.edits
+        assert (former.arguments, former.named, former.priority) == (["wrong", 2], {"words": 3}, "LOW")
+        assert len(task.failures) == 2
+
+    on_mesh(run, scenario)
+
+
+def test_what_is_no_dead_letter_is_not_edited(run: Run) -> None:
+    async def scenario(doors: Doors) -> None:
+        task_id = await doors.submit("echo")
+        late = await doors.changed("dlq edit", task_id=task_id, args=[1])
+        assert (late.done, late.too_late) == ([], [task_id])
+        assert (await doors.changed("dlq edit", task_id=task_id, priority="LOW")).too_late == [task_id]
+        for values in ({"args": [1]}, {"priority": "LOW"}):
+            assert (await doors.changed("dlq edit", task_id="nobody", **values)).unknown == ["nobody"]
+
+    on_mesh(run, scenario)
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        ({}, "not said what"),
+        ({"args": "text"}, "args: 'text' is no list"),
+        ({"kwargs": [1]}, "kwargs: "),
+        ({"priority": "SOON"}, "SOON"),
+    ],
+)
+def test_an_edit_that_cannot_be_read_is_refused(values: dict[str, object], named: str) -> None:
+    with pytest.raises(InvalidArgument, match=named):
+        find_command("dlq edit").parse({"task_id": "t", **values})

@@ -33,6 +33,7 @@ METHODS = {
     "dlq list": "dead_letters",
     "dlq get": "dead_letter_details",
     "dlq replay": "replay",
+    "dlq edit": "edit_dead_letter",
     "dlq purge": "purge_dead_letters",
     "history list": "history",
     "schedules add": "add_schedule",

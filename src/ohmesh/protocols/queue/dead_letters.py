@@ -12,7 +12,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
-from ohmesh.errors import Backpressure, InvalidArgument
+from ohmesh.errors import Backpressure, InvalidArgument, PayloadTooLarge
+from ohmesh.model.complexity import WEIGHT_MAX
 from ohmesh.model.message import ChangeTasks, Problem, TaskChange, TasksChanged
 from ohmesh.model.task import TaskState
 from ohmesh.protocols.queue import cancelling
@@ -32,7 +33,7 @@ _REQUEUEING = (TaskChange.RETRY, TaskChange.REPLAY)
 
 def change_tasks(shard: Shard, wish: ChangeTasks, now_ms: int) -> TasksChanged | Problem:
     """Decide the rows of a wish; the answer, true once they are in the log, accounts for each id once."""
-    problem = _problem(wish)
+    problem = _problem(wish) or _problem_of_edit(shard, wish)
     if problem is not None:
         return problem
     at_ms = shard.advance(now_ms)
@@ -54,7 +55,7 @@ def change_tasks(shard: Shard, wish: ChangeTasks, now_ms: int) -> TasksChanged |
                 unknown.append(task_id)
             elif _is_done(task, wish):
                 done.append(task_id)
-            elif _fits(shard, task, wish.change):
+            elif _fits(shard, task, wish.change) and not (wish.edit and task.submission.items):
                 chosen.append(task)
             else:
                 too_late.append(task_id)
@@ -77,7 +78,8 @@ def _change(shard: Shard, tasks: list[Task], wish: ChangeTasks, at_ms: int) -> N
     elif wish.change is TaskChange.PURGE_DEAD_LETTERS:
         shard.decide(r.DeadLettersPurged(at_ms, ids), sum(map(id_bytes, ids)))
     else:
-        shard.decide(r.Requeued(at_ms, ids, wish.request), sum(map(id_bytes, ids)) + len(wish.request))
+        size = sum(map(id_bytes, ids)) + len(wish.request) + len((wish.edit and wish.edit.payload) or b"")
+        shard.decide(r.Requeued(at_ms, ids, wish.request, wish.edit), size)
         for task_id in ids:
             shard.waiting.add(shard.table.tasks[task_id], at_ms)
 
@@ -152,4 +154,24 @@ def _problem(wish: ChangeTasks) -> Problem | None:
         return Problem(
             InvalidArgument.code, "Either tasks are named or everything is meant, which no retry is."
         )
+    return None
+
+
+def _problem_of_edit(shard: Shard, wish: ChangeTasks) -> Problem | None:
+    edit, limit_bytes = wish.edit, shard.config.payload_bytes
+    if edit is None:
+        return None
+    if wish.change is not TaskChange.REPLAY or wish.everything or len(wish.task_ids) != 1:
+        return Problem(InvalidArgument.code, "One dead letter is edited at a time, and runs again then.")
+    if len(edit.payload or b"") > limit_bytes:
+        text = f"The arguments take {len(edit.payload or b'')} bytes, the limit is {limit_bytes}."
+        return Problem(PayloadTooLarge.code, text)
+    numbers_fit = (
+        0 <= (edit.priority or 0) <= 3
+        and (edit.timeout_ms or 0) >= 0
+        and 0 < (edit.weight or 1) <= WEIGHT_MAX
+    )
+    if not numbers_fit:
+        text = f"A priority is from 0 to 3, a weight from 1 to {WEIGHT_MAX}, and no time is negative."
+        return Problem(InvalidArgument.code, text)
     return None

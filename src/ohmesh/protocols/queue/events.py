@@ -16,7 +16,7 @@ from ohmesh.model.agent import Liveness
 from ohmesh.model.envelope import item_id
 from ohmesh.model.event import PREFIX, VERSION, Event
 from ohmesh.model.limit import KindLimit
-from ohmesh.model.task import FINAL_STATES, TaskFailure, TaskState
+from ohmesh.model.task import FINAL_STATES, TaskEdit, TaskFailure, TaskState
 from ohmesh.protocols.queue import rows as r
 from ohmesh.protocols.queue.task_table import TaskTable
 
@@ -213,7 +213,7 @@ class EventFold:
         for task_id in row.task_ids:
             former = self._ended.pop(task_id, None)
             known = self._tasks[task_id] = Known(task_id, former.kind if former else "")
-            self._tell("requeued", known)
+            self._tell("requeued", known, **({"edited": _edited(row.edit)} if row.edit else {}))
 
     def _purged(self, row: r.DeadLettersPurged) -> None:
         for task_id in row.task_ids:
@@ -285,6 +285,11 @@ class EventFold:
         self._ended[known.task_id] = known
         if len(self._ended) > ENDED_TASKS:
             del self._ended[next(iter(self._ended))]
+
+
+def _edited(edit: TaskEdit) -> list[str]:
+    given = {"arguments": edit.payload, "priority": edit.priority, "timeout_ms": edit.timeout_ms}
+    return [name for name, value in given.items() if value is not None]
 
 
 def _failure(failure: TaskFailure) -> dict[str, object]:

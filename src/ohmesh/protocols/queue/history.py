@@ -18,14 +18,17 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import NamedTuple
 
+import msgspec
+
 from ohmesh.errors import LogCorrupt
 from ohmesh.model.agent import Liveness
-from ohmesh.model.task import DEAD_LETTER_STATES, TaskView
+from ohmesh.model.task import DEAD_LETTER_STATES, TaskEdit, TaskView
 from ohmesh.protocols.queue import rows as r
-from ohmesh.protocols.queue.task_record import Task
+from ohmesh.protocols.queue.task_record import Task, edited
 from ohmesh.protocols.queue.task_table import TaskTable
 from ohmesh.protocols.queue.task_view import view
 
+EDIT_CHARS = 2_000
 _ENDING = (r.Succeeded, r.Failed, r.Cancelled, r.Opened, r.ItemsCancelled)
 _GONE = (Liveness.OFFLINE, Liveness.LEFT)
 
@@ -212,6 +215,8 @@ class History:
             self.happenings.append(Happening(row.at_ms, kind, row.host, detail))
 
     def _apply_other(self, row: r.Row, silent: bool) -> None:
+        if isinstance(row, r.Requeued) and row.edit is not None and not silent:
+            self.happenings.extend(_edits(self.table, row, row.edit))
         self.table.apply(row)
         if isinstance(row, r.SnapshotTaken):
             if self.is_doubtful:
@@ -224,6 +229,28 @@ class History:
         for row in rows:
             if isinstance(row, r.SnapshotTaken) and row.sequence >= self.astray_since:
                 self.named_snapshot = row
+
+
+def _edits(table: TaskTable, row: r.Requeued, edit: TaskEdit) -> Iterable[Happening]:
+    for task_id in row.task_ids:
+        task = table.known(task_id)
+        submission, (*_, former) = edited(task, edit, row.at_ms)
+        said = [f"failed {len(task.failures)} times"]
+        if edit.payload is not None:
+            said.append(f"arguments {_readable(submission.payload)}, before {_readable(former.payload)}")
+        if edit.priority is not None:
+            said.append(f"priority {submission.priority}, before {former.priority}")
+        if edit.timeout_ms is not None:
+            said.append(f"timeout {submission.timeout_ms} ms, before {former.timeout_ms} ms")
+        yield Happening(row.at_ms, "dead_letter_edited", task_id, "; ".join(said))
+
+
+def _readable(payload: bytes) -> str:
+    try:
+        text = msgspec.json.encode(msgspec.msgpack.decode(payload)).decode()
+    except (msgspec.MsgspecError, TypeError, ValueError):
+        return f"of {len(payload)} bytes"
+    return text if len(text) <= EDIT_CHARS else f"{text[:EDIT_CHARS]}... ({len(payload)} bytes)"
 
 
 def _dead_letters(ended: list[Task]) -> Iterable[Happening]:

@@ -34,12 +34,11 @@ from ohmesh.protocols.queue.shard import Shard
 from ohmesh.protocols.queue.sizes import failure_bytes
 from ohmesh.protocols.queue.task_record import Task
 from ohmesh.protocols.queue.task_table import HostRecord
-from ohmesh.protocols.queue.task_view import view
+from ohmesh.protocols.queue.task_view import VIEW_BYTES, view, with_payloads
 
 MAX_PAGE = 1_000
 MAX_PAGE_BYTES = 400_000
 MAX_HOSTS = 2_000
-VIEW_BYTES = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +83,7 @@ def list_tasks(shard: Shard, query: ListTasks, sieve: Sieve | None = None) -> Ta
     if query.task_ids:
         find = tasks.get if is_dead else shard.table.find
         found = [task for task_id in query.task_ids[:MAX_PAGE] if (task := find(task_id)) is not None]
-        return TaskPage(_views(shard, found), "", len(found))
+        return TaskPage(_views(shard, found, query.with_payload), "", len(found))
     last_order = int(query.after) if query.after else None
     if is_dead:  # they stand in the order of their ends
         matching: Iterable[Task] = sorted(tasks.values(), key=lambda task: task.order, reverse=True)
@@ -151,7 +150,7 @@ def _fitting(page: list[Task]) -> int:
     return len(page)
 
 
-def _views(shard: Shard, tasks: list[Task]) -> list[TaskView]:
+def _views(shard: Shard, tasks: list[Task], with_payload: bool) -> list[TaskView]:
     views: list[TaskView] = []
     size = 0
     for task in tasks:
@@ -162,6 +161,8 @@ def _views(shard: Shard, tasks: list[Task]) -> list[TaskView]:
             shown = msgspec.structs.replace(
                 shown, value=b"", failures=(), value_omitted_bytes=len(shown.value)
             )
+        if with_payload:
+            shown, size = with_payloads(task, shown, size, MAX_PAGE_BYTES)
         views.append(shown)
     return views
 

@@ -19,7 +19,7 @@ from ohmesh.errors import LogCorrupt
 from ohmesh.model.agent import AgentSpec, Liveness
 from ohmesh.model.limit import KindLimit
 from ohmesh.model.schedule import Schedule
-from ohmesh.model.task import Submission, TaskFailure, TaskState
+from ohmesh.model.task import Submission, TaskEdit, TaskFailure, TaskState
 
 LOG_VERSION = 1
 
@@ -127,11 +127,13 @@ class HorizonMoved(Struct, array_like=True, frozen=True, gc=False, tag=12):
 
 class Requeued(Struct, array_like=True, frozen=True, gc=False, tag=13):
     """Dead letters or cancelled tasks wait again, behind those that wait already, with fresh attempts; how they failed
-    is kept. `request` is the wish that did it: the same wish, heard again, is not a second run."""
+    is kept. `request` is the wish that did it: the same wish, heard again, is not a second run. `edit`: what they run
+    with from now on; what they were is kept."""
 
     at_ms: int
     task_ids: list[str]
     request: str = ""
+    edit: TaskEdit | None = None
 
 
 class DeadLettersPurged(Struct, array_like=True, frozen=True, gc=False, tag=14):

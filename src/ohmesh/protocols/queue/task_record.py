@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from ohmesh.model.task import Submission, TaskFailure, TaskState
+from ohmesh.model.task import FormerTask, Submission, TaskEdit, TaskFailure, TaskState
+
+MAX_EDITS_KEPT = 3
 
 
 class Task(Struct, array_like=True, gc=False):
     """One task as the shard holds it. `order` rises with submission; `lease` is 0 unless an agent holds it now.
 
     request: the wish that queued it again, "" when none did. is_purged: no longer among the dead letters.
-    opened: items of an envelope that are tasks of their own."""
+    opened: items of an envelope that are tasks of their own. edits: what it was before, the oldest first."""
 
     submission: Submission
     order: int
@@ -31,6 +34,7 @@ class Task(Struct, array_like=True, gc=False):
     request: str = ""
     is_purged: bool = False
     opened: tuple[int, ...] = ()
+    edits: tuple[FormerTask, ...] = ()
 
     @property
     def task_id(self) -> str:
@@ -40,6 +44,22 @@ class Task(Struct, array_like=True, gc=False):
     def count(self) -> int:
         """How many tasks it is: of an envelope the items that are no tasks of their own."""
         return self.submission.items - len(self.opened) if self.submission.items else 1
+
+
+def edited(task: Task, edit: TaskEdit | None, at_ms: int) -> tuple[Submission, tuple[FormerTask, ...]]:
+    """What it is from now on, and what it was before."""
+    former = task.submission
+    if edit is None:
+        return former, task.edits
+    submission = replace(
+        former,
+        payload=former.payload if edit.payload is None else edit.payload,
+        priority=former.priority if edit.priority is None else edit.priority,
+        timeout_ms=former.timeout_ms if edit.timeout_ms is None else edit.timeout_ms,
+        weight=former.weight if edit.weight is None else edit.weight,
+    )
+    before = FormerTask(at_ms, former.payload, former.priority, former.timeout_ms)
+    return submission, (*task.edits[1 - MAX_EDITS_KEPT :], before)
 
 
 def without_payload(submission: Submission) -> Submission:

@@ -20,7 +20,7 @@ from ohmesh.protocols.queue import rows as r
 from ohmesh.protocols.queue.kind_limits import KindLimits
 from ohmesh.protocols.queue.lock_table import LockTable
 from ohmesh.protocols.queue.schedule_table import ScheduleTable
-from ohmesh.protocols.queue.task_record import Task, without_payload
+from ohmesh.protocols.queue.task_record import Task, edited, without_payload
 from ohmesh.protocols.queue.unique_keys import UniqueKeys
 
 MAX_FAILURES_KEPT = 10
@@ -284,18 +284,20 @@ class TaskTable:
             self.ended[ended.state] -= ended.count
             self.retained -= ended.count
             self.dead_letters.pop(task_id, None)
-            self.unique.claim(ended.submission)
+            submission, edits = edited(ended, row.edit, at_ms)
+            self.unique.claim(submission)
             # A new object: the old one may stand in a lane as a stale entry, which must stay one. At the end of the
             # dict, which is in the order of `order`; due now, so that it does not age from its first submission.
             del self.tasks[task_id]
             self.tasks[task_id] = Task(
-                ended.submission,
+                submission,
                 self.next_order,
                 ended.submitted_ms,
                 due_ms=at_ms,
                 failures=ended.failures,
                 request=row.request,
                 opened=ended.opened,
+                edits=edits,
             )
             self.next_order += ended.submission.items or 1
             self.depth_of(ended.submission.kind).queued += ended.count
