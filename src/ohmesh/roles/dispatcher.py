@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import weakref
 from collections import deque
 
 from ohmesh.errors import EngineError, Fenced, InvalidArgument, OhmeshError, PayloadTooLarge, UsageError
@@ -51,6 +50,7 @@ from ohmesh.protocols.queue.shard import Shard
 from ohmesh.protocols.queue.step import Step
 from ohmesh.protocols.queue.wishes import Wish
 from ohmesh.roles.blocked_log import declined
+from ohmesh.roles.connection_watch import watch_while_alive
 from ohmesh.roles.dispatcher_config import (
     DispatcherConfig,
     DispatcherPorts,
@@ -114,7 +114,7 @@ class Dispatcher:
         self._epoch = term
         await self._ports.log.create(self._source.name)
         await self._take_over(term)
-        self._watch_connection()
+        watch_while_alive(self._ports.bus, self._connection_changed)
         subscription = await self._ports.bus.subscribe(self._subjects.dispatcher(self._number), self._receive)
         self._resume()
         try:
@@ -132,17 +132,6 @@ class Dispatcher:
             # With the connection gone the subscription is gone too; that must not hide why we end.
             with contextlib.suppress(EngineError):
                 await subscription.unsubscribe()
-
-    def _watch_connection(self) -> None:
-        """The bus keeps its watchers for ever; through a weak reference it does not keep an ended dispatcher."""
-        ours = weakref.WeakMethod(self._connection_changed)
-
-        def notice(is_connected: bool) -> None:
-            changed = ours()
-            if changed is not None:
-                changed(is_connected)
-
-        self._ports.bus.watch_connection(notice)
 
     def _connection_changed(self, is_connected: bool) -> None:
         """While we hear nobody, nobody is silent; afterwards every lease starts anew."""
