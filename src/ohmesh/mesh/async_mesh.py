@@ -4,15 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import (
-    AsyncGenerator,
-    AsyncIterable,
-    Awaitable,
-    Callable,
-    Coroutine,
-    Generator,
-    Iterable,
-)
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Generator, Iterable
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
@@ -30,9 +22,10 @@ from ohmesh.operations import history as history_operations
 from ohmesh.operations import mesh as mesh_operations
 from ohmesh.operations import queues as queue_operations
 from ohmesh.operations import tasks as task_operations
+from ohmesh.operations.chunks import ChunkedWork
 from ohmesh.operations.history_arguments import ListEvents, ListHistory
 from ohmesh.operations.history_results import HistoryEvents, TaskHistory
-from ohmesh.operations.mapping import AsyncMap, outcome_of_item
+from ohmesh.operations.mapping import LARGEST_CHUNK, AsyncMap
 from ohmesh.operations.past_ends import past_end
 from ohmesh.operations.results import (
     Cancellation,
@@ -43,7 +36,6 @@ from ohmesh.operations.results import (
     QueueState,
     TaskDescription,
     TaskList,
-    TaskOutcome,
     WorkerList,
 )
 from ohmesh.policies.complexity import Estimator, complexity_of_task
@@ -234,10 +226,11 @@ class AsyncMesh(Observation, Bounding, Mending, Scheduling):
             "requires": _capabilities(requires),
         }
 
-        def work(item: object) -> Coroutine[Any, Any, TaskOutcome]:
-            return outcome_of_item(self.client, lambda: self.prepare(kind, item, **options), wait)
+        def prepare(item: object) -> TaskRequest:
+            return self.prepare(kind, item, **options)
 
-        return AsyncMap(items, work)
+        name = kind if isinstance(kind, str) else _kind_of(kind)
+        return AsyncMap(items, ChunkedWork(self.client, name, prepare, wait, largest=LARGEST_CHUNK))
 
     async def result(self, task_id: str, timeout: float | None = None) -> object:
         """The value of any task by its id, once it has ended; history is asked where the mesh holds it no longer.

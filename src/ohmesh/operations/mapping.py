@@ -1,30 +1,34 @@
 """The verb `map`: one task for each of many items, their outcomes in the order of the items.
 
-However many items there are, at most IN_FLIGHT of them are between their submission and the reading of their outcome.
-An item that fails, is refused or does not end in time has an outcome that says so; it never hides another.
+Items go out in chunks that grow: the first ones alone, so that every agent has something at once, then many in one
+envelope (model.envelope). However many items there are, at most IN_FLIGHT of them are between their submission and the
+reading of their outcome. An item that fails, is refused or does not end in time has an outcome that says so; it never
+hides another.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Generator, Iterable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Generator, Iterable, Iterator
+from itertools import islice
 from typing import Any
 
 from msgspec import Struct
 
-from ohmesh.errors import OhmeshError, ResultTimeout, TaskFailed
+from ohmesh.errors import TaskFailed
 from ohmesh.model.task import TaskState
 from ohmesh.operations import arguments as a
-from ohmesh.operations.results import Failure, TaskOutcome
-from ohmesh.operations.tasks import outcome_of, request_of
+from ohmesh.operations.chunks import Ahead, ChunkedWork
+from ohmesh.operations.results import TaskOutcome
+from ohmesh.operations.tasks import request_of
 from ohmesh.roles.client import Client, TaskRequest
 
-IN_FLIGHT = 2_000
+IN_FLIGHT = 20_000
+ALONE = 32
+LARGEST_CHUNK = 256
+_CHUNKS_OF_A_SIZE = 4
 _SHARED = ("kind", "priority", "timeout_s", "retries", "delay_s", "requires")
-
-Work = Callable[[object], Coroutine[Any, Any, TaskOutcome]]
-"""Hands in the task of one item and waits for its end."""
 
 
 class MappedTasks(Struct, frozen=True):
@@ -62,7 +66,7 @@ class AsyncMap:
     """Many tasks on their way. `async for outcome in it` gives the outcomes in the order of the items as they come,
     `as_completed()` as they end, `await it` all of them. Each of the three hands the items in anew."""
 
-    def __init__(self, items: Iterable[object] | AsyncIterable[object], work: Work) -> None:
+    def __init__(self, items: Iterable[object] | AsyncIterable[object], work: ChunkedWork) -> None:
         self.items = items
         self.work = work
 
@@ -73,67 +77,59 @@ class AsyncMap:
         return counted([outcome async for outcome in self])
 
     async def __aiter__(self) -> AsyncIterator[TaskOutcome]:
-        waiting: deque[asyncio.Task[TaskOutcome]] = deque()
+        waiting: deque[tuple[int, asyncio.Task[list[Ahead]]]] = deque()
+        started: list[TaskOutcome | asyncio.Task[TaskOutcome]] = []
+        in_flight = 0
         try:
-            async for item in _each(self.items):
-                waiting.append(asyncio.create_task(self.work(item)))
-                while waiting and (waiting[0].done() or len(waiting) >= IN_FLIGHT):
-                    yield await waiting[0]
-                    waiting.popleft()
+            async for chunk in _chunks(self.items, self.work.largest):
+                waiting.append((len(chunk), asyncio.create_task(self.work(chunk))))
+                in_flight += len(chunk)
+                while waiting and (waiting[0][1].done() or in_flight >= IN_FLIGHT):
+                    started = [_begun(ahead) for ahead in await waiting[0][1]]
+                    for one in started:
+                        yield one if isinstance(one, TaskOutcome) else await one
+                    in_flight -= waiting.popleft()[0]
             while waiting:
-                yield await waiting[0]
+                started = [_begun(ahead) for ahead in await waiting[0][1]]
+                for one in started:
+                    yield one if isinstance(one, TaskOutcome) else await one
                 waiting.popleft()
         finally:
-            await _abandon(waiting)
+            await _abandon([*(task for _, task in waiting), *started])
 
     async def as_completed(self) -> AsyncIterator[tuple[int, TaskOutcome]]:
         """(place of the item, counted from 0; its outcome), in the order of their ends."""
-        ended: asyncio.Queue[asyncio.Task[TaskOutcome]] = asyncio.Queue()
-        places: dict[asyncio.Task[TaskOutcome], int] = {}
-        place = 0
+        ended: asyncio.Queue[asyncio.Task[Any]] = asyncio.Queue()
+        chunks: dict[asyncio.Task[list[Ahead]], int] = {}
+        single: dict[asyncio.Task[TaskOutcome], int] = {}
+        in_flight = place = 0
         try:
-            async for item in _each(self.items):
-                task = asyncio.create_task(self.work(item))
-                places[task] = place
+            async for chunk in _chunks(self.items, self.work.largest):
+                task = asyncio.create_task(self.work(chunk))
+                chunks[task] = place
                 task.add_done_callback(ended.put_nowait)
-                place += 1
-                while not ended.empty() or len(places) >= IN_FLIGHT:
-                    task = await ended.get()
-                    yield places.pop(task), task.result()
-            while places:
-                task = await ended.get()
-                yield places.pop(task), task.result()
+                place += len(chunk)
+                in_flight += len(chunk)
+                while not ended.empty() or in_flight >= IN_FLIGHT:
+                    for found in _ended(await ended.get(), chunks, single, ended):
+                        in_flight -= 1
+                        yield found
+            while chunks or single:
+                for found in _ended(await ended.get(), chunks, single, ended):
+                    yield found
         finally:
-            await _abandon(places)
+            await _abandon([*chunks, *single])
 
 
 async def map_tasks(client: Client, arguments: a.MapTasks) -> MappedTasks:
     """Every item has an outcome. With `wait_s` 0 they are receipts, `queued` and with their ids."""
     shared = {name: getattr(arguments, name) for name in _SHARED}
 
-    def work(item: object) -> Coroutine[Any, Any, TaskOutcome]:
-        submission = a.Submit(arguments=[item], **shared)
-        return outcome_of_item(client, lambda: request_of(client, submission), arguments.wait_s)
+    def prepare(item: object) -> TaskRequest:
+        return request_of(client, a.Submit(arguments=[item], **shared))
 
+    work = ChunkedWork(client, arguments.kind, prepare, arguments.wait_s, largest=LARGEST_CHUNK)
     return await AsyncMap(arguments.items, work).result()
-
-
-async def outcome_of_item(
-    client: Client, prepare: Callable[[], TaskRequest], wait_s: float | None
-) -> TaskOutcome:
-    """Submit, and wait for the end so long (None: however long it takes). What goes wrong is its outcome."""
-    try:
-        handle = await client.submit(prepare())
-    except OhmeshError as error:
-        return TaskOutcome("", TaskState.SUBMITTED, failure=Failure(error.code, error.message))
-    if wait_s == 0:
-        return TaskOutcome(handle.id, TaskState.QUEUED)
-    try:
-        return outcome_of(await handle.end(wait_s))
-    except ResultTimeout:
-        return TaskOutcome(handle.id, handle.state)
-    except OhmeshError as error:
-        return TaskOutcome(handle.id, handle.state, failure=Failure(error.code, error.message))
 
 
 def counted(outcomes: list[TaskOutcome]) -> MappedTasks:
@@ -142,18 +138,67 @@ def counted(outcomes: list[TaskOutcome]) -> MappedTasks:
     return MappedTasks(outcomes, succeeded, len(outcomes) - succeeded - unfinished, unfinished)
 
 
-async def _each(items: Iterable[object] | AsyncIterable[object]) -> AsyncIterator[object]:
+def chunks(items: Iterable[object], largest: int) -> Iterator[list[object]]:
+    """Single items first, then more and more together."""
+    rest = iter(items)
+    for sizes in _sizes(min(largest, IN_FLIGHT)):
+        chunk = list(islice(rest, sizes))
+        if not chunk:
+            return
+        yield chunk
+
+
+def _sizes(largest: int) -> Iterator[int]:
+    for _ in range(ALONE):
+        yield 1
+    size = 2
+    while size < largest:
+        for _ in range(_CHUNKS_OF_A_SIZE):
+            yield size
+        size *= 2
+    while True:
+        yield largest
+
+
+async def _chunks(
+    items: Iterable[object] | AsyncIterable[object], largest: int
+) -> AsyncIterator[list[object]]:
+    """What comes over time goes out as it comes."""
     if isinstance(items, AsyncIterable):
         async for item in items:
-            yield item
+            yield [item]
         return
-    for item in items:
-        yield item
+    for chunk in chunks(items, largest):
+        yield chunk
 
 
-async def _abandon(tasks: Iterable[asyncio.Task[TaskOutcome]]) -> None:
+def _begun(ahead: Ahead) -> TaskOutcome | asyncio.Task[TaskOutcome]:
+    return ahead if isinstance(ahead, TaskOutcome) else asyncio.create_task(ahead())
+
+
+def _ended(
+    task: asyncio.Task[Any],
+    chunks: dict[asyncio.Task[list[Ahead]], int],
+    single: dict[asyncio.Task[TaskOutcome], int],
+    ended: asyncio.Queue[asyncio.Task[Any]],
+) -> list[tuple[int, TaskOutcome]]:
+    """What is known by the end of this task; what is still ahead is begun, and will come through `ended`."""
+    if task in single:
+        return [(single.pop(task), task.result())]
+    found: list[tuple[int, TaskOutcome]] = []
+    for place, ahead in enumerate(task.result(), chunks.pop(task)):
+        one = _begun(ahead)
+        if isinstance(one, TaskOutcome):
+            found.append((place, one))
+        else:
+            single[one] = place
+            one.add_done_callback(ended.put_nowait)
+    return found
+
+
+async def _abandon(tasks: Iterable[object]) -> None:
     """Nobody reads on: stop waiting. What is submitted goes on in the mesh."""
-    left = list(tasks)
+    left = [task for task in tasks if isinstance(task, asyncio.Task)]
     for task in left:
         task.cancel()
     await asyncio.gather(*left, return_exceptions=True)

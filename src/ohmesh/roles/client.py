@@ -65,6 +65,7 @@ class TaskRequest(Struct, frozen=True, kw_only=True):
     payload: see client_payload.encode_arguments. max_attempts: 1 is no retry. key: the same key is the same task.
     weight: that of its complexity (policies.complexity). unique: while one of the kind with this key waits or runs,
     this one joins it.
+    items: above 0 the payload is that of an envelope of so many tasks (model.envelope).
     """
 
     kind: str
@@ -77,6 +78,7 @@ class TaskRequest(Struct, frozen=True, kw_only=True):
     requires: tuple[str, ...] = ()
     weight: int = 1
     unique: str = ""
+    items: int = 0
 
 
 class Client:
@@ -262,6 +264,7 @@ class Client:
             request.requires,
             request.weight,
             unique=request.unique,
+            items=request.items,
         )
 
     def _handle_for(self, submission: Submission) -> TaskHandle:
@@ -292,6 +295,10 @@ class Client:
         if task_id not in handles:
             raise unknown_task(task_id)
         return handles[task_id]
+
+    def handle_of(self, task_id: str, shard: int) -> TaskHandle:
+        """A handle of a task that this shard is known to hold."""
+        return self._tracker.find(task_id) or self._tracker.foreign(task_id, shard)
 
     async def watch_many(
         self, task_ids: Sequence[str], *, timeout_s: float | None = None

@@ -41,6 +41,23 @@ def encode_arguments(arguments: Sequence[object], named: Mapping[str, object], l
     return payload
 
 
+def encode_items(items: Sequence[object]) -> bytes:
+    """The content of an envelope of tasks of which each has one of these as its only argument. InvalidArgument when
+    one cannot travel; encode_arguments says which and why."""
+    try:
+        return _encode([((item,), {}) for item in items])
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise InvalidArgument(f"One of {len(items)} items cannot travel: {error}") from error
+
+
+def decode_values(data: bytes) -> list[object]:
+    """The values of an envelope."""
+    values = decode_value(data) if data else []
+    if not isinstance(values, list):
+        raise InvalidArgument(f"The {len(data)} bytes are not the values of an envelope.")
+    return values
+
+
 def decode_value(data: bytes) -> object:
     """The value that a handler returned; None where there is none."""
     if not data:

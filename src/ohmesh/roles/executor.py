@@ -360,6 +360,7 @@ class Executor:
             self.config.lease_ms,
             self._identity.pid,
             self._identity.version,
+            takes_envelopes=self._runner.takes_envelopes,
         )
 
     def _connection_changed(self, is_connected: bool) -> None:

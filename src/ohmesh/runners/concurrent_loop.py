@@ -16,12 +16,13 @@ from dataclasses import dataclass
 from ohmesh.model.task import Grant, Outcome, OutcomeStatus, TaskFailure
 from ohmesh.ports.handler import Handler
 from ohmesh.runners.attribution import AttributedCoroutine, inherit_attribution
+from ohmesh.runners.envelope_run import EnvelopeRun
 from ohmesh.runners.outbox import Outbox
 from ohmesh.runners.page import HOLD, SINCE, STARTED, Page
 from ohmesh.runners.progress import number_of_task
 from ohmesh.runners.stream import Gathering, Stream, run_stream_async
 from ohmesh.runners.verdict import check_size, failed
-from ohmesh.runners.wire import Load, Overdue, Splitter, Stop, Work, decode_to_process, frame
+from ohmesh.runners.wire import Load, Overdue, Row, Splitter, Stop, Work, decode_to_process, frame
 
 _READ_BYTES = 256 * 1024
 
@@ -104,13 +105,40 @@ class ConcurrentLoop:
             self._forget(running)
             return
         number_of_task.set(running.number)  # the context is this task's own
+        if grant.items:
+            await self._run_envelope(running)
+            return
         try:
             value = await self._value(running.number, grant)
             outcome = self._outcome(running, OutcomeStatus.SUCCEEDED, value=value)
         except BaseException as error:  # noqa: BLE001 - whatever user code raises is its outcome, SystemExit too
             outcome = self._failed(running, error)
         self._items.flush()  # before the row, after which nobody asks for them
-        self._outbox.add(running.number, running.started_ns, time.monotonic_ns(), outcome)
+        now_ns = time.monotonic_ns()
+        self._outbox.add(Row(running.number, now_ns - running.started_ns, outcome), now_ns)
+        self._forget(running)
+
+    async def _run_envelope(self, running: _Running) -> None:
+        """Each value is committed at once: while one item is awaited, others may take the process along."""
+        grant = running.grant
+        handler = self._handlers[grant.agent]
+        invoke = handler.invoke_async
+        work, rule = (running.number, grant), handler.manner.retry_rule
+        run = EnvelopeRun(work, self._outbox, self._settings, rule, commit_ns=0)
+        # A stream is one task's own: those of an envelope come back as what was not done.
+        for payload in run.payloads if not handler.manner.stream else ():
+            running.started_ns = run.item_began_ns
+            try:
+                may_go_on = run.add(await invoke(payload))
+            except BaseException as error:  # noqa: BLE001 - whatever user code raises is its outcome, SystemExit too
+                if running.ending is not None and isinstance(error, asyncio.CancelledError):
+                    if running.ending is OutcomeStatus.TIMED_OUT:
+                        run.fail_by(self._ended(running, OutcomeStatus.TIMED_OUT))
+                    break
+                may_go_on = run.fail(error)
+            if not may_go_on:
+                break
+        run.end()
         self._forget(running)
 
     async def _value(self, number: int, grant: Grant) -> bytes:
@@ -157,7 +185,7 @@ class ConcurrentLoop:
             now_ns = time.monotonic_ns()
             outcome = Outcome(running.grant.lease, running.grant.task_id, OutcomeStatus.CANCELLED)
             self._words[STARTED] = max(running.number, self._words[STARTED])
-            self._outbox.add(running.number, now_ns, now_ns, outcome)
+            self._outbox.add(Row(running.number, 0, outcome), now_ns)
             self._forget(running)
 
     def _forget(self, running: _Running) -> None:

@@ -34,6 +34,7 @@ class RunnerConfig:
     # A process holds little more than it runs, so that little waits behind a task that turns out slow.
     process_ahead_ms: float = 2.0
     process_tasks_max: int = 256
+    envelope_ms: int = 20  # an envelope that has run for so long is not of small tasks: the rest comes back
     hand_back_ms: int = 50  # later than predicted by this much: other hosts may have it
 
     tick_ms: int = 20  # how often deadlines and shared pages are looked at

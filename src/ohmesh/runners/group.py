@@ -18,7 +18,7 @@ from ohmesh.model.task import Grant, Outcome, OutcomeStatus, TaskFailure
 from ohmesh.runners.agent_load import AgentLoad
 from ohmesh.runners.config import RunnerConfig
 from ohmesh.runners.held_task import HeldTask
-from ohmesh.runners.page import CURRENT, SINCE, rows_in
+from ohmesh.runners.page import CURRENT, ITEM, SINCE, rows_in
 from ohmesh.runners.process import RunnerProcess
 from ohmesh.runners.wire import Items, Row, Stop, decode_rows
 
@@ -54,8 +54,9 @@ class Group:
         """Queue it; `pump` sends it on."""
         ahead_ns = self._queued_ns // self.size
         late_at_ns = now_ns + ahead_ns + self._config.hand_back_ms * _NS_PER_MS
-        self._queue.append(HeldTask(grant, agent, late_at_ns=late_at_ns, estimate_ns=agent.estimate_ns))
-        self._queued_ns += agent.estimate_ns
+        estimate_ns = agent.estimate_ns * grant.items if grant.items else agent.estimate_ns
+        self._queue.append(HeldTask(grant, agent, late_at_ns=late_at_ns, estimate_ns=estimate_ns))
+        self._queued_ns += estimate_ns
 
     def pump(self) -> None:
         """Give waiting tasks to the processes that have room, spread evenly."""
@@ -78,6 +79,11 @@ class Group:
         touched: set[AgentLoad] = set()
         returned: list[HeldTask] = []
         for row in rows:
+            if row.items:
+                envelope = process.custody.sent.get(row.number)
+                if envelope is not None:
+                    envelope.take_items(row.outcome, row.first, row.items)
+                continue
             task = settle(row.number)
             if task is None:
                 continue
@@ -86,6 +92,10 @@ class Group:
             touched.add(agent)
             if row.outcome.status is OutcomeStatus.RETURNED:
                 returned.append(task)
+                continue
+            if task.grant.items:
+                agent.observe(row.duration_ns // max(1, task.place))
+                outcomes.append(task.envelope_outcome(row.outcome))
                 continue
             agent.observe(row.duration_ns)
             outcomes.append(row.outcome)
@@ -118,12 +128,15 @@ class Group:
                 continue
             task.agent.held -= 1
             touched.add(task.agent)
+            item = process.page.words[ITEM] if number == guilty and not self.is_async else 0
             if condemned is not None:
-                outcomes.append(_killed(task, condemned, since_ns if number == guilty else 0))
+                outcome = _killed(task, condemned, since_ns if number == guilty else 0)
+                outcomes.append(task.ended_by(outcome, item))
             elif was_asked_to_stop and task.is_cancelled:
-                outcomes.append(task.outcome(OutcomeStatus.CANCELLED))
+                outcomes.append(task.ended_by(task.outcome(OutcomeStatus.CANCELLED), item))
             elif suspected and not custody.condemned:
-                outcomes.append(_crashed(task, process, since_ns if number == guilty else 0))
+                outcome = _crashed(task, process, since_ns if number == guilty else 0)
+                outcomes.append(task.ended_by(outcome, item))
             else:
                 innocent.append(task)
         self._unpark(touched)

@@ -56,6 +56,10 @@ class InProcessRunner:
         self._notice_items: NoticeItems | None = None
         self._steps = 0
 
+    @property
+    def takes_envelopes(self) -> bool:
+        return False
+
     def watch_progress(self, notice: NoticeProgress) -> None:
         self._notice_progress = notice
 

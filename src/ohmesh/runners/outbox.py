@@ -29,18 +29,18 @@ class Outbox:
         self._oldest_ns = 0
         self._pid = os.getpid()
 
-    def add(self, number: int, started_ns: int, ended_ns: int, outcome: Outcome) -> None:
+    def add(self, row: Row, ended_ns: int) -> None:
         """Commit one result; it leaves now if others have waited long enough, else with a later one."""
         self._leave_if_forked()
-        row = encode(Row(number, ended_ns - started_ns, outcome))
-        end = self._position + len(row)
+        data = encode(row)
+        end = self._position + len(data)
         if end > self._capacity:
             self.flush()
-            end = self._position + len(row)
+            end = self._position + len(data)
             if end > self._capacity:
-                self.send(frame(RowsFrame([Row(number, ended_ns - started_ns, outcome)])))
+                self.send(frame(RowsFrame([row])))
                 return
-        self._room[self._position : end] = row
+        self._room[self._position : end] = data
         self._position = end
         self._rows += 1
         self._words[COMMITTED] = committed_word(self._flushes, self._rows, end - ROWS_HEADER_BYTES)
@@ -52,7 +52,7 @@ class Outbox:
     def hand_back(self, number: int, grant: Grant) -> None:
         """The task never started: the parent asked for it back, or its agent is unknown here."""
         now_ns = time.monotonic_ns()
-        self.add(number, now_ns, now_ns, Outcome(grant.lease, grant.task_id, OutcomeStatus.RETURNED))
+        self.add(Row(number, 0, Outcome(grant.lease, grant.task_id, OutcomeStatus.RETURNED)), now_ns)
 
     @property
     def is_empty(self) -> bool:

@@ -7,13 +7,15 @@
     word 4  COMMITTED flushes (16 bits), rows (24), bytes (24): the finished results in the outbox
     word 5  PROGRESS  how many reports of progress were written; see progress
     word 6  STOP      written by the parent: the running task of this number is to end where it next looks; see stream
+    word 7  ITEM      which item of the envelope CURRENT, the SINCE of which it is (sync only)
     from byte 4096    the slots of progress, PROGRESS_SLOTS of PROGRESS_SLOT_BYTES
     after them        the outbox: room for the head of a frame, then rows of results not yet flushed to the socket
 
 Invariants
 * One writer per word. A word is 8 aligned bytes, written by one store, so it is never seen half-written.
 * A row is in the outbox before CURRENT is cleared: whatever kills the process, each task is finished, running or
-  unstarted, exactly. The parent reads the page after the process has ended, when all its stores are visible.
+  unstarted, exactly. (Items of an envelope that ended in its last 100 microseconds may be unfinished again.) The
+  parent reads the page after the process has ended, when all its stores are visible.
 * A task starts after STARTED was written and HOLD was found 0, in this order; the parent writes HOLD, lets
   `settle_ms` pass (a store is visible within microseconds) and reads STARTED: what is beyond will never start. No lock,
   thread or answer of the child is needed, so this works while user code blocks it.
@@ -28,7 +30,7 @@ import tempfile
 
 from ohmesh.runners.wire import ROWS_HEADER_BYTES
 
-STARTED, CURRENT, SINCE, HOLD, COMMITTED, PROGRESS, STOP = range(7)
+STARTED, CURRENT, SINCE, HOLD, COMMITTED, PROGRESS, STOP, ITEM = range(8)
 PROGRESS_SLOTS = 64
 PROGRESS_SLOT_BYTES = 1024  # a note of 200 characters takes 800 at most
 _HEADER_BYTES = 4096

@@ -62,6 +62,10 @@ class ProcessRunnerPool:
         self._failed_starts = 0
         self._start_error: AgentDefinitionError | None = None
 
+    @property
+    def takes_envelopes(self) -> bool:
+        return True
+
     def watch_progress(self, notice: NoticeProgress) -> None:
         self._notice_progress = notice
 

@@ -259,4 +259,5 @@ def _load_message(config: RunnerConfig) -> Load:
         config.value_max_bytes,
         config.traceback_max_chars,
         config.tick_ms,
+        config.envelope_ms,
     )

@@ -11,11 +11,12 @@ from collections.abc import Mapping
 
 from ohmesh.model.task import Grant, Outcome, OutcomeStatus
 from ohmesh.ports.handler import Handler
+from ohmesh.runners.envelope_run import EnvelopeRun
 from ohmesh.runners.outbox import Outbox
-from ohmesh.runners.page import CURRENT, HOLD, SINCE, STARTED, STOP, Page
+from ohmesh.runners.page import CURRENT, HOLD, ITEM, SINCE, STARTED, STOP, Page
 from ohmesh.runners.stream import Stopped, Stream, run_stream
 from ohmesh.runners.verdict import check_size, failed, stopped
-from ohmesh.runners.wire import Items, Load, Splitter, Work, decode_to_process, frame
+from ohmesh.runners.wire import Items, Load, Row, Splitter, Work, decode_to_process, frame
 
 _READ_BYTES = 256 * 1024
 
@@ -58,6 +59,8 @@ class SerialLoop:
             self._words[STARTED] = number
             if self._words[HOLD] or grant.agent not in self._invoke:
                 self._outbox.hand_back(number, grant)
+            elif grant.items:
+                self._run_envelope(number, grant)
             else:
                 self._run(number, grant, wall_offset_ns)
             number += 1
@@ -91,7 +94,26 @@ class SerialLoop:
             started_ms, ended_ms = ((one + wall_offset_ns) // 1_000_000 for one in (started_ns, ended_ns))
             rule, max_chars = self._rules[grant.agent], settings.traceback_max_chars
             outcome = failed((grant, started_ms, ended_ms), error, rule, max_chars=max_chars)
-        self._outbox.add(number, started_ns, ended_ns, outcome)
+        self._outbox.add(Row(number, ended_ns - started_ns, outcome), ended_ns)
+        words[CURRENT] = 0
+
+    def _run_envelope(self, number: int, grant: Grant) -> None:
+        words, invoke = self._words, self._invoke[grant.agent]
+        run = EnvelopeRun((number, grant), self._outbox, self._settings, self._rules[grant.agent])
+        words[ITEM] = 0
+        words[SINCE] = run.began_ns
+        words[CURRENT] = number
+        # A stream is one task's own: those of an envelope come back as what was not done.
+        for index, payload in enumerate(run.payloads if grant.agent not in self._streaming else ()):
+            words[ITEM] = index
+            words[SINCE] = run.item_began_ns
+            try:
+                may_go_on = run.add(invoke(payload))
+            except BaseException as error:  # noqa: BLE001 - whatever user code raises is its outcome, SystemExit too
+                may_go_on = run.fail(error)
+            if not may_go_on:
+                break
+        run.end()
         words[CURRENT] = 0
 
     def _stream(self, number: int, grant: Grant) -> bytes:

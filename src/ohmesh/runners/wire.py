@@ -37,6 +37,7 @@ class Load(Struct, array_like=True, frozen=True, tag=11):
     value_max_bytes: int
     traceback_max_chars: int
     tick_ms: int
+    envelope_ms: int
 
 
 class Begin(Struct, array_like=True, frozen=True, tag=12):
@@ -74,11 +75,17 @@ class LoadFailed(Struct, array_like=True, frozen=True, tag=2):
 
 
 class Row(Struct, array_like=True, frozen=True):
-    """How the task of this number ended; its own code ran for `duration_ns`, 0 when it never started."""
+    """How the task of this number ended; its own code ran for `duration_ns`, 0 when it never started.
+
+    items: above 0 the row is about so many items of an envelope from `first` on: one that failed as the outcome says,
+    or some that succeeded, whose encoded values follow each other in the outcome's. The envelope's own row ends it.
+    """
 
     number: int
     duration_ns: int
     outcome: Outcome
+    first: int = 0
+    items: int = 0
 
 
 class Rows(Struct, array_like=True, frozen=True, tag=ROWS_TAG):

@@ -123,6 +123,10 @@ class SimulatedRunner:
         self._report: Report | None = None
         self._notice_progress: NoticeProgress | None = None
 
+    @property
+    def takes_envelopes(self) -> bool:
+        return False
+
     def watch_progress(self, notice: NoticeProgress) -> None:
         self._notice_progress = notice
 

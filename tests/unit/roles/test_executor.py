@@ -275,6 +275,8 @@ class Talkative:
         self._outcome = outcome
         self._report: Report
 
+    takes_envelopes = False
+
     def watch_progress(self, notice: NoticeProgress) -> None:
         return
 
