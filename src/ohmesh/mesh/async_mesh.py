@@ -229,7 +229,7 @@ class AsyncMesh(Observation, Bounding, Mending, Scheduling):
         def prepare(item: object) -> TaskRequest:
             return self.prepare(kind, item, **options)
 
-        name = kind if isinstance(kind, str) else _kind_of(kind)
+        name = kind if isinstance(kind, str) else kind_of(kind)
         return AsyncMap(items, ChunkedWork(self.client, name, prepare, wait, largest=LARGEST_CHUNK))
 
     async def result(self, task_id: str, timeout: float | None = None) -> object:

@@ -17,8 +17,9 @@ from msgspec import Struct
 
 from ohmesh.engines.memory.faults import Range, draw, happens
 from ohmesh.model.agent import AgentSpec
+from ohmesh.model.envelope import join, split
 from ohmesh.model.message import Progress
-from ohmesh.model.task import Grant, Outcome, OutcomeStatus, TaskFailure
+from ohmesh.model.task import Grant, ItemFailure, OpenedItems, Outcome, OutcomeStatus, TaskFailure
 from ohmesh.ports.clock import Clock
 from ohmesh.ports.entropy import Entropy
 from ohmesh.ports.runner import NoticeItems, NoticeProgress, Report, Resize
@@ -60,6 +61,7 @@ class RunnerOptions(Struct, frozen=True, kw_only=True):
     crashed: float = 0.0
     hung: float = 0.0
     kill_ms: Range = (0.0, 500.0)
+    takes_envelopes: bool = True
 
 
 Conductor = Callable[[Grant, random.Random], Conduct | None]
@@ -125,7 +127,7 @@ class SimulatedRunner:
 
     @property
     def takes_envelopes(self) -> bool:
-        return False
+        return self._options.takes_envelopes
 
     def watch_progress(self, notice: NoticeProgress) -> None:
         self._notice_progress = notice
@@ -239,6 +241,9 @@ class SimulatedRunner:
         attempt.execution.status = status
         succeeded = status is OutcomeStatus.SUCCEEDED
         failed = not succeeded and status is not OutcomeStatus.RETURNED
+        if grant.items and not succeeded:
+            self._tell(self._partly(attempt, status))
+            return
         self._tell(
             Outcome(
                 grant.lease,
@@ -250,6 +255,25 @@ class SimulatedRunner:
                 ended_ms=self._clock.now_ms(),
                 retry_after_ms=conduct.retry_after_ms,
             )
+        )
+
+    def _partly(self, attempt: _Attempt, status: OutcomeStatus) -> Outcome:
+        """An envelope ends so at one of its items: those before it are done, those after it are not."""
+        grant = attempt.grant
+        payloads = split(grant.payload)
+        place = int(self._rng.random() * grant.items)
+        failed: list[ItemFailure] = []
+        if status not in (OutcomeStatus.RETURNED, OutcomeStatus.CANCELLED):
+            failure = TaskFailure(status.name.lower(), "simulated")
+            failed = [ItemFailure(place, status, failure, attempt.started_ms, attempt.conduct.retry_after_ms)]
+        return Outcome(
+            grant.lease,
+            grant.task_id,
+            OutcomeStatus.OPENED,
+            join(payloads[:place], place) if place else b"",
+            started_ms=attempt.started_ms,
+            ended_ms=self._clock.now_ms(),
+            opened=OpenedItems(list(range(place)), failed),
         )
 
     def _tell(self, outcome: Outcome) -> None:

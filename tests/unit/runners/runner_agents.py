@@ -104,6 +104,30 @@ async def evil_async(deed: str) -> object:
 
 
 @agent
+def act(deed: str, path: str) -> str:
+    """One item of an envelope: it writes down that it began, then does what it is told."""
+    with Path(path).open("ab", buffering=0) as file:
+        file.write(f"{deed}\n".encode())
+    word, _, seconds = deed.partition(" ")
+    if word == "sleep":
+        time.sleep(float(seconds))
+    elif word == "die":
+        os._exit(3)
+    elif word == "raise":
+        raise ValueError(deed)
+    return deed
+
+
+@agent
+async def act_async(deed: str, path: str) -> str:
+    word, _, seconds = deed.partition(" ")
+    if word == "sleep":
+        await asyncio.sleep(float(seconds))
+        return deed
+    return act(deed, path)
+
+
+@agent
 async def add_async(first: int, second: int) -> int:
     await asyncio.sleep(0)
     return first + second

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from ohmesh.model.agent import AgentSpec
+from ohmesh.model.envelope import join
 from ohmesh.model.task import Grant, Outcome, OutcomeStatus
 from ohmesh.runners.config import RunnerConfig
 from ohmesh.runners.pool import ProcessRunnerPool
@@ -59,6 +60,16 @@ class Host:
         ]
         self.pool.run(grants)
         return [one.lease for one in grants]
+
+    def grant_envelope(
+        self, agent: str, calls: Sequence[Sequence[object]], *, timeout_ms: int = 20_000
+    ) -> int:
+        """All of these calls as one grant."""
+        self.granted += 1
+        lease = self.granted
+        content = join([payload(*arguments) for arguments in calls], len(calls))
+        self.pool.run([Grant(lease, f"task-{lease}", agent, content, 1, timeout_ms, len(calls))])
+        return lease
 
     async def until(self, is_true: Callable[[], bool]) -> None:
         async with asyncio.timeout(DEADLINE_S):

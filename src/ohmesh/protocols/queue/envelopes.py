@@ -69,7 +69,17 @@ def _take_out(table: TaskTable, envelope: Task, index: int, payload: bytes) -> T
         due_ms=envelope.due_ms,
     )
     table.next_order += 1
+    table.came_out[submission.task_id] += 1
     return task
+
+
+def forget_item(table: TaskTable, task_id: str) -> None:
+    """`came_out` counts the tasks that came out of an envelope and are held: nobody may use its id again meanwhile."""
+    parts = parts_of(task_id) if table.came_out else None
+    if parts is not None and parts[0] in table.came_out:
+        table.came_out[parts[0]] -= 1
+        if table.came_out[parts[0]] <= 0:
+            del table.came_out[parts[0]]
 
 
 def _put_in_place(

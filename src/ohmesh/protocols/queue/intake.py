@@ -142,6 +142,12 @@ def _refusal(
             PayloadTooLarge.code,
             f"The arguments take {len(submission.payload)} bytes, the limit is {config.payload_bytes}.",
         )
+    if submission.items and task_id in table.came_out:
+        return Refusal(
+            task_id,
+            InvalidArgument.code,
+            f"Tasks of an earlier envelope {task_id} are here still; a new one needs an id of its own.",
+        )
     if task_id in table.forgotten_ids or 0 < submission.created_ms <= table.horizon_ms:
         return Refusal(
             task_id,

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from ohmesh.errors import LogCorrupt
+from ohmesh.model.envelope import parts_of
 from ohmesh.model.limit import KindLimit
 from ohmesh.model.task import DEAD_LETTER_STATES, FINAL_STATES, TaskState
 from ohmesh.protocols.queue.lock_table import LockRecord
@@ -117,6 +118,8 @@ def _restore(snapshot: _Snapshot) -> TaskTable:
     for kind, limit in snapshot.limits.items():
         table.limits.restore(kind, limit, leased)
     table.retained = sum(task.count for task in table.finished)
+    parts = [parts_of(task_id) for task_id in table.tasks]
+    table.came_out = Counter(part[0] for part in parts if part is not None)
     table.schedules = ScheduleTable(snapshot.schedules, snapshot.next_generation)
     table.dead_letters = {
         task.task_id: task

@@ -66,6 +66,7 @@ class TaskTable:
         self.leases: dict[int, Task] = {}
         self.finished: deque[Task] = deque()
         self.retained = 0
+        self.came_out: Counter[str] = Counter()
         self.dead_letters: dict[str, Task] = {}
         self.paused: dict[str, int] = {}
         self.limits = KindLimits()
@@ -257,6 +258,7 @@ class TaskTable:
             task_id, kind = task.submission.task_id, task.submission.kind
             self.retained -= task.count
             del self.tasks[task_id]
+            envelopes.forget_item(self, task_id)
             self.dead_letters.pop(task_id, None)
             self.forgotten.append((task_id, task.finished_ms))
             self.forgotten_ids.add(task_id)

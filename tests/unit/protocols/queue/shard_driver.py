@@ -222,8 +222,10 @@ def check_told(step: Step, table: TaskTable) -> None:
     known = table.tasks.keys() | table.forgotten_ids
     for news in step.clients.values():
         assert known.issuperset(news.accepted)
-        assert all(table.tasks[task_id].state is TaskState.CANCELLED for task_id in news.cancelled)
-        assert all(table.tasks[ended.task_id].state is ended.state for ended in news.finished)
+        cancelled = [table.find(task_id) for task_id in news.cancelled]
+        assert all(task is not None and task.state is TaskState.CANCELLED for task in cancelled)
+        ends = [(table.find(ended.task_id), ended.state) for ended in news.finished]
+        assert all(task is not None and task.state is state for task, state in ends)
         assert all(ended.state in FINAL_STATES for ended in news.finished)
     for host, host_news in step.hosts.items():
         for batch in host_news.grants:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 
 import msgspec
 from hypothesis import settings
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from ohmesh.model.agent import AgentSpec
+from ohmesh.model.envelope import item_id, join
 from ohmesh.model.limit import KindLimit
 from ohmesh.model.message import (
     ChangeTasks,
@@ -24,13 +26,15 @@ from ohmesh.model.task import (
     DEAD_LETTER_STATES,
     FINAL_STATES,
     Grant,
+    ItemFailure,
+    OpenedItems,
     Outcome,
     OutcomeStatus,
     TaskFailure,
     TaskState,
 )
 from ohmesh.protocols.queue import dead_letters, limiting, pausing
-from ohmesh.protocols.queue.rows import Granted, Row, Succeeded
+from ohmesh.protocols.queue.rows import Granted, Opened, Row, Succeeded
 from ohmesh.protocols.queue.shard import ShardConfig
 from ohmesh.protocols.queue.snapshot import decode_snapshot, encode_snapshot
 from ohmesh.protocols.queue.task_table import TaskTable
@@ -38,6 +42,7 @@ from ohmesh.protocols.queue.waiting import is_waiting
 from tests.unit.protocols.queue.shard_driver import ShardDriver, submission
 
 HOSTS = ("h1", "h2", "h3")
+FAILURES = (OutcomeStatus.FAILED, OutcomeStatus.FAILED_PERMANENTLY, OutcomeStatus.TIMED_OUT)
 CAPABILITIES: dict[str, tuple[str, ...]] = {"h1": (), "h2": ("gpu",), "h3": ("gpu", "large")}
 CONFIG = ShardConfig(
     step_bytes=600, retention_ms=60_000, retained_tasks=30, horizon_ms=120_000, horizon_tasks=50, losses=50
@@ -86,10 +91,19 @@ class ShardMachine(RuleBasedStateMachine):
         due_ms = self.driver.now_ms + delay if delay else 0
         self.driver.submit(*names, priority=priority, due_ms=due_ms, requires=requires)
 
+    @rule(items=st.integers(1, 5), priority=st.integers(0, 3))
+    def submit_envelope(self, items: int, priority: int) -> None:
+        name = f"e{self.counter}"
+        self.counter += 1
+        payload = join([b"\xc4\x01%d" % item for item in range(items)], items)
+        self.driver.submit(name, priority=priority, payload=payload, items=items)
+
     @rule(data=st.data())
     def submit_again(self, data: st.DataObject) -> None:
         if self.driver.heard.accepted:
-            self.driver.submit(data.draw(st.sampled_from(self.driver.heard.accepted)))
+            name = data.draw(st.sampled_from(self.driver.heard.accepted))
+            items = 1 if name.startswith("e") else 0
+            self.driver.submit(name, payload=join([b"\x01"], 1), items=items)
 
     @rule(host=st.sampled_from(HOSTS), slots=st.integers(0, 5))
     def heartbeat(self, host: str, slots: int) -> None:
@@ -100,6 +114,7 @@ class ShardMachine(RuleBasedStateMachine):
         self.driver.report(
             host,
             specs=[AgentSpec(f"{host}/agent", "kind", CAPABILITIES[host], slots)],
+            takes_envelopes=host != "h1",
             incarnation=self.incarnations[host],
             epoch=self.driver.epoch,
             number=self.numbers[host] if known else 0,
@@ -124,13 +139,7 @@ class ShardMachine(RuleBasedStateMachine):
             return
         leases = data.draw(st.lists(st.sampled_from(sorted(self.held[host])), min_size=1, max_size=4))
         outcomes = [
-            Outcome(
-                lease,
-                self.held[host][lease].task_id,
-                status,
-                b"v%d" % lease,
-                None if status is OutcomeStatus.SUCCEEDED else TaskFailure("E", "e" * 50),
-            )
+            outcome_of(self.held[host][lease], status, data)
             for lease, status in zip(leases, statuses, strict=False)
         ]
         self.driver.shard.outcomes(Outcomes(host, self.incarnations[host], outcomes), self.driver.now_ms)
@@ -153,7 +162,11 @@ class ShardMachine(RuleBasedStateMachine):
     def cancel(self, data: st.DataObject) -> None:
         if self.driver.heard.accepted:
             task_id = data.draw(st.sampled_from(self.driver.heard.accepted))
+            if task_id.startswith("e") and data.draw(st.booleans()):
+                task_id = item_id(task_id, data.draw(st.integers(0, 5)))
             self.driver.cancel(task_id)
+            task = self.driver.shard.table.find(task_id)
+            assert task is None or task.state in FINAL_STATES
 
     @rule(
         data=st.data(),
@@ -251,7 +264,10 @@ class ShardMachine(RuleBasedStateMachine):
     @invariant()
     def depth_is_a_count(self) -> None:
         table = self.driver.shard.table
-        states = Counter(task.state for task in table.tasks.values())
+        states: Counter[TaskState] = Counter()
+        for task in table.tasks.values():
+            states[task.state] += task.count
+        assert table.retained == sum(states[state] for state in FINAL_STATES)
         depth = table.depth.get("kind")
         counted = (depth.queued, depth.running, depth.retrying) if depth else (0, 0, 0)
         assert counted == tuple(
@@ -271,8 +287,11 @@ class ShardMachine(RuleBasedStateMachine):
 
     @invariant()
     def tasks_stand_in_their_order(self) -> None:
-        orders = [task.order for task in self.driver.shard.table.tasks.values()]
-        assert orders == sorted(set(orders))
+        """One that holds several takes as many places."""
+        tasks = list(self.driver.shard.table.tasks.values())
+        assert all(
+            task.order + max(1, task.submission.items) <= after.order for task, after in pairwise(tasks)
+        )
 
     @invariant()
     def lanes_and_timers_hold_each_waiting_task_once(self) -> None:
@@ -300,7 +319,12 @@ class ShardMachine(RuleBasedStateMachine):
                 self._report(host, 5)
                 self._deliver(host)
                 outcomes = [
-                    Outcome(lease, grant.task_id, OutcomeStatus.SUCCEEDED, b"done")
+                    Outcome(
+                        lease,
+                        grant.task_id,
+                        OutcomeStatus.SUCCEEDED,
+                        join([b"\x01"] * grant.items, grant.items) if grant.items else b"done",
+                    )
                     for lease, grant in self.held[host].items()
                 ]
                 driver.shard.outcomes(Outcomes(host, self.incarnations[host], outcomes), driver.now_ms)
@@ -315,9 +339,30 @@ class ShardMachine(RuleBasedStateMachine):
         assert_each_success_is_committed_once(driver.rows())
 
 
+def outcome_of(grant: Grant, status: OutcomeStatus, data: st.DataObject) -> Outcome:
+    """What a host says of it; of an envelope that was opened some items are done, some failed, some were left, and
+    now and then that account is nonsense."""
+    failure = None if status is OutcomeStatus.SUCCEEDED else TaskFailure("E", "e" * 50)
+    value, opened = b"v%d" % grant.lease, None
+    if grant.items and status is OutcomeStatus.SUCCEEDED:
+        value = join([b"\x01"] * grant.items, grant.items)
+    elif status is OutcomeStatus.OPENED:
+        fates = data.draw(st.lists(st.sampled_from("dfl"), min_size=grant.items, max_size=grant.items + 1))
+        done = [index for index, fate in enumerate(fates) if fate == "d"]
+        failed = [
+            ItemFailure(index, data.draw(st.sampled_from(FAILURES)), TaskFailure("E", "item"))
+            for index, fate in enumerate(fates)
+            if fate == "f"
+        ]
+        value, opened = join([b"\x02"] * len(done), len(done)), OpenedItems(done, failed)
+    return Outcome(grant.lease, grant.task_id, status, value, failure, opened=opened)
+
+
 def assert_each_success_is_committed_once(rows: list[Row]) -> None:
     leases = [lease for row in rows if isinstance(row, Succeeded) for lease in row.leases]
     assert len(set(leases)) == len(leases)
+    opened = [row.task_id for row in rows if isinstance(row, Opened)]
+    assert len(set(opened)) == len(opened)
 
 
 TestShardMachine = ShardMachine.TestCase
