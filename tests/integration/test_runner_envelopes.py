@@ -119,9 +119,8 @@ def test_one_that_is_cancelled_while_it_runs_keeps_what_was_done(tmp_path: Path)
         async with running(config("act", sync_processes=1, envelope_ms=60_000, cancel_grace_ms=50)) as host:
             deeds = ["a", "sleep 60", "b"]
             lease = host.grant_envelope("act", [(deed, str(tmp_path / "log")) for deed in deeds])
-            await host.until(
-                (tmp_path / "log").exists and b"sleep" in (tmp_path / "log").read_bytes()
-            )
+            log = tmp_path / "log"
+            await host.until(lambda: log.exists() and b"sleep" in log.read_bytes())
             host.pool.cancel([lease])
             (outcome,) = await host.ended(lease)
             finished, failed = finished_and_failed(outcome)

@@ -20,12 +20,11 @@ NoticeItems = Callable[[StreamItems], None]
 
 
 class Runner(Protocol):
-    @property
-    def takes_envelopes(self) -> bool:
-        """Whether a grant may be an envelope (model.envelope): its items are run one after the other, each within the
-        grant's timeout. Its outcome is SUCCEEDED with the array of their values, or OPENED; RETURNED and CANCELLED
-        mean that none of them was started."""
-        ...
+    """takes_envelopes: whether a grant may be an envelope (model.envelope). Its items are run one after the other, each
+    within the grant's timeout. Its outcome is SUCCEEDED with the array of their values, or OPENED; RETURNED and
+    CANCELLED mean that none of them was started."""
+
+    takes_envelopes: bool
 
     async def start(self, report: Report, resize: Resize) -> list[AgentSpec]:
         """Warm up; from now on outcomes go to `report` in the loop. `resize(agent, slots)` says how many grants an

@@ -46,6 +46,8 @@ class RunnerStatistics:
 class ProcessRunnerPool:
     """See RunnerConfig for what runs. `start` raises AgentDefinitionError when the agents cannot be loaded."""
 
+    takes_envelopes = True
+
     def __init__(self, config: RunnerConfig) -> None:
         self._config = config
         self._agents: dict[str, AgentLoad] = {}
@@ -61,10 +63,6 @@ class ProcessRunnerPool:
         self._deaths = 0
         self._failed_starts = 0
         self._start_error: AgentDefinitionError | None = None
-
-    @property
-    def takes_envelopes(self) -> bool:
-        return True
 
     def watch_progress(self, notice: NoticeProgress) -> None:
         self._notice_progress = notice
