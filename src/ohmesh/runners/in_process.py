@@ -42,6 +42,8 @@ class _Attempt:
 
 
 class InProcessRunner:
+    takes_envelopes = False
+
     def __init__(
         self, handlers: Sequence[Handler], clock: Clock, *, config: RunnerConfig | None = None
     ) -> None:
@@ -55,10 +57,6 @@ class InProcessRunner:
         self._notice_progress: NoticeProgress | None = None
         self._notice_items: NoticeItems | None = None
         self._steps = 0
-
-    @property
-    def takes_envelopes(self) -> bool:
-        return False
 
     def watch_progress(self, notice: NoticeProgress) -> None:
         self._notice_progress = notice

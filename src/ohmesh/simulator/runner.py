@@ -117,6 +117,7 @@ class SimulatedRunner:
         self._clock = host.clock
         self._rng = host.entropy.rng()
         self._options = options or RunnerOptions()
+        self.takes_envelopes = self._options.takes_envelopes
         self._conductor = conduct or (lambda _grant, _rng: None)
         self._lanes = {spec.agent: _Lane(spec) for spec in agents}
         self._outcomes: list[Outcome] = []
@@ -124,10 +125,6 @@ class SimulatedRunner:
         self._idle: asyncio.Future[None] | None = None
         self._report: Report | None = None
         self._notice_progress: NoticeProgress | None = None
-
-    @property
-    def takes_envelopes(self) -> bool:
-        return self._options.takes_envelopes
 
     def watch_progress(self, notice: NoticeProgress) -> None:
         self._notice_progress = notice
