@@ -42,8 +42,14 @@ class Stack:
                 stdout=subprocess.PIPE if DRIVER in command else said,
                 stderr=said,
                 cwd=self.folder,
-                env={**os.environ, "PEER_URL": url, "PYTHONPATH": str(ROOT), "RAY_USAGE_STATS_ENABLED": "0"},
+                env=self._environment(url),
             )
+
+    def _environment(self, url: str) -> dict[str, str]:
+        """What they write for themselves goes with the folder, and Ray tells nobody that it was used."""
+        folder = str(self.folder)
+        ours = {"PEER_URL": url, "PYTHONPATH": str(ROOT), "TMPDIR": folder, "RAY_TMPDIR": folder}
+        return {**os.environ, **ours, "RAY_USAGE_STATS_ENABLED": "0"}
 
     def ask(self, verb: str, count: int) -> dict[str, float]:
         """Raises Unavailable when it ends or does not answer in time."""
