@@ -181,8 +181,9 @@ _SHORT_NAMES = {
     "mesh.profile": "OHMESH_PROFILE",
 }
 CONTEXT_VARIABLE = "OHMESH_CONTEXT"
+LOCK_TOKEN_VARIABLE = "OHMESH_LOCK_TOKEN"  # noqa: S105 - the name of what `ohmesh lock` gives to its command
 _NOT_SETTINGS = frozenset(
-    {CONTEXT_VARIABLE, "OHMESH_DEBUG", "OHMESH_SEEDS", "OHMESH_SOAK"}
+    {CONTEXT_VARIABLE, LOCK_TOKEN_VARIABLE, "OHMESH_DEBUG", "OHMESH_SEEDS", "OHMESH_SOAK"}
 )  # two are for our tests
 _WHICH_MESH = ("engine.url", "mesh.data")
 

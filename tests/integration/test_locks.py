@@ -113,6 +113,9 @@ def test_a_command_runs_under_its_lock_and_its_exit_code_is_ours(
     assert ran.returncode == 7, ran.stderr
     assert int(ran.stdout) > 0
     assert "command" not in listed(mesh)
+    inner = f"{sys.executable} -m ohmesh locks list --json --data {mesh.data}"
+    seen = under(mesh, "command", "sh", "-c", inner)
+    assert [lock["name"] for lock in json.loads(seen.stdout)["locks"]] == ["command"], seen.stderr
     holder = started(holders, mesh, "command", 60)
     assert holder.token() > int(ran.stdout)
     refused = under(mesh, "command", "true", wait="0")
@@ -123,8 +126,24 @@ def test_a_command_runs_under_its_lock_and_its_exit_code_is_ours(
 
 
 def test_a_command_ends_when_its_lock_is_taken_away(mesh: RunningMesh, tmp_path: Path) -> None:
-    marker = tmp_path / "begun"
-    words = [sys.executable, "-m", "ohmesh", "lock", "robbed", "--ttl", "2", "--data", str(mesh.data), "--"]
+    command = sleeper(mesh, "robbed", tmp_path / "begun")
+    assert mesh.run("locks", "release", "robbed", "--yes").returncode == 0
+    _, said = command.communicate(timeout=30)
+    assert command.returncode == 1
+    assert "was taken away" in said
+
+
+def test_a_command_is_told_to_end_and_its_lock_is_free(mesh: RunningMesh, tmp_path: Path) -> None:
+    command = sleeper(mesh, "ended", tmp_path / "begun")
+    command.send_signal(signal.SIGTERM)
+    command.communicate(timeout=30)
+    assert command.returncode == 128 + signal.SIGTERM
+    assert "ended" not in listed(mesh)
+
+
+def sleeper(mesh: RunningMesh, lock: str, marker: Path) -> subprocess.Popen[str]:
+    """A command that sleeps under the lock, and has begun to."""
+    words = [sys.executable, "-m", "ohmesh", "lock", lock, "--ttl", "2", "--data", str(mesh.data), "--"]
     command = subprocess.Popen(
         [*words, "sh", "-c", f"touch {marker}; exec sleep 60"],
         cwd=mesh.folder,
@@ -133,10 +152,7 @@ def test_a_command_ends_when_its_lock_is_taken_away(mesh: RunningMesh, tmp_path:
         text=True,
     )
     wait_until(marker.exists, what="the command runs", timeout_s=30)
-    assert mesh.run("locks", "release", "robbed", "--yes").returncode == 0
-    _, said = command.communicate(timeout=30)
-    assert command.returncode == 1
-    assert "was taken away" in said
+    return command
 
 
 def under(mesh: RunningMesh, lock: str, *words: str, wait: str = "30") -> subprocess.CompletedProcess[str]:

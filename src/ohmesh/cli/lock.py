@@ -14,11 +14,10 @@ import click
 from ohmesh.cli.exit_codes import ExitCode
 from ohmesh.cli.options import read_settings, which_mesh_options
 from ohmesh.cli.output import Output
-from ohmesh.config import Config
+from ohmesh.config import LOCK_TOKEN_VARIABLE, Config
 from ohmesh.errors import InvalidArgument
 
 GRACE_S = 10.0
-TOKEN = "OHMESH_LOCK_TOKEN"  # noqa: S105 - the name of a variable
 SIGNALLED = 128  # as shells say it
 
 EPILOG = """\b
@@ -74,7 +73,7 @@ async def _run(
     async with connect_client(settings) as client:
         lock = await take(client, name, round(ttl_s * 1000), wait_s)
         try:
-            child = await _begun(words, {**os.environ, TOKEN: str(lock.token)})
+            child = await _begun(words, {**os.environ, LOCK_TOKEN_VARIABLE: str(lock.token)})
             with _signals_passed_to(child):
                 ended = asyncio.create_task(child.wait())
                 lost = asyncio.create_task(lock.lost())

@@ -8,7 +8,7 @@ ends the watch too.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import suppress
 
 from ohmesh.errors import EngineUnavailable, InvalidArgument
@@ -26,15 +26,16 @@ class ProgressLine:
         self._subjects = subjects
 
     async def steps(
-        self, task_id: str, end: Callable[[], Coroutine[object, object, object]]
+        self, name: Callable[[], Awaitable[str]], end: Callable[[], Coroutine[object, object, object]]
     ) -> AsyncGenerator[Progress]:
-        """The latest step whenever there is a new one, until `end()` returns; raises what it raises."""
+        """The latest step of task `name()` when there is one, until `end()` returns; what it raises is raised."""
         latest = _Latest()
         ending = asyncio.ensure_future(end())
         ending.add_done_callback(lambda _: latest.changed.set())
         subscription = None
         try:
-            subscription = await self._bus.subscribe(self._subjects.progress(task_id), latest.receive)
+            subject = self._subjects.progress(await name())
+            subscription = await self._bus.subscribe(subject, latest.receive)
             while not ending.done():
                 await latest.changed.wait()
                 step = latest.take()

@@ -12,11 +12,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import AsyncGenerator, Iterable, Sequence
+from contextlib import suppress
 from weakref import WeakValueDictionary
 
 from msgspec import Struct
 
-from ohmesh.errors import InvalidArgument, MeshUnreachable, UnknownTask
+from ohmesh.errors import InvalidArgument, MeshUnreachable, OhmeshError, UnknownTask
 from ohmesh.model.frame import decode_to_client
 from ohmesh.model.message import Accepted, CancelAnswer, Finished, Progress
 from ohmesh.model.task import Submission, TaskResult
@@ -116,7 +117,7 @@ class Tracker:
                 self._watch([handle], now_ms)
 
     def progress_of(self, handle: TaskHandle) -> AsyncGenerator[Progress]:
-        return self.progress.steps(handle.id, handle.end)
+        return self.progress.steps(lambda: _settled_id(handle), handle.end)
 
     def items_of(self, handle: TaskHandle, after: tuple[int, int]) -> AsyncGenerator[StreamItem]:
         return self.streams.items(handle.id, handle.end, after=after)
@@ -283,6 +284,14 @@ class Tracker:
             by_shard.setdefault(handle.shard, []).append(handle.id)
         for shard, task_ids in by_shard.items():
             self._lanes[shard].watch(task_ids)
+
+
+async def _settled_id(handle: TaskHandle) -> str:
+    """With a unique key its id may become that of another task until it is answered."""
+    if handle.submission is not None and handle.submission.unique:
+        with suppress(OhmeshError):  # then its end tells
+            await handle.accepted()
+    return handle.id
 
 
 def unreachable(handle: TaskHandle, shard: int) -> MeshUnreachable:

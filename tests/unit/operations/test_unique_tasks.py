@@ -70,6 +70,17 @@ def test_another_program_joins_too_and_is_told(run: Run) -> None:
     with_mesh(run, scenario)
 
 
+def test_the_progress_of_one_that_joins_is_that_of_the_task_that_runs(run: Run) -> None:
+    async def scenario(mesh: AsyncMesh) -> None:
+        first = await mesh.submit("steps", unique="key")
+        quick = mesh.submit_nowait("steps", unique="key")
+        seen = [step.task_id async for step in quick.progress()]
+        assert seen
+        assert set(seen) == {first.id}
+
+    with_mesh(run, scenario)
+
+
 def test_a_dead_letter_whose_key_is_taken_stays_one(run: Run) -> None:
     async def scenario(mesh: AsyncMesh) -> None:
         dead = await mesh.submit("fail", unique="key")

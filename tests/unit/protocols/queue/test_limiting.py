@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -112,6 +113,17 @@ def test_tasks_of_several_needs_share_one_limit() -> None:
     driver.submit("g", requires=("gpu",))
     driver.join(slots=5, capabilities=("gpu",))
     assert len(granted(driver)) == 2
+
+
+@pytest.mark.parametrize("limited", [KindLimit(concurrency=2), KindLimit(10, 1_000, 2)])
+def test_each_task_of_an_envelope_counts(limited: KindLimit) -> None:
+    driver = ShardDriver()
+    driver.join(slots=9, takes_envelopes=True)
+    limit(driver, limited)
+    driver.submit("e", payload=msgspec.msgpack.encode([[[number], {}] for number in range(5)]), items=5)
+    for _ in range(4):
+        driver.wait(50)
+    assert granted(driver) == ["e.0", "e.1"]
 
 
 @pytest.mark.parametrize("by_snapshot", [False, True])
