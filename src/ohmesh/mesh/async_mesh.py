@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Generator, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+from typing import Concatenate, ParamSpec, Self, TypeVar
 
 from ohmesh.errors import InvalidArgument, OhmeshError, UnknownTask
+from ohmesh.mesh.batching import Batching, capabilities_of
 from ohmesh.mesh.bounding import Bounding
 from ohmesh.mesh.mending import Mending
 from ohmesh.mesh.observation import Observation
@@ -22,10 +23,8 @@ from ohmesh.operations import history as history_operations
 from ohmesh.operations import mesh as mesh_operations
 from ohmesh.operations import queues as queue_operations
 from ohmesh.operations import tasks as task_operations
-from ohmesh.operations.chunks import ChunkedWork
 from ohmesh.operations.history_arguments import ListEvents, ListHistory
 from ohmesh.operations.history_results import HistoryEvents, TaskHistory
-from ohmesh.operations.mapping import LARGEST_CHUNK, AsyncMap
 from ohmesh.operations.past_ends import past_end
 from ohmesh.operations.results import (
     Cancellation,
@@ -94,7 +93,7 @@ def takes_task(
     return decorate
 
 
-class AsyncMesh(Observation, Bounding, Mending, Scheduling):
+class AsyncMesh(Batching, Observation, Bounding, Mending, Scheduling):
     """A mesh, as one event loop uses it. Durations are seconds. Every task has an id that any program may ask for.
 
     `client` is the role underneath: statistics, and what has no verb.
@@ -179,7 +178,7 @@ class AsyncMesh(Observation, Bounding, Mending, Scheduling):
             delay_ms=_milliseconds("delay", delay) if delay else 0,
             key=key,
             unique=unique,
-            requires=_capabilities(requires),
+            requires=capabilities_of(requires),
             weight=complexity_of_task(kind, arguments, named, self.client.estimators).weight,
         )
 
@@ -198,39 +197,6 @@ class AsyncMesh(Observation, Bounding, Mending, Scheduling):
         """Submit one task and return its value."""
         handle = await self.client.submit(request)
         return await handle.result()
-
-    def map(
-        self,
-        kind: Agent,
-        items: Iterable[object] | AsyncIterable[object],
-        *,
-        priority: Priority | str | int = Priority.NORMAL,
-        timeout: float | None = None,
-        retries: int | None = None,
-        delay: float = 0.0,
-        requires: Iterable[str] = (),
-        wait: float | None = None,
-    ) -> AsyncMap:
-        """Submit a task for each item, with the item as its only argument, and gather the outcomes in their order.
-
-        Iterate over it (outcomes in the order of the items, as they come), over its `as_completed()` (with the place of
-        the item, as they end), or take all at once: await it, or call `result()`. An outcome has state, value and
-        failure; one that fails hides no other. wait: give up waiting for one after so long; 0: do not wait for any.
-        The other options are those of `prepare`. A bounded number of items is on its way at a time.
-        """
-        options: dict[str, Any] = {
-            "priority": priority,
-            "timeout": timeout,
-            "retries": retries,
-            "delay": delay,
-            "requires": _capabilities(requires),
-        }
-
-        def prepare(item: object) -> TaskRequest:
-            return self.prepare(kind, item, **options)
-
-        name = kind if isinstance(kind, str) else kind_of(kind)
-        return AsyncMap(items, ChunkedWork(self.client, name, prepare, wait, largest=LARGEST_CHUNK))
 
     async def result(self, task_id: str, timeout: float | None = None) -> object:
         """The value of any task by its id, once it has ended; history is asked where the mesh holds it no longer.
@@ -345,11 +311,3 @@ def _attempts(retries: object) -> int:
     if not isinstance(retries, int) or isinstance(retries, bool) or retries < 0:
         raise InvalidArgument(f"retries={retries!r} is not a number of retries.", hint="Give 0 or more.")
     return retries + 1
-
-
-def _capabilities(requires: Iterable[str]) -> tuple[str, ...]:
-    if isinstance(requires, str):
-        raise InvalidArgument(
-            f"requires={requires!r} is a text.", hint=f"Give a list of names: requires=[{requires!r}]."
-        )
-    return tuple(requires)

@@ -304,6 +304,7 @@ class Mesh:
 
     call = _mirrored(AsyncMesh.call)
     map = _mapped(AsyncMesh.map)
+    submit_many = _mirrored(AsyncMesh.submit_many)
     result = _mirrored(AsyncMesh.result)
     get = _mirrored(AsyncMesh.get)
     cancel = _mirrored(AsyncMesh.cancel)

@@ -74,28 +74,35 @@ class AsyncMap:
         return self.result().__await__()
 
     async def result(self) -> MappedTasks:
-        return counted([outcome async for outcome in self])
+        outcomes: list[TaskOutcome] = []
+        async for begun in self._in_order():
+            outcomes += [one if isinstance(one, TaskOutcome) else await one for one in begun]
+        return counted(outcomes)
 
     async def __aiter__(self) -> AsyncIterator[TaskOutcome]:
+        async for begun in self._in_order():
+            for one in begun:
+                yield one if isinstance(one, TaskOutcome) else await one
+
+    async def _in_order(self) -> AsyncIterator[list[TaskOutcome | asyncio.Task[TaskOutcome]]]:
+        """Of each chunk in turn the outcomes, some of which may still be on their way."""
         waiting: deque[tuple[int, asyncio.Task[list[Ahead]]]] = deque()
-        started: list[TaskOutcome | asyncio.Task[TaskOutcome]] = []
+        begun: list[TaskOutcome | asyncio.Task[TaskOutcome]] = []
         in_flight = 0
         try:
             async for chunk in _chunks(self.items, self.work.largest):
                 waiting.append((len(chunk), asyncio.create_task(self.work(chunk))))
                 in_flight += len(chunk)
                 while waiting and (waiting[0][1].done() or in_flight >= IN_FLIGHT):
-                    started = [_begun(ahead) for ahead in await waiting[0][1]]
-                    for one in started:
-                        yield one if isinstance(one, TaskOutcome) else await one
+                    begun = [_begun(ahead) for ahead in await waiting[0][1]]
+                    yield begun
                     in_flight -= waiting.popleft()[0]
             while waiting:
-                started = [_begun(ahead) for ahead in await waiting[0][1]]
-                for one in started:
-                    yield one if isinstance(one, TaskOutcome) else await one
+                begun = [_begun(ahead) for ahead in await waiting[0][1]]
+                yield begun
                 waiting.popleft()
         finally:
-            await _abandon([*(task for _, task in waiting), *started])
+            await _abandon([*(task for _, task in waiting), *begun])
 
     async def as_completed(self) -> AsyncIterator[tuple[int, TaskOutcome]]:
         """(place of the item, counted from 0; its outcome), in the order of their ends."""
@@ -133,8 +140,9 @@ async def map_tasks(client: Client, arguments: a.MapTasks) -> MappedTasks:
 
 
 def counted(outcomes: list[TaskOutcome]) -> MappedTasks:
-    succeeded = sum(one.state is TaskState.SUCCEEDED for one in outcomes)
-    unfinished = sum(not one.is_final and one.failure is None for one in outcomes)
+    without = [one for one in outcomes if one.state is not TaskState.SUCCEEDED]
+    succeeded = len(outcomes) - len(without)
+    unfinished = sum(not one.is_final and one.failure is None for one in without)
     return MappedTasks(outcomes, succeeded, len(outcomes) - succeeded - unfinished, unfinished)
 
 
