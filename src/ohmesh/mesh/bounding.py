@@ -25,11 +25,11 @@ class Bounding:
         return await queue_operations.limit_queue(self.client, wish)
 
     def lock(self, name: str, *, ttl: float = 10.0, wait: float | None = None) -> AsyncLock:
-        """`async with mesh.lock("name") as lock`: one holder at a time in the whole mesh, first come first served.
+        """`with mesh.lock("name") as lock`, `async with` in async code: one holder at a time in the whole mesh.
 
-        It is renewed in the background and free again within `ttl` seconds of its holder's death. `lock.token` is
-        higher than that of every holder before; LockLost where the lock could not be renewed in time. wait: LockTimeout
-        after so many seconds; None: wait for ever.
+        First come, first served. It is renewed in the background and free again within `ttl` seconds of its holder's
+        death. `lock.token` is higher than that of every holder before; LockLost where the lock could not be renewed in
+        time. wait: LockTimeout after so many seconds; None: wait for ever.
         """
         return AsyncLock(self.client, name, ttl=ttl, wait=wait)
 

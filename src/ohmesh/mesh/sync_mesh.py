@@ -318,7 +318,12 @@ class Mesh:
     release_lock = _mirrored(AsyncMesh.release_lock)
 
     def lock(self, name: str, *, ttl: float = 10.0, wait: float | None = None) -> Lock:
-        """`with mesh.lock("name") as lock`; see AsyncMesh.lock. `lock.token` raises LockLost where it is lost."""
+        """`with mesh.lock("name") as lock`, `async with` in async code: one holder at a time in the whole mesh.
+
+        First come, first served. It is renewed in the background and free again within `ttl` seconds of its holder's
+        death. `lock.token` is higher than that of every holder before; LockLost where the lock could not be renewed in
+        time. wait: LockTimeout after so many seconds; None: wait for ever.
+        """
         return Lock(self.background, self.mesh.client, name, ttl=ttl, wait=wait)
 
     purge = _mirrored(AsyncMesh.purge)
