@@ -235,7 +235,7 @@ def _edits(table: TaskTable, row: r.Requeued, edit: TaskEdit) -> Iterable[Happen
     for task_id in row.task_ids:
         task = table.known(task_id)
         submission, (*_, former) = edited(task, edit, row.at_ms)
-        said = [f"failed {len(task.failures)} times"]
+        said = [f"{len(task.failures)} failure{'' if len(task.failures) == 1 else 's'} before"]
         if edit.payload is not None:
             said.append(f"arguments {_readable(submission.payload)}, before {_readable(former.payload)}")
         if edit.priority is not None:

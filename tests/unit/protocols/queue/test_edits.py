@@ -112,4 +112,4 @@ def test_events_and_history_say_what_was_edited_and_what_it_was() -> None:
     assert requeued.data == {"edited": ["arguments", "priority"]}
     (edited,) = [each for each in happened if each.kind == "dead_letter_edited"]
     assert edited.subject == "t"
-    assert edited.detail == "failed 1 times; arguments [[2],{}], before [[1],{}]; priority 2, before 1"
+    assert edited.detail == "1 failure before; arguments [[2],{}], before [[1],{}]; priority 2, before 1"

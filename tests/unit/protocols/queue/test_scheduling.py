@@ -24,6 +24,7 @@ from ohmesh.model.schedule import (
 from ohmesh.model.task import TaskState
 from ohmesh.protocols.queue import rows as r
 from ohmesh.protocols.queue import scheduling
+from ohmesh.protocols.queue.events import EventFold
 from ohmesh.protocols.queue.rows import decode_log_frame
 from ohmesh.protocols.queue.shard import ShardConfig
 from ohmesh.protocols.queue.snapshot import decode_snapshot, encode_snapshot
@@ -280,6 +281,27 @@ def test_schedules_are_listed_by_name_a_page_at_a_time_without_their_payload() -
     rest = scheduling.list_schedules(driver.shard, ListSchedules(after=first.after))
     assert [view.schedule.name for view in rest.schedules] == ["c", "d"]
     assert rest.after == ""
+
+
+def test_events_tell_of_a_schedule_and_which_tasks_are_of_it() -> None:
+    driver = ShardDriver()
+    add(driver, overlap=Overlap.SKIP)
+    driver.wait(2 * MINUTE_MS)
+    driver.wait(MINUTE_MS)
+    for wish in (ScheduleChange.PAUSE, ScheduleChange.RESUME, ScheduleChange.REMOVE):
+        change(driver, wish)
+    fold = EventFold(0)
+    told = [
+        event
+        for sequence, data in enumerate(driver.frames, 1)
+        for event in fold.take(sequence, decode_log_frame(data, sequence))
+    ]
+    of_it = [(event.what, event.kind) for event in told if event.subject == "report"]
+    assert of_it == [
+        (f"schedule.{what}", "kind") for what in ("set", "skipped", "skipped", "paused", "resumed", "removed")
+    ]
+    (submitted,) = [event for event in told if event.what == "task.submitted"]
+    assert submitted.data["schedule"] == "report"
 
 
 @pytest.mark.parametrize(
