@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from msgspec import structs
 
@@ -17,10 +19,12 @@ from ohmesh.engines.memory.faults import EngineLimits
 from ohmesh.errors import Fenced, OhmeshError
 from ohmesh.model.agent import AgentSpec
 from ohmesh.model.envelope import item_id, join, split
+from ohmesh.model.message import ListTasks
+from ohmesh.model.schedule import CatchUp, Schedule, ScheduleChange
 from ohmesh.model.subject import Subjects
-from ohmesh.model.task import FINAL_STATES, OutcomeStatus, TaskResult, TaskState
+from ohmesh.model.task import FINAL_STATES, OutcomeStatus, Submission, TaskResult, TaskState
 from ohmesh.policies.retry import RetryPolicy
-from ohmesh.protocols.queue.rows import Opened, Succeeded, decode_log_frame
+from ohmesh.protocols.queue.rows import Opened, ScheduleRan, Succeeded, decode_log_frame
 from ohmesh.protocols.queue.shard import ShardConfig
 from ohmesh.protocols.queue.task_table import TaskTable
 from ohmesh.roles.client import Client, TaskRequest
@@ -41,6 +45,8 @@ NODES = ("node-1", "node-2")
 HOSTS = ("host-1", "host-2", "host-3")
 LIVENESS_S = 240.0
 
+Answer = TypeVar("Answer")
+
 
 UNRULY = RunnerOptions(duration_ms=(1.0, 400.0), failed=0.1, crashed=0.05, hung=0.03, failed_permanently=0.02)
 
@@ -57,6 +63,7 @@ class Plan:
     cancelled: float = 0.05
     envelopes: float = 0.15
     timeout_ms: int = 2_000
+    is_scheduled: bool = False
 
 
 # Nothing hangs and no attempt may count on its time limit: what is lost on the way has to be missed by its owner.
@@ -64,6 +71,11 @@ PATIENT = Plan(
     runner=RunnerOptions(duration_ms=(1.0, 400.0), failed=0.1, crashed=0.05, failed_permanently=0.02),
     timeout_ms=3_600_000,
 )
+
+
+# Beside a few tasks a schedule, whose every occurrence becomes one task.
+SCHEDULED = Plan(tasks=30, is_scheduled=True)
+EVERY_MS = 1_000
 
 
 def dispatcher_config(plan: Plan) -> DispatcherConfig:
@@ -138,6 +150,9 @@ class Plane:
             notice=lambda words: None,
         )
         await client.start()
+        if self.plan.is_scheduled:
+            beat = Schedule("beat", "text", b"beat", every_ms=EVERY_MS, catch_up=CatchUp.ALL)
+            await insist(lambda: client.schedules.set(beat))
         async with asyncio.TaskGroup() as group:
             for number in range(self.plan.tasks):
                 if number % self.plan.burst == 0:
@@ -158,6 +173,12 @@ class Plane:
                     group.create_task(self._follow_envelope(client, whole, payloads, cancels=cancels))
                 else:
                     group.create_task(self._follow(client, request, cancels=cancels))
+        if self.plan.is_scheduled:
+            await insist(lambda: client.schedules.change("beat", ScheduleChange.PAUSE))
+            page = await insist(lambda: client.requests.list_tasks(ListTasks(kind="text", limit=1_000)))
+            handles = await insist(lambda: client.watch_many([view.task_id for view in page.tasks]))
+            for handle in handles.values():
+                await handle.end()
 
     async def _follow(self, client: Client, request: TaskRequest, *, cancels: bool) -> None:
         handle = await client.submit(request, timeout_s=600.0)
@@ -202,6 +223,7 @@ class Plane:
         table = TaskTable()
         committed: list[tuple[str, int]] = []
         in_envelopes: list[str] = []
+        occurrences: list[Submission] = []
         for entry in self.world.cluster.history(SUBJECTS.log(0)):
             frame = decode_log_frame(entry.data, entry.sequence)
             for row in frame.rows:
@@ -215,7 +237,11 @@ class Plane:
                     ]
                 elif isinstance(row, Opened):
                     in_envelopes += [item_id(row.task_id, index) for index in row.finished]
+                elif isinstance(row, ScheduleRan):
+                    occurrences += row.tasks
                 table.apply(row)
+        if self.plan.is_scheduled:
+            judge_schedule(table, occurrences)
         self.story.epochs = table.epoch
         succeeded = {each.lease for each in self.story.executions if each.status is OutcomeStatus.SUCCEEDED}
         assert {lease for _, lease in committed} <= succeeded, "a result was committed that no attempt had"
@@ -228,6 +254,22 @@ class Plane:
             assert task is not None
             assert task.state is state, (task_id, task, state)
         assert not table.leases or all(task.state in FINAL_STATES for task in table.leases.values())
+
+
+def judge_schedule(table: TaskTable, occurrences: list[Submission]) -> None:
+    """Each occurrence from the first to the last is one task, and each of these has ended."""
+    dues = [task.due_ms for task in occurrences]
+    assert len(dues) > 10
+    assert dues == list(range(dues[0], dues[-1] + 1, EVERY_MS))
+    assert all(table.tasks[task.task_id].state in FINAL_STATES for task in occurrences)
+
+
+async def insist(ask: Callable[[], Awaitable[Answer]]) -> Answer:
+    """Until it is answered: all that is asked so is safe to ask again."""
+    while True:
+        with contextlib.suppress(OhmeshError):
+            return await ask()
+        await asyncio.sleep(1.0)
 
 
 def simulate(seed: int, plan: Plan | None = None) -> Report[Story]:

@@ -1,6 +1,6 @@
 """No acknowledged task is lost and none has two committed results, under 200 seeds of disaster.
 
-Replay one seed:  .venv/bin/python -m tests.simulation.replay SEED [--patient]
+Replay one seed:  .venv/bin/python -m tests.simulation.replay SEED [--patient | --scheduled]
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.simulation.task_plane import PATIENT, Plan, simulate
+from tests.simulation.task_plane import PATIENT, SCHEDULED, Plan, simulate
 
 SEEDS = int(os.environ.get("OHMESH_SEEDS", "200"))
 CHUNK = 10
@@ -38,6 +38,13 @@ def test_what_is_lost_on_the_way_is_missed_without_a_time_limit(first: int) -> N
         _check(seed, PATIENT)
 
 
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("first", range(0, SEEDS // 4, CHUNK))
+def test_each_occurrence_of_a_schedule_is_one_task(first: int) -> None:
+    for seed in range(first, min(first + CHUNK, SEEDS // 4)):
+        _check(seed, SCHEDULED)
+
+
 @pytest.mark.parametrize(("seed", "plan"), REMEMBERED)
 def test_a_remembered_seed(seed: int, plan: Plan) -> None:
     _check(seed, plan)
@@ -47,8 +54,8 @@ def _check(seed: int, plan: Plan) -> None:
     try:
         report = simulate(seed, plan)
     except BaseException as error:
-        patient = " --patient" if plan is PATIENT else ""
-        error.add_note(f"replay: .venv/bin/python -m tests.simulation.replay {seed}{patient}")
+        said = " --patient" if plan is PATIENT else " --scheduled" if plan is SCHEDULED else ""
+        error.add_note(f"replay: .venv/bin/python -m tests.simulation.replay {seed}{said}")
         raise
     assert len(report.result.ended) == report.result.submitted > 0
 
