@@ -38,6 +38,7 @@ from ohmesh.roles.executor import ExecutorConfig
 from ohmesh.roles.historian_config import HistorianConfig
 from ohmesh.roles.process_config import ProcessConfig
 from ohmesh.roles.projector_config import ProjectorConfig
+from ohmesh.roles.webhook_config import WebhookConfig
 
 DEFAULT_FILE = Path("ohmesh.toml")
 ENVIRONMENT_PREFIX = "OHMESH_"
@@ -167,6 +168,7 @@ SECTIONS: dict[str, type] = {
     "process": ProcessConfig,
     "projector": ProjectorConfig,
     "historian": HistorianConfig,
+    "webhooks": WebhookConfig,
 }
 
 # What can be written in a file; other fields (callbacks, paths that follow from `mesh.data`) are the composition's.

@@ -6,6 +6,7 @@
     |   |   `-- InvalidSelector          a filter cannot be read; shows where
     |   |-- PayloadTooLarge          arguments or result above the limit of one task
     |   |-- UnknownTask              no task of that id is known here
+    |   |-- UnknownWebhook           no webhook of that id is known here
     |   |-- UnknownKind              no agent of that kind was ever seen
     |   |-- UnknownSchedule          no schedule of that name is known here
     |   `-- AgentDefinitionError     an @agent function or worker module cannot be used
@@ -110,6 +111,11 @@ class PayloadTooLarge(UsageError):
 
 class UnknownTask(UsageError):
     code = "unknown_task"
+    http_status = 404
+
+
+class UnknownWebhook(UsageError):
+    code = "unknown_webhook"
     http_status = 404
 
 

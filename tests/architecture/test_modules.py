@@ -11,7 +11,7 @@ from tests.architecture.sources import PACKAGE, ROOT, listed, module_name, place
 
 PORT_METHODS = range(3, 7)
 # All that a role may see of time and of chance; a third method would be there for the count.
-TWO_ARE_ENOUGH = {"Clock", "Entropy"}
+TWO_ARE_ENOUGH = {"Clock", "Entropy", "Web"}
 
 PURE = ("model", "protocols", "policies", "registry")
 ADAPTERS = ("engines", "provisioners", "runners")

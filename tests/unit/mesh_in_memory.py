@@ -46,8 +46,10 @@ def conduct(grant: Grant, _rng: random.Random) -> Conduct:
 
 
 @asynccontextmanager
-async def mesh_in_memory(*, shards: int = 2, config: ClientConfig | None = None) -> AsyncIterator[Client]:
-    cluster, clock, entropy = MemoryCluster(), SystemClock(), SystemEntropy()
+async def mesh_in_memory(
+    *, shards: int = 2, config: ClientConfig | None = None, cluster: MemoryCluster | None = None
+) -> AsyncIterator[Client]:
+    cluster, clock, entropy = cluster or MemoryCluster(), SystemClock(), SystemEntropy()
     engine = cluster.connect("mesh")
     ports = DispatcherPorts(engine.bus, engine.log, engine.state, engine.blobs, clock, entropy)
     dispatchers = [

@@ -47,6 +47,7 @@ ADVICE = {
     "task_failed": "Its failures, with tracebacks: GET /v1/tasks/{task_id}. Run it again: POST /v1/dlq/replay.",
     "task_timed_out": "Give it a longer timeout_s, or look why it hangs; POST /v1/dlq/replay runs it again.",
     "task_cancelled": "POST /v1/tasks/retry runs it again.",
+    "unknown_webhook": "Check the id; `ohmesh webhooks` lists those that there are.",
     "stream_restarted": "Another attempt began. Read the stream again from its first item.",
     "stream_gap": "Items were lost that the task does not keep. Run it again, or let its handler keep them.",
     "result_timeout": "The task goes on. Ask again with the same id.",

@@ -16,6 +16,7 @@ from ohmesh.model.agent import HostView, Liveness
 from ohmesh.model.message import ShardDescription
 from ohmesh.model.schedule import SchedulePage
 from ohmesh.model.task import DEAD_LETTER_STATES
+from ohmesh.model.webhook import AskWebhooks, WebhookAction, WebhookState
 from ohmesh.roles.client import Client
 
 ANSWER_S = 5.0
@@ -69,7 +70,7 @@ async def _ask(engine: NatsEngine, client: Client) -> list[Finding]:
     found += _unserved(shards, hosts)
     found += _tails(shards)
     found += schedule_findings(await client.schedules.list(limit=SCHEDULES_LOOKED_AT), answered_ms)
-    return found + await _history(client)
+    return found + await _history(client) + await _webhooks(client)
 
 
 def clock_finding(asked_ms: int, answered_ms: int, mesh_ms: Sequence[int]) -> Finding:
@@ -158,3 +159,22 @@ async def _history(client: Client) -> list[Finding]:
     if history.behind > ENTRIES_BEHIND_WISHED:
         return [warning("history", behind, "Is its database slow, is its disk full?")]
     return [fine("history", behind)]
+
+
+async def _webhooks(client: Client) -> list[Finding]:
+    """Those that are not told; nothing where there are none, or nobody tells any."""
+    try:
+        page = await client.webhooks.ask(AskWebhooks(WebhookAction.LIST), timeout_s=0.0)
+    except OhmeshError:
+        return []
+    found = []
+    for one in page.webhooks:
+        if one.state is WebhookState.PAUSED:
+            found.append(
+                warning("webhooks", f"{one.id} is paused: {one.reason}", f"ohmesh webhooks resume {one.id}")
+            )
+        elif one.state is WebhookState.FAILING:
+            remedy = f"It is tried again. Look at {one.url}; `ohmesh webhooks test {one.id}` tries now."
+            found.append(warning("webhooks", f"{one.id} is not told: {one.failure}", remedy))
+    told = f"{len(page.webhooks)} told of events"
+    return found or ([fine("webhooks", told)] if page.webhooks else [])

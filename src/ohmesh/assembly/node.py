@@ -7,6 +7,7 @@ import asyncio
 import os
 from collections.abc import Callable
 from functools import partial
+from importlib.util import find_spec
 
 from ohmesh.assembly.connection import connect_engine, read_shape
 from ohmesh.assembly.data_directory import Shape
@@ -20,6 +21,8 @@ from ohmesh.roles.dispatcher import Dispatcher, DispatcherConfig, DispatcherPort
 from ohmesh.roles.process import Process
 from ohmesh.roles.process_config import ProcessConfig
 from ohmesh.roles.role_tasks import RoleFactory
+from ohmesh.roles.webhook_config import WebhookConfig, WebhookPorts
+from ohmesh.roles.webhooks import Webhooks
 
 Notice = Callable[[str], None]
 
@@ -60,7 +63,30 @@ def _roles(
         for shard in range(shape.shards)
     }
     roles["projector"] = HistoryRole(config, engine, shape, notice).run
+    if find_spec("httpx2") is not None:
+        roles["webhooks"] = partial(_tell, config, engine, shape, notice)
     return roles
+
+
+async def _tell(config: Config, engine: NatsEngine, shape: Shape, notice: Notice, term: int) -> None:
+    """Webhooks, where the extra `http` is installed."""
+    from ohmesh.engines.web.sender import WebSender
+
+    web = WebSender()
+    ports = WebhookPorts(
+        engine.bus, engine.log, engine.blobs, engine.state, SystemClock(), SystemEntropy(), web
+    )
+    webhooks = Webhooks(
+        ports,
+        subjects=Subjects(config.mesh.name),
+        shards=shape.shards,
+        config=config.of(WebhookConfig),
+    )
+    webhooks.notice = notice
+    try:
+        await webhooks.run(term)
+    finally:
+        await web.close()
 
 
 async def _dispatch(config: Config, engine: NatsEngine, owner: str, shard: int, term: int) -> None:

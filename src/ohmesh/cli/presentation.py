@@ -21,6 +21,7 @@ from ohmesh.cli.presentation_fleet import AGENT_COLUMNS, FLEET_FORMS, LOCK_COLUM
 from ohmesh.cli.result_output import print_result
 from ohmesh.cli.schedule_forms import SCHEDULE_COLUMNS, SCHEDULE_FORMS
 from ohmesh.cli.table import render_table
+from ohmesh.cli.webhook_forms import WEBHOOK_COLUMNS, WEBHOOK_FORMS
 from ohmesh.model.agent import HostView, Liveness
 from ohmesh.model.task import TaskState
 from ohmesh.operations import results as r
@@ -28,6 +29,7 @@ from ohmesh.operations.agents import AgentList
 from ohmesh.operations.history_results import HistoryEvents, TaskHistory
 from ohmesh.operations.locks import LockList
 from ohmesh.operations.schedule_results import ScheduleDescription, ScheduleList
+from ohmesh.operations.webhooks import WebhookList
 
 COLUMNS: dict[type, tuple[str, ...]] = {
     r.TaskList: ("task", "kind", "state", "priority", "size", "attempts", "agent", "age", "took"),
@@ -42,6 +44,7 @@ COLUMNS: dict[type, tuple[str, ...]] = {
     ScheduleList: SCHEDULE_COLUMNS,
     ScheduleDescription: SCHEDULE_COLUMNS,
     LockList: LOCK_COLUMNS,
+    WebhookList: WEBHOOK_COLUMNS,
     TaskHistory: HISTORY_COLUMNS,
     HistoryEvents: EVENT_COLUMNS,
     r.WorkerList: ("worker", "state", "running", "done", "failed", "seen", "pid", "kinds"),
@@ -323,4 +326,5 @@ _FORMS: dict[type, tuple[Callable[..., None], Callable[..., ExitCode]]] = {
     r.MeshStatus: (_show_status, _judge_status),
     **FLEET_FORMS,
     **SCHEDULE_FORMS,
+    **WEBHOOK_FORMS,
 }

@@ -43,6 +43,7 @@ _NEGATIVE = re.compile(r"-\.?\d")
 _NUMBER = re.compile(r"[+-]?\.?\d")
 _SHIELD = "\0"
 STREAM = "is_streamed"
+SECRET = "secret"  # noqa: S105 - the name of a parameter
 # Verbs that print line by line: where that is done, and the options that only a command line has
 # (where one of them is STREAM, only with that).
 _STREAMS: dict[str, tuple[str, tuple[click.Option, ...]]] = {
@@ -248,6 +249,14 @@ def _parameter(one: Parameter) -> click.Parameter:
             required=one.required,
             nargs=-1 if one.repeated else 1,
             shell_complete=_completer(one),
+        )
+    if one.name == SECRET:  # nobody's process list or history is to show it
+        return click.Option(
+            ["--secret-file", SECRET],
+            type=click.File("r", encoding="utf-8"),
+            callback=lambda _context, _option, file: file.read().strip() if file else None,
+            metavar="FILE",
+            help=f"{one.help} Read from FILE; - is standard input.",
         )
     if one.form is Form.FLAG:
         return click.Option([one.option, one.name], is_flag=True, default=None, help=one.help)

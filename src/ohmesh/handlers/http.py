@@ -19,7 +19,6 @@ import asyncio
 import ssl
 import time
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Annotated, Literal
 
@@ -31,6 +30,7 @@ from ohmesh.errors import ArgumentsRefused, HandlerError, Permanent, RetryLater
 from ohmesh.handlers.allowed_hosts import AllowedHosts
 from ohmesh.handlers.declaration import Declaration
 from ohmesh.handlers.function_handler import FunctionHandler
+from ohmesh.policies.retry_after import retry_after_ms
 
 Method = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 Seconds = Annotated[float, Meta(gt=0, le=3_600)]
@@ -194,18 +194,6 @@ class _Caller:
         if delay_ms is None:
             raise HandlerError(message)
         raise RetryLater(message, delay_ms=min(delay_ms, self._config.retry_after_max_ms))
-
-
-def retry_after_ms(value: str, now_s: float) -> int | None:
-    """How long a Retry-After (seconds, or a date) asks to wait from `now_s`; None when it says nothing readable."""
-    value = value.strip()
-    if value.isascii() and value.isdecimal():
-        return int(value[:9]) * 1_000
-    try:
-        date = parsedate_to_datetime(value)
-        return max(0, round((date.timestamp() - now_s) * 1_000))
-    except (ValueError, OverflowError):
-        return None
 
 
 def _body(response: httpx2.Response, data: bytes) -> str | bytes:

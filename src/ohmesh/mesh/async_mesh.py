@@ -16,6 +16,7 @@ from ohmesh.mesh.mending import Mending
 from ohmesh.mesh.observation import Observation
 from ohmesh.mesh.opening import Agent, connected, embedded, hold, kind_of
 from ohmesh.mesh.scheduling import Scheduling
+from ohmesh.mesh.webhook_verbs import WebhookVerbs
 from ohmesh.model.message import Progress
 from ohmesh.model.priority import Priority, parse_priority
 from ohmesh.operations import arguments as a
@@ -93,7 +94,7 @@ def takes_task(
     return decorate
 
 
-class AsyncMesh(Batching, Observation, Bounding, Mending, Scheduling):
+class AsyncMesh(Batching, Observation, Bounding, Mending, Scheduling, WebhookVerbs):
     """A mesh, as one event loop uses it. Durations are seconds. Every task has an id that any program may ask for.
 
     `client` is the role underneath: statistics, and what has no verb.

@@ -346,6 +346,14 @@ class Mesh:
     pause_schedule = _mirrored(AsyncMesh.pause_schedule)
     resume_schedule = _mirrored(AsyncMesh.resume_schedule)
     run_schedule = _mirrored(AsyncMesh.run_schedule)
+    webhooks = _mirrored(AsyncMesh.webhooks)
+    add_webhook = _mirrored(AsyncMesh.add_webhook)
+    webhook = _mirrored(AsyncMesh.webhook)
+    test_webhook = _mirrored(AsyncMesh.test_webhook)
+    pause_webhook = _mirrored(AsyncMesh.pause_webhook)
+    resume_webhook = _mirrored(AsyncMesh.resume_webhook)
+    rotate_webhook = _mirrored(AsyncMesh.rotate_webhook)
+    remove_webhook = _mirrored(AsyncMesh.remove_webhook)
 
     def events(self, *, after: str = "", filter: str = "") -> Iterator[Event]:  # noqa: A002 - the word of every door
         """What happens in the mesh, for ever: from now on, from "start", or behind the cursor of an event.

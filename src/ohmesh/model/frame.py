@@ -14,7 +14,17 @@ import msgspec
 
 from ohmesh.errors import InvalidArgument
 from ohmesh.model.history import HistoryReply, ToHistorian
-from ohmesh.model.message import Progress, Reply, SendItems, StreamItems, ToClient, ToDispatcher, ToHost
+from ohmesh.model.message import (
+    Problem,
+    Progress,
+    Reply,
+    SendItems,
+    StreamItems,
+    ToClient,
+    ToDispatcher,
+    ToHost,
+)
+from ohmesh.model.webhook import AskWebhooks, WebhookPage
 
 FRAME_VERSION = 1
 MAX_FRAME_BYTES = 900_000  # a NATS message carries 1 MiB unless its server says otherwise
@@ -37,6 +47,8 @@ _TO_HOST = msgspec.msgpack.Decoder(Frame[ToHost])
 _PROGRESS = msgspec.msgpack.Decoder(Frame[Progress])
 _STREAM_ITEMS = msgspec.msgpack.Decoder(Frame[StreamItems])
 _SEND_ITEMS = msgspec.msgpack.Decoder(Frame[SendItems])
+_ASK_WEBHOOKS = msgspec.msgpack.Decoder(Frame[AskWebhooks])
+_WEBHOOK_REPLY = msgspec.msgpack.Decoder(Frame[WebhookPage | Problem])
 _REPLY = msgspec.msgpack.Decoder(Frame[Reply])
 _TO_HISTORIAN = msgspec.msgpack.Decoder(Frame[ToHistorian])
 _HISTORY_REPLY = msgspec.msgpack.Decoder(Frame[HistoryReply])
@@ -68,6 +80,14 @@ def decode_stream_items(data: bytes) -> Frame[StreamItems]:
 
 def decode_send_items(data: bytes) -> Frame[SendItems]:
     return _decode(_SEND_ITEMS, data)
+
+
+def decode_ask_webhooks(data: bytes) -> Frame[AskWebhooks]:
+    return _decode(_ASK_WEBHOOKS, data)
+
+
+def decode_webhook_reply(data: bytes) -> Frame[WebhookPage | Problem]:
+    return _decode(_WEBHOOK_REPLY, data)
 
 
 def decode_reply(data: bytes) -> Frame[Reply]:

@@ -62,6 +62,10 @@ class Subjects:
         """Where readers ask a host for items that they lack."""
         return f"mesh.{self.mesh}.s.{host}"
 
+    def webhooks(self) -> str:
+        """Who tells webhooks of events also keeps them, and answers for them."""
+        return f"mesh.{self.mesh}.webhooks"
+
     def log(self, shard: int) -> str:
         """Name of the shard's log, as the log port takes it."""
         return f"{self.mesh}-shard-{shard}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 from ohmesh.errors import InvalidArgument
 from ohmesh.operations.command import Command, Risk, Role, Scope
 from ohmesh.operations.schedule_commands import SCHEDULE_COMMANDS
+from ohmesh.operations.webhook_commands import WEBHOOK_COMMANDS
 
 _ARGUMENTS = "ohmesh.operations.arguments:"
 _RESULTS = "ohmesh.operations.results:"
@@ -19,6 +20,7 @@ GROUPS = {
     "history": "What has ended and what happened, however long ago.",
     "schedules": "Tasks that are made again and again: add, list, pause, run, remove.",
     "dlq": "Dead letters, the tasks that failed for good: list, inspect, replay, edit, purge.",
+    "webhooks": "Tell others over HTTP what happens: add, list, test, pause, resume and remove.",
 }
 
 COMMANDS: tuple[Command, ...] = (
@@ -355,6 +357,7 @@ COMMANDS: tuple[Command, ...] = (
         result=_RESULTS + "MeshStatus",
         run="ohmesh.operations.mesh:status",
     ),
+    *WEBHOOK_COMMANDS,
 )
 
 _BY_NAME = {command.name: command for command in COMMANDS}

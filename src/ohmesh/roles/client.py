@@ -50,6 +50,7 @@ from ohmesh.roles.client_requests import Requests
 from ohmesh.roles.client_schedules import Schedules
 from ohmesh.roles.client_stream import StreamLine
 from ohmesh.roles.client_tracker import ClientStatistics, Tracker, unknown_task, unreachable
+from ohmesh.roles.client_webhooks import WebhookRequests
 from ohmesh.roles.event_stream import EventStream, source_of
 
 SUBMISSION_OVERHEAD_BYTES = 96
@@ -103,6 +104,7 @@ class Client:
         self.estimators = built_in_estimators(config.complexity)
         self.requests = Requests(ports, subjects, shards=shards, config=config, client=self.name)
         self.history = HistoryRequests(ports, subjects, config=config, client=self.name)
+        self.webhooks = WebhookRequests(ports, subjects, config=config, client=self.name)
         self._ports = ports
         self._subjects = subjects
         self._shards = shards

@@ -15,7 +15,8 @@ import pytest
 
 from ohmesh.errors import ArgumentsRefused, HandlerError, Permanent, RetryLater
 from ohmesh.handlers.function_handler import FunctionHandler
-from ohmesh.handlers.http import HttpConfig, http_handler, retry_after_ms
+from ohmesh.handlers.http import HttpConfig, http_handler
+from ohmesh.policies.retry_after import retry_after_ms
 
 AT_ONCE = 5
 LIMITS = HttpConfig(response_bytes=2_000, redirects=3, retry_after_max_ms=60_000)

@@ -10,6 +10,7 @@ from msgspec.inspect import StructType, type_info
 
 from ohmesh.model.history import HistoryReply, ToHistorian
 from ohmesh.model.message import Progress, Reply, SendItems, StreamItems, ToClient, ToDispatcher, ToHost
+from ohmesh.model.webhook import AskWebhooks, WebhookPage
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "wire.md"
 
@@ -26,6 +27,8 @@ def tags() -> dict[int, str]:
         Progress,
         StreamItems,
         SendItems,
+        AskWebhooks,
+        WebhookPage,
     ):
         for struct in get_args(union) or (union,):
             info = type_info(struct)

@@ -1,0 +1,1 @@
+"""The port `web`, by httpx2 (the extra `http`)."""
