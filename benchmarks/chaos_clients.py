@@ -45,11 +45,22 @@ class Record:
 
     def __init__(self, path: Path) -> None:
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        self._written = 0
+        self._synced = 0
+        self._syncing = asyncio.Lock()
 
-    def write(self, *words: object, is_synced: bool = False) -> None:
+    def write(self, *words: object) -> None:
         os.write(self._file, (" ".join(map(str, words)) + "\n").encode())
-        if is_synced:
-            os.fsync(self._file)
+        self._written += 1
+
+    async def synced(self) -> None:
+        """Return when all that was written is on the disk; one sync does for all callers that wait meanwhile."""
+        mine = self._written
+        async with self._syncing:
+            if self._synced < mine:
+                written = self._written
+                await asyncio.to_thread(os.fsync, self._file)
+                self._synced = written
 
     def close(self) -> None:
         os.close(self._file)
@@ -116,8 +127,9 @@ class Clients:
                 async with asyncio.timeout(patience_s):
                     task_id = await once(number)
             if task_id:
-                self._acknowledged.write(number, task_id, door, is_synced=True)
+                self._acknowledged.write(number, task_id, door)
                 self.acknowledged[task_id] = number
+                await self._acknowledged.synced()
             if task_id or is_given_up(number):
                 return
             await asyncio.sleep(PAUSE_S)
