@@ -29,6 +29,7 @@ class Attempt:
     granted_ms: int
     ended_ms: int = 0
     was_lost: bool = False
+    was_returned: bool = False
 
 
 @dataclass(slots=True)
@@ -53,8 +54,8 @@ class Audit:
         return sorted(task_id for task_id, count in self.commits.items() if count > 1)
 
     def executions(self) -> Counter[str]:
-        """Grants of each task that were not handed back unstarted; more than one means that it was tried again."""
-        return Counter(attempt.task_id for attempt in self.attempts.values())
+        """Grants of each task that were not handed back; more than one means that it was tried again."""
+        return Counter(attempt.task_id for attempt in self.attempts.values() if not attempt.was_returned)
 
     def held_by(self, host: str, at_ms: int) -> list[Attempt]:
         """What a host held at an instant, by mesh time."""
@@ -117,7 +118,7 @@ def _follow(audit: Audit, row: r.Row) -> None:
     elif isinstance(row, r.Returned):
         audit.returned += len(row.leases)
         for lease in row.leases:
-            _ended(audit, lease, row.at_ms)
+            _ended(audit, lease, row.at_ms).was_returned = True
     elif isinstance(row, r.EpochStarted):
         audit.epochs += 1
 

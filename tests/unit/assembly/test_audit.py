@@ -103,6 +103,17 @@ def test_a_lost_attempt_is_not_an_end_and_its_successor_is_found(run: object) ->
     assert audit.executions()["A"] == 2
 
 
+def test_what_was_handed_back_is_no_execution(run: object) -> None:
+    audit = audited(
+        run,
+        [
+            [submitted("A"), r.Granted(2, "here/kind", 1, 0, ["A"]), r.Returned(3, [1], "it leaves")],
+            [r.Granted(4, "there/kind", 2, 0, ["A"]), r.Succeeded(5, [2], [b""], [4])],
+        ],
+    )
+    assert (audit.executions()["A"], audit.returned) == (1, 1)
+
+
 def test_a_log_that_was_trimmed_cannot_be_audited(run: object) -> None:
     with pytest.raises(LogCorrupt, match="trimmed"):
         audited(run, [[submitted("A")]], first=5)
