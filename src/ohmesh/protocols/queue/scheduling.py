@@ -172,6 +172,7 @@ def change_schedule(shard: Shard, wish: ChangeSchedule, now_ms: int) -> Schedule
     record = shard.table.schedules.records.get(wish.name)
     if record is None:
         return SchedulePage([])
+    run_due(shard, now_ms)  # what was due before the wish is no part of it
     at_ms = shard.advance(now_ms)
     if wish.change is ScheduleChange.RUN:
         return _run_now(shard, record, wish.request, at_ms)
