@@ -50,17 +50,17 @@ def submit(shard: Shard, client: str, submissions: list[Submission], now_ms: int
             shard.room(REFUSAL_BYTES).client(client).refused.append(refusal)
             continue
         cost = len(submission.payload) + ROW_OVERHEAD_BYTES + sum(map(len, submission.requires))
-        cost += text_bytes(submission.unique)
-        key = (submission.kind, submission.unique)
-        if taken and (size + cost > shard.config.step_bytes or key in keys):
+        key = (submission.kind, submission.unique) if submission.unique else None
+        cost += text_bytes(submission.unique) if key else 0
+        if taken and (size + cost > shard.config.step_bytes or (key and key in keys)):
             _take(shard, client, taken, size, at_ms)
             taken, keys, size, waiting = {}, set(), 0, 0
-        if holder := shard.table.unique.holder(submission):
+        if key and (holder := shard.table.unique.holder(submission)):
             _join(shard, client, task_id, holder)
             continue
         waiting += submission.items or 1
         taken[task_id] = _by_our_clock(submission, at_ms) if submission.due_ms else submission
-        if submission.unique:
+        if key:
             keys.add(key)
         size += cost
     if taken:

@@ -130,7 +130,8 @@ class TaskTable:
         for submission in row.tasks:
             if submission.task_id in tasks:
                 raise LogCorrupt(f"Task {submission.task_id} was submitted twice.")
-            self.unique.claim(submission)
+            if submission.unique:  # most have none, and a call for each would be felt
+                self.unique.claim(submission)
             tasks[submission.task_id] = Task(submission, order, at_ms, due_ms=submission.due_ms)
             count = submission.items or 1
             self.depth_of(submission.kind).queued += count
@@ -160,7 +161,8 @@ class TaskTable:
             task.granted_ms = at_ms
             task.timeout_ms = task.submission.timeout_ms or row.timeout_ms
             self.leases[lease] = task
-            self.limits.begin(task.submission.kind, lease)
+            if self.limits.held:
+                self.limits.begin(task.submission.kind, lease)
             lease += 1
         self.next_lease = lease
 
@@ -173,7 +175,8 @@ class TaskTable:
             if task.state is not _RUNNING:
                 raise LogCorrupt(f"{self.story_of(task)} succeeded after its end.")
             submission = task.submission
-            self.unique.release(submission)
+            if submission.unique:
+                self.unique.release(submission)
             task.state = TaskState.SUCCEEDED
             task.value = value
             task.started_ms = started_ms
@@ -357,7 +360,8 @@ class TaskTable:
         if task is None:
             raise LogCorrupt(f"Lease {lease} ended, but it is not live.")
         task.lease = 0
-        self.limits.end(task.submission.kind, lease)
+        if self.limits.held:
+            self.limits.end(task.submission.kind, lease)
         return task
 
     def known(self, task_id: str) -> Task:
