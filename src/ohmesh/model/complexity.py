@@ -17,6 +17,9 @@ class Complexity(StrEnum):
         return LARGE_WEIGHT if self is Complexity.LARGE else 1
 
 
+SMALL, LARGE = Complexity.SMALL, Complexity.LARGE
+
+
 def complexity_of(weight: int) -> Complexity:
     """The tag that a weight stands for."""
-    return Complexity.LARGE if weight >= LARGE_WEIGHT else Complexity.SMALL
+    return LARGE if weight >= LARGE_WEIGHT else SMALL

@@ -158,7 +158,7 @@ class FormerTask(Struct, array_like=True, frozen=True, gc=False):
     omitted_bytes: int = 0
 
 
-class TaskView(Struct, frozen=True):
+class TaskView(Struct, frozen=True, gc=False):
     """One task as a person asks for it. Times are mesh time in milliseconds since 1970; 0 is not yet.
 
     value_omitted_bytes: the size of a result that was too large for history; `value` is then empty.

@@ -26,7 +26,8 @@ from ohmesh.protocols.queue.unique_keys import UniqueKeys
 MAX_FAILURES_KEPT = 10
 
 REQUEUEABLE_STATES = DEAD_LETTER_STATES | {TaskState.CANCELLED}
-_RUNNING = TaskState.RUNNING
+# A member of an enum is looked up by a descriptor, which the loops below need not do for each task.
+_QUEUED, _RUNNING, _SUCCEEDED = TaskState.QUEUED, TaskState.RUNNING, TaskState.SUCCEEDED
 _AFTER_FAILURE = {TaskState.RETRYING} | DEAD_LETTER_STATES
 
 
@@ -130,7 +131,7 @@ class TaskTable:
         for submission in row.tasks:
             if submission.task_id in tasks:
                 raise LogCorrupt(f"Task {submission.task_id} was submitted twice.")
-            if submission.unique:  # most have none, and a call for each would be felt
+            if submission.unique:
                 self.unique.claim(submission)
             tasks[submission.task_id] = Task(submission, order, at_ms, due_ms=submission.due_ms)
             count = submission.items or 1
@@ -143,32 +144,34 @@ class TaskTable:
         lease = row.first_lease
         if lease < self.next_lease:
             raise LogCorrupt(f"Lease {lease} was granted again; the next one is {self.next_lease}.")
+        tasks, leases, agent, depths, limits = self.tasks, self.leases, row.agent, self.depth, self.limits
         for task_id in row.task_ids:
-            task = self.known(task_id)
-            if task.lease or task.state in FINAL_STATES:
+            task = tasks.get(task_id) or self.known(task_id)
+            submission, state = task.submission, task.state
+            if task.lease or state in FINAL_STATES:
                 raise LogCorrupt(f"{self.story_of(task)} was granted although it was not waiting.")
-            depth = self.depth[task.submission.kind]
-            count = task.count
-            if task.state is TaskState.QUEUED:
+            depth = depths[submission.kind]
+            count = task.count if submission.items else 1
+            if state is _QUEUED:
                 depth.queued -= count
             else:
                 depth.retrying -= count
             depth.running += count
-            task.state = TaskState.RUNNING
+            task.state = _RUNNING
             task.attempts += 1
             task.lease = lease
-            task.agent = row.agent
+            task.agent = agent
             task.granted_ms = at_ms
-            task.timeout_ms = task.submission.timeout_ms or row.timeout_ms
-            self.leases[lease] = task
-            if self.limits.held:
-                self.limits.begin(task.submission.kind, lease)
+            task.timeout_ms = submission.timeout_ms or row.timeout_ms
+            leases[lease] = task
+            if limits.of:
+                limits.begin(submission.kind, lease)
             lease += 1
         self.next_lease = lease
 
     def _succeeded(self, row: r.Succeeded) -> None:
         self.time_ms = at_ms = row.at_ms
-        finished = self.finished
+        finished, depths = self.finished, self.depth
         total = 0
         for lease, value, started_ms in zip(row.leases, row.values, row.started_ms, strict=True):
             task = self.end_lease(lease)
@@ -177,14 +180,14 @@ class TaskTable:
             submission = task.submission
             if submission.unique:
                 self.unique.release(submission)
-            task.state = TaskState.SUCCEEDED
+            task.state = _SUCCEEDED
             task.value = value
             task.started_ms = started_ms
             task.finished_ms = at_ms
             task.submission = without_payload(submission)
             finished.append(task)
             count = submission.items or 1
-            self.depth[submission.kind].running -= count
+            depths[submission.kind].running -= count
             total += count
         self.ended[TaskState.SUCCEEDED] += total
         self.retained += total
@@ -360,7 +363,7 @@ class TaskTable:
         if task is None:
             raise LogCorrupt(f"Lease {lease} ended, but it is not live.")
         task.lease = 0
-        if self.limits.held:
+        if self.limits.of:
             self.limits.end(task.submission.kind, lease)
         return task
 

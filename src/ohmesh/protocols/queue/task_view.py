@@ -31,7 +31,7 @@ def view(task: Task, default_max_attempts: int = 0) -> TaskView:
         failures=task.failures,
         value=task.value,
         order=task.order,
-        complexity=complexity_of(submission.weight).value,
+        complexity=complexity_of(submission.weight),
         items=submission.items,
         timeout_ms=submission.timeout_ms,
     )
