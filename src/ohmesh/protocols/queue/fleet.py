@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 
 from ohmesh.model.agent import AgentSpec, Duty, host_capability
 from ohmesh.model.envelope import slots_of
+from ohmesh.protocols.queue.host_record import HostRecord
 from ohmesh.protocols.queue.task_record import Task
-from ohmesh.protocols.queue.task_table import HostRecord
 
 
 @dataclass(slots=True, eq=False)

@@ -9,9 +9,9 @@ from ohmesh.model.subject import checked_name
 from ohmesh.protocols.queue import hearing, placement
 from ohmesh.protocols.queue import rows as r
 from ohmesh.protocols.queue.fleet import HostSlots
+from ohmesh.protocols.queue.host_record import HostRecord
 from ohmesh.protocols.queue.shard import Shard
 from ohmesh.protocols.queue.sizes import ROW_OVERHEAD_BYTES
-from ohmesh.protocols.queue.task_table import HostRecord
 
 MIN_LEASE_MS = 500
 

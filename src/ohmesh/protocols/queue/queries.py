@@ -29,11 +29,11 @@ from ohmesh.model.schedule import ListSchedules
 from ohmesh.model.task import TaskView
 from ohmesh.protocols.queue.envelopes import items_of
 from ohmesh.protocols.queue.explanation import explain
+from ohmesh.protocols.queue.host_record import HostRecord
 from ohmesh.protocols.queue.scheduling import list_schedules
 from ohmesh.protocols.queue.shard import Shard
 from ohmesh.protocols.queue.sizes import failure_bytes
 from ohmesh.protocols.queue.task_record import Task
-from ohmesh.protocols.queue.task_table import HostRecord
 from ohmesh.protocols.queue.task_view import VIEW_BYTES, view, with_payloads
 
 MAX_PAGE = 1_000

@@ -15,11 +15,12 @@ from ohmesh.errors import LogCorrupt
 from ohmesh.model.envelope import parts_of
 from ohmesh.model.limit import KindLimit
 from ohmesh.model.task import DEAD_LETTER_STATES, FINAL_STATES, TaskState
+from ohmesh.protocols.queue.host_record import HostRecord
 from ohmesh.protocols.queue.lock_table import LockRecord
 from ohmesh.protocols.queue.rows import SnapshotTaken
 from ohmesh.protocols.queue.schedule_table import ScheduleRecord, ScheduleTable
 from ohmesh.protocols.queue.task_record import Task
-from ohmesh.protocols.queue.task_table import Depth, HostRecord, TaskTable
+from ohmesh.protocols.queue.task_table import Depth, TaskTable
 
 SNAPSHOT_VERSION = 1
 

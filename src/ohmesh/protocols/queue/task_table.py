@@ -13,10 +13,11 @@ from collections.abc import Callable, Iterable
 from msgspec import Struct
 
 from ohmesh.errors import LogCorrupt
-from ohmesh.model.agent import AgentSpec, Liveness
+from ohmesh.model.agent import Liveness
 from ohmesh.model.task import DEAD_LETTER_STATES, FINAL_STATES, TaskState
 from ohmesh.protocols.queue import envelopes
 from ohmesh.protocols.queue import rows as r
+from ohmesh.protocols.queue.host_record import HostRecord
 from ohmesh.protocols.queue.kind_limits import KindLimits
 from ohmesh.protocols.queue.lock_table import LockTable
 from ohmesh.protocols.queue.schedule_table import ScheduleTable
@@ -29,18 +30,6 @@ REQUEUEABLE_STATES = DEAD_LETTER_STATES | {TaskState.CANCELLED}
 # A member of an enum is looked up by a descriptor, which the loops below need not do for each task.
 _QUEUED, _RUNNING, _SUCCEEDED = TaskState.QUEUED, TaskState.RUNNING, TaskState.SUCCEEDED
 _AFTER_FAILURE = {TaskState.RETRYING} | DEAD_LETTER_STATES
-
-
-class HostRecord(Struct, array_like=True):
-    """What the log knows of a host: its last start, what it runs, and when that changed."""
-
-    host: str
-    incarnation: int
-    liveness: Liveness
-    agents: list[AgentSpec]
-    changed_ms: int
-    pid: int = 0
-    version: str = ""
 
 
 class Depth(Struct, array_like=True):

@@ -1,0 +1,19 @@
+"""One host as the log of a shard knows it."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from ohmesh.model.agent import AgentSpec, Liveness
+
+
+class HostRecord(Struct, array_like=True):
+    """What the log knows of a host: its last start, what it runs, and when that changed."""
+
+    host: str
+    incarnation: int
+    liveness: Liveness
+    agents: list[AgentSpec]
+    changed_ms: int
+    pid: int = 0
+    version: str = ""
