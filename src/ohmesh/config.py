@@ -52,6 +52,7 @@ Section = TypeVar("Section")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeshConfig:
     """Which mesh, and its shape. `shards` is fixed when a mesh is first started: a kind belongs to one shard for good.
+    `nodes` share the dispatchers of the shards and take over from each other.
 
     data: where it keeps everything; "" is the user's data directory. ledger: URL of the SQL database for history;
     "" is a file in `data`.

@@ -59,14 +59,15 @@ def hear_interrupts() -> None:
 
 
 class Program:
-    """A command that goes on running: `up` or `worker`. What it said is in `said`."""
+    """A command that goes on running: `up`, `worker` or `node`. What it said is in `said`."""
 
     def __init__(self, folder: Path, *arguments: str) -> None:
         self.output = folder / f"{arguments[0]}-{len(list(folder.glob('*.out')))}.out"
         self._events = self.output.with_suffix(".events")
+        form = [] if arguments[0] == "node" else ["--json"]  # a node says it in no other
         with self.output.open("w") as talk, self._events.open("w") as events:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "ohmesh", *arguments, "--json"],
+                [sys.executable, "-m", "ohmesh", *arguments, *form],
                 stdin=subprocess.DEVNULL,
                 stdout=events,
                 stderr=talk,
@@ -104,6 +105,10 @@ class Program:
                 if all(any(word in part for part in process.cmdline()) for word in words):
                     return process
         raise AssertionError(f"no child {words} of {self.process.pid}: {self.said}")
+
+    def terminate(self) -> None:
+        """As a service manager does it."""
+        self._process.send_signal(signal.SIGTERM)
 
     def interrupt(self) -> None:
         """Ctrl-C."""

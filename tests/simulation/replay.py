@@ -1,6 +1,6 @@
 """Run one seed of the task plane and print what came of it, the digest of the run last.
 
-python -m tests.simulation.replay SEED [--patient | --scheduled]
+python -m tests.simulation.replay SEED [--patient | --scheduled | --sharded]
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[2] / "src")]
 
-from tests.simulation.task_plane import PATIENT, SCHEDULED, Plan, simulate  # noqa: E402  # needs the path above when run from a checkout
+from tests.simulation.task_plane import PLANS, Plan, simulate  # noqa: E402  # needs the path above when run from a checkout
 
 
 def main(seed: int, plan: Plan) -> None:
@@ -26,5 +26,4 @@ def main(seed: int, plan: Plan) -> None:
 
 
 if __name__ == "__main__":
-    plans = {"--patient": PATIENT, "--scheduled": SCHEDULED}
-    main(int(sys.argv[1]), next((plans[word] for word in sys.argv if word in plans), Plan()))
+    main(int(sys.argv[1]), PLANS[sys.argv[2].removeprefix("--") if sys.argv[2:] else "plain"])

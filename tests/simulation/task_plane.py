@@ -1,4 +1,4 @@
-"""The task plane of one mesh in a simulated world: two nodes that take over from each other, hosts, clients, disasters.
+"""The task plane of one mesh in a simulated world: nodes that take over from each other, hosts, clients, disasters.
 
 Nothing here is a double of a role: dispatcher, process, executor and client are those that production runs. What was
 promised is judged from the raw log and from what clients were told, never from the word of a dispatcher.
@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 
 from msgspec import structs
@@ -24,24 +26,25 @@ from ohmesh.model.schedule import CatchUp, Schedule, ScheduleChange
 from ohmesh.model.subject import Subjects
 from ohmesh.model.task import FINAL_STATES, OutcomeStatus, Submission, TaskResult, TaskState
 from ohmesh.policies.retry import RetryPolicy
-from ohmesh.protocols.queue.rows import Opened, ScheduleRan, Succeeded, decode_log_frame
+from ohmesh.protocols.membership.assignment import decode_assignment
 from ohmesh.protocols.queue.shard import ShardConfig
+from ohmesh.protocols.queue.task_record import Task
 from ohmesh.protocols.queue.task_table import TaskTable
 from ohmesh.roles.client import Client, TaskRequest
 from ohmesh.roles.client_config import ClientConfig, ClientPorts
 from ohmesh.roles.dispatcher import Dispatcher, DispatcherConfig, DispatcherPorts
 from ohmesh.roles.executor import Executor, ExecutorConfig, ExecutorPorts, HostIdentity
 from ohmesh.roles.process import Process as RoleProcess
+from ohmesh.roles.role_claims import ASSIGNMENT_KEY
 from ohmesh.roles.snapshots import SnapshotConfig
 from ohmesh.simulator.checkers import check_promises
 from ohmesh.simulator.faults import FaultOptions, draw_engine_faults, draw_script, play
-from ohmesh.simulator.process import Process
+from ohmesh.simulator.process import Condition, Process
 from ohmesh.simulator.runner import Execution, RunnerOptions, SimulatedRunner
 from ohmesh.simulator.world import Report, World, WorldOptions, run
+from tests.simulation.shard_logs import read_shard
 
 SUBJECTS = Subjects("simulated")
-KINDS = ("text", "image")
-NODES = ("node-1", "node-2")
 HOSTS = ("host-1", "host-2", "host-3")
 LIVENESS_S = 240.0
 
@@ -53,7 +56,10 @@ UNRULY = RunnerOptions(duration_ms=(1.0, 400.0), failed=0.1, crashed=0.05, hung=
 
 @dataclass(frozen=True)
 class Plan:
-    """What one run does. Small snapshots and steps, so that their seams are crossed often."""
+    """What one run does. Small snapshots and steps, so that their seams are crossed often.
+
+    come_and_go: besides the disasters, nodes leave in order and come back.
+    """
 
     tasks: int = 150
     burst: int = 12
@@ -64,6 +70,10 @@ class Plan:
     envelopes: float = 0.15
     timeout_ms: int = 2_000
     is_scheduled: bool = False
+    shards: int = 1
+    kinds: tuple[str, ...] = ("text", "image")
+    nodes: tuple[str, ...] = ("node-1", "node-2")
+    come_and_go: bool = False
 
 
 # Nothing hangs and no attempt may count on its time limit: what is lost on the way has to be missed by its owner.
@@ -71,11 +81,18 @@ PATIENT = Plan(
     runner=RunnerOptions(duration_ms=(1.0, 400.0), failed=0.1, crashed=0.05, failed_permanently=0.02),
     timeout_ms=3_600_000,
 )
-
-
+# Each kind in a shard of its own, and the shards on nodes that come and go.
+SHARDED = Plan(
+    shards=3,
+    kinds=("text", "audio", "echo"),
+    nodes=("node-1", "node-2", "node-3"),
+    come_and_go=True,
+)
 # Beside a few tasks a schedule, whose every occurrence becomes one task.
 SCHEDULED = Plan(tasks=30, is_scheduled=True)
 EVERY_MS = 1_000
+
+PLANS = {"plain": Plan(), "patient": PATIENT, "scheduled": SCHEDULED, "sharded": SHARDED}
 
 
 def dispatcher_config(plan: Plan) -> DispatcherConfig:
@@ -109,7 +126,7 @@ class Plane:
         self.story = Story()
 
     def start(self) -> None:
-        for name in NODES:
+        for name in self.plan.nodes:
             self.world.start(name, self._node)
         for name in HOSTS:
             self.world.start(name, self._host)
@@ -121,23 +138,28 @@ class Plane:
         )
         config = dispatcher_config(self.plan)
 
-        async def dispatch(term: int) -> None:
-            await Dispatcher(ports, subjects=SUBJECTS, shard=0, owner=process.name, config=config).run(term)
+        async def dispatch(shard: int, term: int) -> None:
+            owner = process.name
+            await Dispatcher(ports, subjects=SUBJECTS, shard=shard, owner=owner, config=config).run(term)
 
+        factories = {role: partial(dispatch, shard) for shard, role in enumerate(self.roles)}
         roles = RoleProcess(engine.state, process.clock, process.entropy, name=process.name)
-        await roles.serve({"dispatcher-0": dispatch}, notice=lambda words: None)
+        await roles.serve(factories, notice=lambda words: None)
+
+    @property
+    def roles(self) -> list[str]:
+        return [f"dispatcher-{shard}" for shard in range(self.plan.shards)]
 
     async def _host(self, process: Process) -> None:
         runner = SimulatedRunner(
             process,
-            [AgentSpec(kind, kind, (), 3) for kind in KINDS],
+            [AgentSpec(kind, kind, (), 3) for kind in self.plan.kinds],
             options=structs.replace(self.plan.runner, takes_envelopes=process.name != HOSTS[0]),
             executions=self.story.executions,
         )
         ports = ExecutorPorts(process.engine.bus, process.clock, process.entropy)
-        await Executor(
-            ports, runner, subjects=SUBJECTS, host=HostIdentity(process.name), config=EXECUTOR
-        ).run()
+        host = HostIdentity(process.name, self.plan.shards)
+        await Executor(ports, runner, subjects=SUBJECTS, host=host, config=EXECUTOR).run()
 
     async def client(self, process: Process) -> None:
         """Submits, notes what was acknowledged and how each task ended; ends when all of them have."""
@@ -145,7 +167,7 @@ class Plane:
         client = Client(
             ClientPorts(process.engine.bus, process.clock, process.entropy),
             subjects=SUBJECTS,
-            shards=1,
+            shards=self.plan.shards,
             config=CLIENT,
             notice=lambda words: None,
         )
@@ -159,7 +181,7 @@ class Plane:
                     bursts = self.plan.tasks / self.plan.burst
                     await asyncio.sleep(rng.expovariate(bursts / self.plan.submit_during_s))
                 request = TaskRequest(
-                    kind=rng.choice(KINDS),
+                    kind=rng.choice(self.plan.kinds),
                     payload=b"payload-%d" % number * rng.randint(1, 20),
                     priority=rng.randint(0, 3),
                     delay_ms=rng.choice([0, 0, 0, 1_500]),
@@ -218,42 +240,50 @@ class Plane:
             if end.state is TaskState.SUCCEEDED:
                 assert end.value == payload
 
+    async def come_and_go(self) -> None:
+        """Nodes leave in order, one at a time, and come back; who has crashed is left to the script."""
+        rng = self.world.rng("come and go")
+        until_s = self.world.loop.time() + self.plan.faults.during_s
+        while self.world.loop.time() < until_s:
+            await asyncio.sleep(rng.uniform(0.5, 4.0))
+            name = rng.choice(self.plan.nodes)
+            await self.world.stop(name)
+            await asyncio.sleep(rng.uniform(0.0, 3.0))
+            if self.world.processes[name].condition is Condition.ENDED:
+                self.world.restart(name)
+
+    async def until_fair(self) -> None:
+        """Wait until no node holds two dispatchers more than another."""
+        while True:
+            entry = self.world.cluster.state.get(ASSIGNMENT_KEY)
+            assert entry is not None
+            assert entry.value is not None
+            holdings = decode_assignment(entry.value, entry.revision).holdings
+            counts = Counter(each.process for each in holdings.values())
+            held = [counts[name] for name in self.plan.nodes]
+            if sum(held) == self.plan.shards and max(held) - min(held) <= 1:
+                return
+            await asyncio.sleep(0.1)
+
     def judge(self) -> None:
-        """From the raw log: every accepted task is final, and no task has two committed results."""
-        table = TaskTable()
-        committed: list[tuple[str, int]] = []
-        in_envelopes: list[str] = []
-        occurrences: list[Submission] = []
-        for entry in self.world.cluster.history(SUBJECTS.log(0)):
-            frame = decode_log_frame(entry.data, entry.sequence)
-            for row in frame.rows:
-                if isinstance(row, Succeeded):
-                    whole = [table.leases[lease] for lease in row.leases]
-                    committed.extend(
-                        (task.task_id, task.lease) for task in whole if not task.submission.items
-                    )
-                    in_envelopes += [
-                        item_id(task.task_id, n) for task in whole for n in range(task.submission.items)
-                    ]
-                elif isinstance(row, Opened):
-                    in_envelopes += [item_id(row.task_id, index) for index in row.finished]
-                elif isinstance(row, ScheduleRan):
-                    occurrences += row.tasks
-                table.apply(row)
-        if self.plan.is_scheduled:
-            judge_schedule(table, occurrences)
-        self.story.epochs = table.epoch
+        """From the raw logs: every accepted task is final, and no task has two committed results."""
+        judged = [read_shard(self.world.cluster, SUBJECTS.log(shard)) for shard in range(self.plan.shards)]
+        committed = [pair for shard in judged for pair in shard.committed]
         succeeded = {each.lease for each in self.story.executions if each.status is OutcomeStatus.SUCCEEDED}
         assert {lease for _, lease in committed} <= succeeded, "a result was committed that no attempt had"
-        committed += [(task_id, 0) for task_id in in_envelopes]
-        known = {task_id: table.find(task_id) for task_id in self.story.accepted}
-        final = {task_id for task_id, task in known.items() if task and task.state in FINAL_STATES}
+        committed += [(task_id, 0) for shard in judged for task_id in shard.in_envelopes]
+        known: dict[str, Task] = {}
+        for shard in judged:
+            found = {task_id: shard.table.find(task_id) for task_id in self.story.accepted}
+            known |= {task_id: task for task_id, task in found.items() if task}
+            assert all(task.state in FINAL_STATES for task in shard.table.leases.values())
+        final = {task_id for task_id, task in known.items() if task.state in FINAL_STATES}
         check_promises(accepted=self.story.accepted, final=final, committed=committed)
         for task_id, state in self.story.ended.items():
-            task = table.find(task_id)
-            assert task is not None
-            assert task.state is state, (task_id, task, state)
-        assert not table.leases or all(task.state in FINAL_STATES for task in table.leases.values())
+            assert known[task_id].state is state, (task_id, known[task_id], state)
+        if self.plan.is_scheduled:
+            judge_schedule(judged[0].table, judged[0].occurrences)
+        self.story.epochs = max(shard.table.epoch for shard in judged)
 
 
 def judge_schedule(table: TaskTable, occurrences: list[Submission]) -> None:
@@ -279,11 +309,15 @@ def simulate(seed: int, plan: Plan | None = None) -> Report[Story]:
     async def main(world: World) -> Story:
         plane = Plane(world, plan)
         plane.start()
-        play(world, draw_script(world.rng("script"), [*NODES, *HOSTS], plan.faults))
+        play(world, draw_script(world.rng("script"), [*plan.nodes, *HOSTS], plan.faults))
+        visits = asyncio.create_task(plane.come_and_go()) if plan.come_and_go else None
         client = world.start("client", plane.client)
         await asyncio.sleep(plan.faults.during_s + 2.0)
         world.heal()
+        if visits:
+            await asyncio.wait_for(visits, LIVENESS_S)
         await asyncio.wait_for(asyncio.shield(client.ended), LIVENESS_S)
+        await asyncio.wait_for(plane.until_fair(), LIVENESS_S)
         world.check_failures()
         assert plane.story.submitted >= plan.tasks
         assert len(plane.story.ended) == plane.story.submitted

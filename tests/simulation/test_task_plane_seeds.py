@@ -1,6 +1,6 @@
-"""No acknowledged task is lost and none has two committed results, under 200 seeds of disaster.
+"""No acknowledged task is lost and none has two committed results, under some hundred seeds of disaster.
 
-Replay one seed:  .venv/bin/python -m tests.simulation.replay SEED [--patient | --scheduled]
+Replay one seed:  .venv/bin/python -m tests.simulation.replay SEED [--patient | --scheduled | --sharded]
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.simulation.task_plane import PATIENT, SCHEDULED, Plan, simulate
+from tests.simulation.task_plane import PATIENT, PLANS, SCHEDULED, SHARDED, Plan, simulate
 
 SEEDS = int(os.environ.get("OHMESH_SEEDS", "200"))
 CHUNK = 10
@@ -45,6 +45,13 @@ def test_each_occurrence_of_a_schedule_is_one_task(first: int) -> None:
         _check(seed, SCHEDULED)
 
 
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("first", range(0, SEEDS * 3 // 20, CHUNK))
+def test_shards_on_nodes_that_come_and_go_lose_nothing_and_end_up_fairly_spread(first: int) -> None:
+    for seed in range(first, min(first + CHUNK, SEEDS * 3 // 20)):
+        _check(seed, SHARDED)
+
+
 @pytest.mark.parametrize(("seed", "plan"), REMEMBERED)
 def test_a_remembered_seed(seed: int, plan: Plan) -> None:
     _check(seed, plan)
@@ -54,8 +61,8 @@ def _check(seed: int, plan: Plan) -> None:
     try:
         report = simulate(seed, plan)
     except BaseException as error:
-        said = " --patient" if plan is PATIENT else " --scheduled" if plan is SCHEDULED else ""
-        error.add_note(f"replay: .venv/bin/python -m tests.simulation.replay {seed}{said}")
+        (name,) = (name for name, each in PLANS.items() if each == plan)
+        error.add_note(f"replay: .venv/bin/python -m tests.simulation.replay {seed} --{name}")
         raise
     assert len(report.result.ended) == report.result.submitted > 0
 

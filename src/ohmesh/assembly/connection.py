@@ -91,15 +91,21 @@ async def read_shape(state: State, mesh: str, *, patience_s: float = 0.0) -> Sha
     """The shape of the mesh as it stands in `state`; waits for it so long, while a mesh is being started."""
     deadline_s = asyncio.get_running_loop().time() + patience_s
     while True:
-        entry = await state.get(SHAPE_KEY)
-        if entry is not None and entry.value is not None:
-            return _decoded(entry.value)
+        shape = await find_shape(state)
+        if shape is not None:
+            return shape
         if asyncio.get_running_loop().time() >= deadline_s:
             raise MeshUnreachable(
                 f"The engine is reached, but no mesh {mesh!r} was ever started on it.",
                 hint="Check --mesh, or start it with `ohmesh up --url URL --mesh NAME`.",
             )
         await asyncio.sleep(_SHAPE_POLL_S)
+
+
+async def find_shape(state: State) -> Shape | None:
+    """None where no mesh of this name was ever started."""
+    entry = await state.get(SHAPE_KEY)
+    return None if entry is None or entry.value is None else _decoded(entry.value)
 
 
 async def publish_shape(state: State, shape: Shape) -> None:
@@ -110,9 +116,10 @@ async def publish_shape(state: State, shape: Shape) -> None:
     present = await read_shape(state, shape.mesh)
     if present != shape:
         raise InvalidArgument(
-            f"The mesh {shape.mesh!r} on this engine has {present.shards} shard(s), this data directory says "
-            f"{shape.shards}.",
-            hint="Use the data directory that belongs to it, or a new one with the same number of shards.",
+            f"The mesh {shape.mesh!r} on this engine was started with {present.shards} shard(s), this data directory "
+            f"says {shape.shards}; its kinds would move to other logs, away from their tasks.",
+            hint=f"Use the data directory that belongs to it, or a new one with --shards {present.shards}; or start "
+            "another mesh with --mesh NAME.",
         )
 
 

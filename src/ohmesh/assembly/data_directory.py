@@ -48,7 +48,7 @@ class DataDirectory:
     def prepare(self, shards: int, *, is_chosen: bool) -> Shape:
         """Make it, or check that it is ours; returns the shape that is kept here.
 
-        is_chosen: `shards` was asked for by the user, so another number in the mark is an error.
+        is_chosen: `shards` was asked for by the user, so another number in the mark is an error; else the mark says.
         """
         try:
             self.root.mkdir(mode=_OWNER_ONLY, parents=True, exist_ok=True)
@@ -105,8 +105,9 @@ class DataDirectory:
             )
         if is_chosen and shape.shards != shards:
             raise InvalidArgument(
-                f"The mesh in {self.root} has {shape.shards} shard(s); {shards} were asked for.",
-                hint="The number is fixed when a mesh is first started: begin a new one with --data.",
+                f"The mesh in {self.root} was started with {shape.shards} shard(s); with {shards} its kinds would move "
+                "to other logs, away from their tasks.",
+                hint=f"Go on with --shards {shape.shards} (or say nothing), or start a new mesh with --data DIR.",
             )
 
 

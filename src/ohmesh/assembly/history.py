@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from msgspec import structs
+
 from ohmesh.assembly.data_directory import Shape
 from ohmesh.assembly.settings import data_directory
 from ohmesh.assembly.system import SystemClock
@@ -80,10 +82,17 @@ class HistoryRole:
     async def _opened(self, historian: Historian) -> Ledger:
         """However long the ledger is away, refuses us or is missing: somebody can mend that while the mesh goes on."""
         settings = self._config.of(ProjectorConfig)
+        bounds = self._config.of(LedgerConfig)
+        # Each shard may have one batch on its way, and asks while it begins: that is nobody's pressure.
+        bounds = structs.replace(
+            bounds,
+            waiting_records_max=max(bounds.waiting_records_max, self._shards),
+            waiting_reads_max=max(bounds.waiting_reads_max, 2 * self._shards),
+        )
         pause_ms, said = settings.retry_ms, ""
         while True:
             try:
-                ledger = await open_ledger(ledger_url(self._config), self._config.of(LedgerConfig))
+                ledger = await open_ledger(ledger_url(self._config), bounds)
             except (EngineError, Backpressure, InvalidArgument) as error:
                 words = f"The ledger cannot be opened: {error}"
             else:

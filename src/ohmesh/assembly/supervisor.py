@@ -17,7 +17,7 @@ from collections.abc import Callable, Coroutine, Sequence
 
 from ohmesh.api.config import ApiConfig, is_installed
 from ohmesh.assembly.children import Child
-from ohmesh.assembly.connection import connect_client, connect_engine, publish_shape
+from ohmesh.assembly.connection import connect_client, connect_engine, find_shape, publish_shape
 from ohmesh.assembly.data_watch import watch_data
 from ohmesh.assembly.settings import child_environment, data_directory
 from ohmesh.assembly.system import SystemClock
@@ -42,7 +42,8 @@ Notice = Callable[[str], None]
 
 class Supervisor:
     """`start`, then `wait`, then `stop`. `workers`, `nodes` and `api` are its children, `targets` what the workers do,
-    `url` the address of the engine, `ledger` that of history, without secrets, where it is not in `data`."""
+    `shards` how many the mesh was started with, `url` the address of the engine, `ledger` that of history, without
+    secrets, where it is not in `data`."""
 
     def __init__(self, config: Config, *, targets: Sequence[str], notice: Notice) -> None:
         self.config = config
@@ -51,6 +52,7 @@ class Supervisor:
         self.nodes: list[Child] = []
         self.workers: list[Child] = []
         self.ledger = ""
+        self.shards = 0
         self.api: Child | None = None
         self.targets = tuple(targets)
         self._notice = notice
@@ -102,8 +104,11 @@ class Supervisor:
     async def _start(self) -> None:
         if self.config.mesh.ledger:
             self.ledger = await checked_ledger(self.config.mesh.ledger)
-        is_chosen = "mesh.shards" in self.config.given
-        shape = self.data.prepare(self.config.mesh.shards, is_chosen=is_chosen)
+        is_chosen, shards = "mesh.shards" in self.config.given, self.config.mesh.shards
+        if self.config.engine.url and not is_chosen:
+            shards = await self._shards_there() or shards
+        shape = self.data.prepare(shards, is_chosen=is_chosen)
+        self.shards = shape.shards
         if self.config.engine.url:
             self._owner = acquire_owner_lock(self.data.root)
         else:
@@ -125,6 +130,12 @@ class Supervisor:
                 f"The mesh was not ready within {patience_ms} ms; not heard from: {names}.",
                 hint="The lines above say why; OHMESH_SUPERVISOR_READY_TIMEOUT_MS allows more time.",
             ) from None
+
+    async def _shards_there(self) -> int:
+        """Who comes to an engine where the mesh has been started takes it as it is; 0 where it has not."""
+        async with connect_engine(self.config) as engine:
+            shape = await find_shape(engine.state)
+            return shape.shards if shape else 0
 
     def _start_children(self) -> None:
         environment = child_environment(self.config)

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 _SETTINGS = {
     "durability": "engine.durability",
     "workers": "mesh.workers",
+    "shards": "mesh.shards",
+    "nodes": "mesh.nodes",
     "port": "engine.port",
     "profile": "mesh.profile",
     "ledger": "mesh.ledger",
@@ -33,6 +35,19 @@ _PROMISES = {
 @click.option("--durability", type=click.Choice(["interval", "fsync"]), help="What a power cut may take.")
 @click.option(
     "--workers", type=click.IntRange(0, 64), metavar="N", help="Workers for the built-in kinds. [default: 1]"
+)
+@click.option(
+    "--shards",
+    type=click.IntRange(1, 64),
+    metavar="N",
+    help="Parts into which the kinds are spread, each with a log and a dispatcher of its own; fixed when the mesh is "
+    "first started. [default: 2]",
+)
+@click.option(
+    "--nodes",
+    type=click.IntRange(1, 16),
+    metavar="N",
+    help="Processes that share the dispatchers and take over from each other. [default: 2]",
 )
 @click.option(
     "--port", type=click.IntRange(0, 65535), metavar="N", help="Port of the engine; default: a free one."
@@ -101,8 +116,9 @@ def _greeting(supervisor: Supervisor, took_s: float, *, is_default_data: bool) -
         count = len(supervisor.workers)
         workers = f"{count} worker{'' if count == 1 else 's'} (kinds: {', '.join(supervisor.targets)})"
     nodes = f"{len(supervisor.nodes)} node{'' if len(supervisor.nodes) == 1 else 's'}"
+    shards = f"{supervisor.shards} shard{'' if supervisor.shards == 1 else 's'}"
     return [
-        f"mesh {config.mesh.name!r} is up after {took_s:.1f} s: {nodes}, {workers}",
+        f"mesh {config.mesh.name!r} is up after {took_s:.1f} s: {shards}, {nodes}, {workers}",
         f"  data    {supervisor.data.root}   (durability {durability}: {_PROMISES[durability]})",
         f"  engine  {supervisor.url}",
         *([f"  history {supervisor.ledger}"] if supervisor.ledger else []),

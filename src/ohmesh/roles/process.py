@@ -6,9 +6,10 @@
          `--- lost by our own clock: every role is cancelled at once, whatever call is still hanging
 
 Invariants: a role is started only with the revision that its own claim returned, while the lease is held; when the
-lease is lost or the record names another term, it is cancelled; a role that ended otherwise is given back, so that
-anyone may claim it. The engine being away stops roles (once the lease is lost) and never the process. What this
-cannot rule out (a process stopped between a check and a write) the log does: it refuses who has been replaced.
+lease is lost or the record names another term, it is cancelled; a role that ended otherwise, or is beyond our fair
+share, is given back once it has ended, so that anyone may claim it. The engine being away stops roles (once the lease
+is lost) and never the process. What this cannot rule out (a process stopped between a check and a write) the log does:
+it refuses who has been replaced.
 Source: architecture, decisions 8 and 9; leases with fencing tokens as in Burrows, The Chubby Lock Service, 2006.
 """
 
@@ -23,7 +24,8 @@ from ohmesh.model.subject import checked_name
 from ohmesh.ports.clock import Clock
 from ohmesh.ports.entropy import Entropy
 from ohmesh.ports.state import State, StateEntry
-from ohmesh.protocols.membership.assignment import Standing, decide
+from ohmesh.protocols.membership.assignment import Assignment, Decision, Standing, decide
+from ohmesh.roles.handovers import Handovers
 from ohmesh.roles.lease_keeper import LEASE_PREFIX, LeaseKeeper
 from ohmesh.roles.process_config import ProcessConfig
 from ohmesh.roles.role_claims import ASSIGNMENT_KEY, RoleClaims
@@ -47,6 +49,7 @@ class Process:
         self._config = config or ProcessConfig()
         self._lease = LeaseKeeper(state, clock, entropy, process=name, config=self._config)
         self._claims = RoleClaims(state, clock, self._rng, process=name, config=self._config)
+        self._handovers = Handovers(clock, process=name, config=self._config)
         self._tasks = RoleTasks({}, clock, self._rng, config=self._config)
         self._served: frozenset[str] = frozenset()
         self._wake = asyncio.Event()
@@ -133,6 +136,7 @@ class Process:
         for role in sorted(decision.stop):
             self._notice(f"{role} ends here: the record names another term ({record.holdings.get(role)}).")
             self._tasks.stop(role)
+        next_handover_ms = self._hand_over(record, decision)
         settled_ms = self._lease.held_since_ms + self._config.settle_ms
         orphans, next_turn_ms = self._claims.due(decision.orphans, settled_ms)
         claim = decision.reclaim | orphans
@@ -141,9 +145,21 @@ class Process:
             # Checked after the wait: a claim that took longer than the lease is worth nothing. The record says ours,
             # so with a new lease it is claimed anew; without one it is an orphan.
             if self.holds_lease():
+                self._handovers.claimed(claim)
                 for role in sorted(claim):
                     self._tasks.start(role, term)
-        return min(next_turn_ms or self._config.check_every_ms, self._config.check_every_ms)
+        return min(wait for wait in (next_turn_ms, next_handover_ms, self._config.check_every_ms) if wait)
+
+    def _hand_over(self, record: Assignment, decision: Decision) -> int:
+        """End what is beyond our share; once it has ended it is released, and its heir claims it. Returns when to look
+        again, 0 for no need."""
+        self._handovers.observe(record, self._tasks.running())
+        unsettled = len(decision.orphans) + len(decision.release) + len(self._tasks.ending())
+        due, wait_ms = self._handovers.due(decision.surplus, unsettled=unsettled)
+        for role in due:
+            self._notice(f"{role} is handed over: {decision.surplus[role]} has fewer roles than {self.name}.")
+            self._tasks.stop(role)
+        return wait_ms
 
     def _standing(self, gone: frozenset[str]) -> Standing:
         return Standing(
@@ -153,6 +169,7 @@ class Process:
             resting=self._tasks.resting(),
             peers=self._claims.peers(),
             gone=gone,
+            ending=self._tasks.ending(),
         )
 
     async def _watch(self, prefix: str, changed: Callable[[StateEntry], None]) -> None:

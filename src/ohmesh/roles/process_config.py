@@ -19,6 +19,9 @@ class ProcessConfig:
     check_every_ms: the record and the owners' leases are read at least this often, whatever the watches say.
     settle_ms: a process that has just come waits this long before it takes orphans, so that those that came with it
         are seen and roles spread. claim_step_ms: each process that should come first gets this much advance.
+    handover_ms: a process that holds more than its fair share hands it over when that has been so for this long, so
+        that those that come have settled; doubled, up to handover_max_ms, for each time in a row that nobody took it.
+    handover_roles: at most so many at a time, so that only few pause together.
     role_stop_ms: a cancelled role that has not ended by then is reported, and not waited for when leaving.
     backoff_ms, backoff_max_ms: rest of a role here after it failed, doubled for each failure in a row; a run of
         steady_ms begins anew. leave_ms: a clean stop gives its roles back within this time or lets the lease run out.
@@ -33,6 +36,9 @@ class ProcessConfig:
     settle_ms: int = 250
     claim_step_ms: int = 200
     claim_jitter_ms: int = 20
+    handover_ms: int = 1000
+    handover_max_ms: int = 60_000
+    handover_roles: int = 4
     role_stop_ms: int = 1500
     backoff_ms: int = 200
     backoff_max_ms: int = 5000
@@ -43,7 +49,7 @@ class ProcessConfig:
         for name in self.__slots__:
             if getattr(self, name) < 1:
                 raise InvalidArgument(
-                    f"{name} = {getattr(self, name)} ms is not a bound.", hint="Give at least 1."
+                    f"{name} = {getattr(self, name)} is not a bound.", hint="Give at least 1."
                 )
         if self.renew_every_ms + self.call_timeout_ms > self.lease_ttl_ms - self.lease_margin_ms:
             raise InvalidArgument(

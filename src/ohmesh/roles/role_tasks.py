@@ -61,6 +61,11 @@ class RoleTasks:
         ending = {role for role, run in self._runs.items() if run.asked_to_end_ms}
         return frozenset(ending | {role for role, rest in self._rests.items() if rest.until_ms > now_ms})
 
+    def ending(self) -> frozenset[str]:
+        """Roles that were asked to end and may still do so in order."""
+        oldest_ms = self._clock.monotonic_ms() - self._config.role_stop_ms
+        return frozenset(role for role, run in self._runs.items() if run.asked_to_end_ms > max(0, oldest_ms))
+
     def start(self, role: str, term: int) -> None:
         task = asyncio.create_task(self._run(role, term), name=f"{role} term {term}")
         self._runs[role] = _Run(term, task, self._clock.monotonic_ms())

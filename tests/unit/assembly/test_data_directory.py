@@ -20,8 +20,10 @@ def test_it_is_made_for_its_owner_only_and_marked_once(tmp_path: Path) -> None:
 def test_another_number_of_shards_that_was_asked_for_is_refused(tmp_path: Path) -> None:
     data = DataDirectory(tmp_path / "data", "mine")
     data.prepare(2, is_chosen=True)
-    with pytest.raises(InvalidArgument, match="2 shard"):
+    with pytest.raises(InvalidArgument, match="2 shard") as refused:
         data.prepare(4, is_chosen=True)
+    assert "--shards 2" in str(refused.value.hint)
+    assert data.prepare(2, is_chosen=True) == Shape("mine", 2), "to say what is there is no change"
 
 
 def test_a_directory_with_other_things_in_it_is_not_taken(tmp_path: Path) -> None:

@@ -6,12 +6,12 @@ it, and spelt out by the next writer. So terms rise strictly, and no two claims 
 
 Deciding is pure: from the record, the processes that live and what runs here follows what to stop, claim and release.
 Invariants: a role that runs here without the record agreeing is stopped; a role in our name that does not run here is
-claimed anew (its term is not known to be ours) or released; only a role without a living owner is an orphan.
+claimed anew (its term is not known to be ours) or released; only a role without a living owner is an orphan; what we
+have beyond our fair share is ended here first, and released only then.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -19,6 +19,7 @@ import msgspec
 from msgspec import Struct
 
 from ohmesh.errors import EngineFailed
+from ohmesh.protocols.membership.balance import spread
 
 
 class Holding(Struct, frozen=True):
@@ -41,8 +42,9 @@ class Standing:
     """What a process knows when it decides.
 
     serves: roles it can run. running: those it runs, with their terms. resting: those it must not start now (backing
-    off after an error, or still ending). peers: other processes believed alive, with the roles that each serves; only
-    who comes first depends on it. gone: owners whose lease is known to have ended.
+    off after an error, or still ending). ending: those of them that may still end in order, and are waited for.
+    peers: other processes believed alive, with the roles that each serves; only who comes first, and what is a fair
+    share, depends on it. gone: owners whose lease is known to have ended.
     """
 
     process: str
@@ -51,17 +53,20 @@ class Standing:
     resting: frozenset[str]
     peers: Mapping[str, Collection[str]]
     gone: frozenset[str]
+    ending: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """stop: they belong to another now. reclaim: ours by name, claimed anew at once. release: ours by name, not run.
-    orphans: role -> how many living processes should claim it before us."""
+    """stop: they belong to another now. reclaim: ours by name, claimed anew at once. release: ours by name, not run
+    or beyond our share. orphans: role -> how many living processes should claim it before us. surplus: roles that run
+    here and should be handed over -> to whom."""
 
     stop: frozenset[str] = frozenset()
     reclaim: frozenset[str] = frozenset()
     release: frozenset[str] = frozenset()
     orphans: Mapping[str, int] = field(default_factory=dict)
+    surplus: Mapping[str, str] = field(default_factory=dict)
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -95,19 +100,30 @@ def encode_change(
 
 
 def decide(record: Assignment, standing: Standing) -> Decision:
-    ours = {role for role, each in record.holdings.items() if each.process == standing.process}
-    startable = standing.serves - standing.resting - standing.running.keys()
-    stop = frozenset(role for role, term in standing.running.items() if _is_superseded(record, role, term))
-    orphans = [
+    living = {**standing.peers, standing.process: standing.serves}
+    living = {name: serves for name, serves in living.items() if name not in standing.gone}
+    owners = {role: each.process for role, each in record.holdings.items()}
+    unowned = {
         role
-        for role in startable
-        if role not in record.holdings or record.holdings[role].process in standing.gone
-    ]
+        for role in standing.serves.union(*living.values())
+        if role not in owners or owners[role] in standing.gone
+    }
+    fair = spread({role: owner for role, owner in owners.items() if owner in living}, unowned, living)
+
+    ours = {role for role, owner in owners.items() if owner == standing.process}
+    startable = standing.serves - standing.resting - standing.running.keys()
+    idle = ours - standing.running.keys() - standing.ending
+    reclaim = frozenset((idle & startable) - fair.moves.keys())
     return Decision(
-        stop=stop,
-        reclaim=frozenset(ours & startable),
-        release=frozenset(ours - startable - standing.running.keys()),
-        orphans=_ranks(record, standing, orphans),
+        stop=frozenset(role for role, term in standing.running.items() if _is_superseded(record, role, term)),
+        reclaim=reclaim,
+        release=frozenset(idle - reclaim),
+        orphans={
+            role: queue.index(standing.process) for role, queue in fair.queues.items() if role in startable
+        },
+        surplus={
+            role: heir for role, heir in fair.moves.items() if role in ours and role in standing.running
+        },
     )
 
 
@@ -115,18 +131,3 @@ def _is_superseded(record: Assignment, role: str, term: int) -> bool:
     """Another term stands in the record. One that is older than our claim (a read that came late) proves nothing."""
     holding = record.holdings.get(role)
     return record.revision >= term and (holding is None or holding.term != term)
-
-
-def _ranks(record: Assignment, standing: Standing, orphans: Iterable[str]) -> dict[str, int]:
-    """Who has fewest roles comes first, then by name; each role counts for whom it is expected to go to. Processes
-    that see the same record and peers find the same order without a word between them."""
-    living = {**standing.peers, standing.process: standing.serves}
-    load = Counter(each.process for each in record.holdings.values() if each.process in living)
-    ranks = {}
-    for role in sorted(orphans):
-        queue = sorted(
-            (name for name, serves in living.items() if role in serves), key=lambda name: (load[name], name)
-        )
-        ranks[role] = queue.index(standing.process)
-        load[queue[0]] += 1
-    return ranks

@@ -33,9 +33,16 @@ def standing(
     resting: Collection[str] = (),
     peers: Mapping[str, Collection[str]] | None = None,
     gone: Collection[str] = (),
+    ending: Collection[str] = (),
 ) -> Standing:
     return Standing(
-        process, frozenset(ROLES), running or {}, frozenset(resting), peers or {}, frozenset(gone)
+        process,
+        frozenset(ROLES),
+        running or {},
+        frozenset(resting),
+        peers or {},
+        frozenset(gone),
+        frozenset(ending),
     )
 
 
@@ -132,6 +139,36 @@ def test_a_peer_that_cannot_run_a_role_is_not_waited_for() -> None:
 def test_the_roles_of_the_dead_do_not_count_as_their_load() -> None:
     dead = record(**{role.replace("-", "_"): ("z", 3) for role in ROLES})
     assert decide(dead, standing(gone=["z"])).orphans == dict.fromkeys(ROLES, 0)
+
+
+def test_what_runs_beyond_our_share_is_surplus_and_goes_on_until_it_is_stopped() -> None:
+    held = record(dispatcher_0=("a", 3), dispatcher_1=("a", 3), dispatcher_2=("a", 3), projector=("a", 3))
+    decision = decide(held, standing(running=dict.fromkeys(ROLES, 3), peers={"b": ROLES}))
+    assert decision.surplus == {"dispatcher-2": "b", "dispatcher-1": "b"}
+    assert not decision.stop
+    assert not decision.release
+
+
+@pytest.mark.parametrize("is_ending", [True, False])
+def test_surplus_is_released_when_it_has_ended_and_not_before(is_ending: bool) -> None:
+    held = record(dispatcher_0=("a", 3), dispatcher_1=("a", 3), dispatcher_2=("a", 3), projector=("b", 3))
+    seen = standing(
+        running={"dispatcher-0": 3, "dispatcher-1": 3},
+        resting=["dispatcher-2"] if is_ending else [],
+        ending=["dispatcher-2"] if is_ending else [],
+        peers={"b": ROLES},
+    )
+    decision = decide(held, seen)
+    assert decision.release == (frozenset() if is_ending else {"dispatcher-2"})
+    assert not decision.reclaim
+
+
+def test_surplus_whose_heir_has_gone_meanwhile_is_claimed_anew() -> None:
+    held = record(dispatcher_0=("a", 3), dispatcher_1=("a", 3), dispatcher_2=("a", 3), projector=("a", 3))
+    running = {role: 3 for role in ROLES if role != "dispatcher-2"}
+    decision = decide(held, standing(running=running, peers={"b": ROLES}, gone=["b"]))
+    assert decision.reclaim == {"dispatcher-2"}
+    assert not decision.surplus
 
 
 @given(
