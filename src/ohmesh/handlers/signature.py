@@ -104,10 +104,15 @@ def _usable_hints(
             hint="Import the name at run time (not under TYPE_CHECKING only), or drop the hint.",
         ) from error
     return {
-        name: _scalars_of(hint) or hint
+        name: _scalars_of(hint) or (list if _takes_any_items(hint) else hint)
         for name, hint in hints.items()
         if _scalars_of(hint) or _is_checkable(hint)
     }
+
+
+def _takes_any_items(hint: typing.Any) -> bool:
+    """A list of whatever there is: its class says all, so that its items need not be looked at one by one."""
+    return typing.get_origin(hint) is list and typing.get_args(hint) in ((object,), (typing.Any,))
 
 
 def _scalars_of(hint: typing.Any) -> tuple[type, ...]:

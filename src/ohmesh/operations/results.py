@@ -28,7 +28,7 @@ class Failure(Struct, frozen=True):
         return f"{self.kind}: {self.message}" if self.message else self.kind
 
 
-class TaskOutcome(Struct, frozen=True):
+class TaskOutcome(Struct, frozen=True, gc=False):
     """Where one task stands: at its end, or (a submit that did not wait) at its beginning.
 
     joined: it was there already with the same unique key; nothing new was queued.
