@@ -6,7 +6,7 @@ that who only passes it on does nothing for an item. An item is a task: its id i
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import msgspec
 
@@ -34,6 +34,13 @@ def parts_of(task_id: str) -> tuple[str, int] | None:
 def slots_of(items: int) -> int:
     """How many slots of an agent so many items take (0: a task that is no envelope)."""
     return 1 + items // ITEMS_IN_SLOT
+
+
+def place_of(index: int, items: int, opened: Collection[int]) -> int | None:
+    """Where in the values of an envelope that of this item is; None where it is not in them."""
+    if not 0 <= index < items or index in opened:
+        return None
+    return index - sum(1 for other in opened if other < index)
 
 
 def join(encoded: Iterable[bytes], count: int) -> bytes:

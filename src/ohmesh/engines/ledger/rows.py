@@ -56,6 +56,9 @@ def task_row(entry: int, view: TaskView, config: LedgerConfig) -> Row:
         omitted_bytes,
         view.order,
         view.complexity,
+        view.items,
+        ",".join(map(str, view.opened)) if view.opened else "",
+        view.timeout_ms,
     )
 
 
@@ -74,7 +77,9 @@ def task_view(row: Sequence[object]) -> TaskView:
         finished_ms,
         due_ms,
     ) = row[:11]
-    (host, agent, failures, value, value_omitted_bytes, order, complexity) = row[11:]
+    (host, agent, failures, value, value_omitted_bytes, order, complexity, items, opened, timeout_ms) = row[
+        11:
+    ]
     return msgspec.convert(
         {
             "task_id": task_id,
@@ -94,6 +99,9 @@ def task_view(row: Sequence[object]) -> TaskView:
             "value_omitted_bytes": value_omitted_bytes,
             "order": order,
             "complexity": complexity,
+            "items": items,
+            "opened": tuple(map(int, str(opened).split(","))) if opened else (),
+            "timeout_ms": timeout_ms,
         },
         TaskView,
         builtin_types=(bytes,),

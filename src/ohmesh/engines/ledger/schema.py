@@ -33,7 +33,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.engine import Connection
 
-VERSION = 1
+VERSION = 2
 
 # An INTEGER key is SQLite's own row number; BIGINT would add a second index. "C" compares bytes, as SQLite does.
 _Whole = BigInteger().with_variant(Integer(), "sqlite")
@@ -92,6 +92,9 @@ tasks = Table(
     _whole("value_omitted_bytes"),
     _whole("task_order"),
     _words("complexity"),
+    _whole("items"),
+    _words("opened"),
+    _whole("timeout_ms"),
     Index("tasks_id", "task_id", "entry"),
     Index("tasks_state", "state", "finished_ms", "entry"),
     Index("tasks_kind", "kind", "state", "finished_ms", "entry"),

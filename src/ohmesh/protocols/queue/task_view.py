@@ -33,6 +33,7 @@ def view(task: Task, default_max_attempts: int = 0) -> TaskView:
         order=task.order,
         complexity=complexity_of(submission.weight),
         items=submission.items,
+        opened=task.opened,
         timeout_ms=submission.timeout_ms,
     )
 
