@@ -19,7 +19,7 @@ Run = Callable[[Coroutine[Any, Any, None]], None]
 BATCHES = 6
 ROWS = 30
 THIRD = 3 << 20
-INSERTED = "'x', 'text', 'dead', 1, 1, 4, 0, 0, 0, 0, 'h', 'a', '', '', 0, 0, 'small'"
+INSERTED = "'x', 'text', 'dead', 1, 1, 4, 0, 0, 0, 0, 'h', 'a', '', '', 0, 0, 'small', 0, '', 0"
 
 TAMPERING = {
     "a value": ("UPDATE tasks SET value = 'other' WHERE entry = {third} + 4", 3),
