@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil  # type: ignore[import-untyped]  # ships no types
 
 from ohmesh import AsyncMesh
+from ohmesh.mesh.async_mesh import Opening
 from ohmesh.roles.client_handle import TaskHandle
 
 HERE = Path(__file__).resolve().parent
@@ -41,20 +42,24 @@ class Sample:
 
 
 async def sample(durability: str, sizes: Sizes) -> Sample:
-    os.environ["OHMESH_ENGINE_DURABILITY"] = durability
-    os.environ["OHMESH_RUNNER_IMPORT_PATHS"] = str(HERE)
-    async with AsyncMesh.local(["task_agents"]) as mesh:
-        await _one_by_one(mesh, WARM_UP, sizes.window)
-        rates = [await _one_by_one(mesh, sizes.tasks, sizes.window) for _ in range(sizes.rounds)]
+    async with open_mesh(durability) as mesh:
+        await one_by_one(mesh, WARM_UP, sizes.window)
+        rates = [await one_by_one(mesh, sizes.tasks, sizes.window) for _ in range(sizes.rounds)]
         memory_mib = _memory_mib()
         trips_ms = await _round_trips(mesh, sizes.round_trips)
         enqueue_per_s = await _enqueue(mesh, sizes.tasks, sizes.window)
-        bulk_per_s = await _bulk(mesh, sizes.bulk)
+        bulk_per_s = await bulk(mesh, sizes.bulk)
     middle, last = trips_ms[len(trips_ms) // 2], trips_ms[int(len(trips_ms) * 0.99)]
     return Sample(rates, enqueue_per_s, bulk_per_s, middle, last, memory_mib)
 
 
-async def _one_by_one(mesh: AsyncMesh, tasks: int, window: int) -> float:
+def open_mesh(durability: str = "interval") -> Opening:
+    os.environ["OHMESH_ENGINE_DURABILITY"] = durability
+    os.environ["OHMESH_RUNNER_IMPORT_PATHS"] = str(HERE)
+    return AsyncMesh.local(["task_agents"])
+
+
+async def one_by_one(mesh: AsyncMesh, tasks: int, window: int) -> float:
     """Each its own call, never more than `window` not ended; from the first call to the last result."""
     unfinished: deque[tuple[int, TaskHandle]] = deque()
     begin = time.perf_counter()
@@ -80,7 +85,7 @@ async def _enqueue(mesh: AsyncMesh, tasks: int, window: int) -> float:
     return tasks / elapsed_s
 
 
-async def _bulk(mesh: AsyncMesh, tasks: int) -> float:
+async def bulk(mesh: AsyncMesh, tasks: int) -> float:
     """One call for all, as `map`."""
     begin = time.perf_counter()
     mapped = await mesh.map("add-item", ([number, 1, TEXT] for number in range(tasks)))
