@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import zlib
 from dataclasses import dataclass
 
 from ohmesh.errors import InvalidArgument
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}\Z")
+MAX_NAME_LENGTH = 64
+REMEMBERED_NAMES = 10_000  # every task names its kind, and kinds are few
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*\Z")
 
 
 def checked_name(name: str, what: str) -> str:
@@ -23,6 +26,11 @@ def checked_name(name: str, what: str) -> str:
 
 def is_name(name: str) -> bool:
     """What hosts, kinds and meshes may be called."""
+    return len(name) <= MAX_NAME_LENGTH and _is_name(name)
+
+
+@functools.lru_cache(REMEMBERED_NAMES)
+def _is_name(name: str) -> bool:
     return _NAME.match(name) is not None
 
 
