@@ -17,6 +17,7 @@ from ohmesh.assembly.termination import on_termination
 from ohmesh.config import Config
 from ohmesh.engines.nats.engine import NatsEngine
 from ohmesh.model.subject import Subjects
+from ohmesh.protocols.queue.rows import LOG_GENERATION
 from ohmesh.roles.dispatcher import Dispatcher, DispatcherConfig, DispatcherPorts
 from ohmesh.roles.process import Process
 from ohmesh.roles.process_config import ProcessConfig
@@ -44,7 +45,9 @@ async def run_node(config: Config, *, name: str, ready: Callable[[str], None], n
             config=config.of(ProcessConfig),
         )
         serving = asyncio.ensure_future(
-            process.serve(_roles(config, engine, process.name, shape, notice), notice=notice)
+            process.serve(
+                _roles(config, engine, process.name, shape, notice), generation=LOG_GENERATION, notice=notice
+            )
         )
         stopping = asyncio.ensure_future(stopped.wait())
         ready(process.name)

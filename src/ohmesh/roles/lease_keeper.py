@@ -24,13 +24,14 @@ Notice = Callable[[str], None]
 
 
 class LeaseKeeper:
-    """`serves` is written into the lease, so that peers know who could take which role."""
+    """`serves` and `generation` are written into the lease, so that peers know who could take which role."""
 
     def __init__(
         self, state: State, clock: Clock, entropy: Entropy, *, process: str, config: ProcessConfig
     ) -> None:
         self.key = LEASE_PREFIX + process
         self.serves: tuple[str, ...] = ()
+        self.generation = 0
         self.lost: Callable[[], None] = _nothing
         self.gained: Callable[[], None] = _nothing
         self.notice: Notice = _unheard
@@ -75,7 +76,7 @@ class LeaseKeeper:
         """Create or renew; returns how long to wait before the next write."""
         sent = self._now()
         revision = self._lease.revision
-        value = encode_lease(LeaseValue(self._incarnation, self.serves))
+        value = encode_lease(LeaseValue(self._incarnation, self.serves, self.generation))
         try:
             async with asyncio.timeout(self._config.call_timeout_ms / 1000):
                 written = await self._state.put(

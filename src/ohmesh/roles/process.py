@@ -64,9 +64,15 @@ class Process:
         """role -> term of what runs here."""
         return self._tasks.running()
 
-    async def serve(self, factories: Mapping[str, RoleFactory], *, notice: Notice | None = None) -> None:
+    async def serve(
+        self, factories: Mapping[str, RoleFactory], *, generation: int = 0, notice: Notice | None = None
+    ) -> None:
         """Hold the lease and run what the record gives us, until cancelled; then end the roles, give them and the
-        lease back, so that successors start at once. `notice` hears what a person should know (default: the log)."""
+        lease back, so that successors start at once. `notice` hears what a person should know (default: the log).
+
+        generation: roles are never handed over to a process of a lower one, which may not read what ours have written.
+        """
+        self._lease.generation = self._claims.generation = generation
         self._notice = notice or self._notice
         self._prepare(factories)
         keeper = asyncio.create_task(self._lease.run(), name=f"{self.name} lease")

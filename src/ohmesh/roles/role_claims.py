@@ -26,6 +26,7 @@ ASSIGNMENT_KEY = "assignment"
 @dataclass(slots=True)
 class _Peer:
     serves: tuple[str, ...]
+    generation: int
     seen_ms: int
 
 
@@ -40,6 +41,7 @@ class RoleClaims:
         self, state: State, clock: Clock, rng: Random, *, process: str, config: ProcessConfig
     ) -> None:
         self.revision = 0
+        self.generation = 0
         self._state = state
         self._clock = clock
         self._rng = rng
@@ -56,13 +58,19 @@ class RoleClaims:
         if entry.value is None:
             return self._peers.pop(name, None) is not None
         is_new = name not in self._peers
-        self._peers[name] = _Peer(decode_lease(entry.value, entry.key).serves, self._clock.monotonic_ms())
+        lease = decode_lease(entry.value, entry.key)
+        self._peers[name] = _Peer(lease.serves, lease.generation, self._clock.monotonic_ms())
         return is_new
 
     def peers(self) -> dict[str, Collection[str]]:
-        """A living peer renews within its TTL, and the watch shows it; who is silent for longer is not waited for."""
+        """A living peer renews within its TTL, and the watch shows it; who is silent for longer is not waited for. One
+        of an older version might not read what we have written: it is handed nothing, and not waited for either."""
         oldest_ms = self._clock.monotonic_ms() - self._config.lease_ttl_ms
-        return {name: peer.serves for name, peer in self._peers.items() if peer.seen_ms >= oldest_ms}
+        return {
+            name: peer.serves if peer.generation >= self.generation else ()
+            for name, peer in self._peers.items()
+            if peer.seen_ms >= oldest_ms
+        }
 
     async def read(self) -> tuple[Assignment, frozenset[str]]:
         """The record, then which of its owners have no lease any more."""

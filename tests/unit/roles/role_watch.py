@@ -47,6 +47,7 @@ class RoleWatch:
         *,
         lives: Mapping[str, Callable[[Process], Life]] | None = None,
         config: ProcessConfig = CONFIG,
+        generation: int = 0,
     ) -> Main:
         """What a process runs; `lives` replaces the acting of single roles."""
 
@@ -59,7 +60,7 @@ class RoleWatch:
             factories: dict[str, Life] = {role: self._life(process, served, role) for role in roles}
             for role, life in (lives or {}).items():
                 factories[role] = life(process)
-            await served.serve(factories, notice=self.notices.append)
+            await served.serve(factories, generation=generation, notice=self.notices.append)
 
         return main
 

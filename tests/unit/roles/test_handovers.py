@@ -9,7 +9,7 @@ from collections import Counter
 from ohmesh.simulator.process import Process
 from ohmesh.simulator.world import World, run
 from tests.unit.roles.role_watch import CONFIG, Life, RoleWatch
-from tests.unit.roles.test_process import ROLES, START_S, owners, two_nodes
+from tests.unit.roles.test_process import ROLES, START_S, TAKEOVER_S, owners, two_nodes
 
 JOIN_S = 2.0
 MANY = tuple(f"dispatcher-{number}" for number in range(16))
@@ -81,3 +81,35 @@ def failing(process: Process) -> Life:
         raise RuntimeError(f"{process.name} cannot run it")
 
     return live
+
+
+def test_a_process_of_an_older_version_is_handed_nothing_and_takes_over_when_nobody_else_is_there() -> None:
+    async def main(world: World) -> None:
+        watch = RoleWatch(world)
+        world.start("node-1", watch.main(ROLES, generation=2))
+        await watch.until_acting(ROLES, within_s=START_S)
+        world.start("older", watch.main(ROLES, generation=1))
+        await asyncio.sleep(3 * JOIN_S)
+        assert set(owners(world).values()) == {"node-1"}
+        world.start("node-2", watch.main(ROLES, generation=3))
+        await asyncio.sleep(JOIN_S)
+        assert Counter(owners(world).values()) == {"node-1": 2, "node-2": 2}
+        world.crash("node-1")
+        world.crash("node-2")
+        await watch.until_acting(ROLES, within_s=TAKEOVER_S, by="older")
+        watch.check_one_at_a_time()
+
+    run(main, seed=1)
+
+
+def test_a_process_of_a_newer_version_takes_its_share_from_an_older_one() -> None:
+    async def main(world: World) -> None:
+        watch = RoleWatch(world)
+        world.start("older", watch.main(ROLES, generation=1))
+        await watch.until_acting(ROLES, within_s=START_S)
+        world.start("newer", watch.main(ROLES, generation=2))
+        await asyncio.sleep(2 * JOIN_S)
+        assert Counter(owners(world).values()) == {"older": 2, "newer": 2}
+        watch.check_one_at_a_time()
+
+    run(main, seed=1)

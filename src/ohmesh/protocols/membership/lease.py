@@ -22,10 +22,12 @@ from ohmesh.errors import EngineFailed, InvalidArgument
 
 class LeaseValue(Struct, array_like=True, frozen=True):
     """What stands under the lease's key. `incarnation` is drawn for each lease, so that a holder knows its own writes
-    again when an answer got lost, and never takes its predecessor's lease for its own."""
+    again when an answer got lost, and never takes its predecessor's lease for its own. `generation` rises with what a
+    process can read that others wrote; 0 is a version that did not say."""
 
     incarnation: int
     serves: tuple[str, ...] = ()
+    generation: int = 0
 
 
 _encoder = msgspec.msgpack.Encoder()

@@ -11,6 +11,7 @@ A row may only be extended at its end, with a default; a tag is never used again
 from __future__ import annotations
 
 import hashlib
+from typing import get_args
 
 import msgspec
 from msgspec import Struct
@@ -276,6 +277,8 @@ Row = (
     | LockTaken
     | LockReleased
 )
+
+LOG_GENERATION = len(get_args(Row))  # rises with each row that an older version does not know
 
 
 class LogFrame(Struct, array_like=True, frozen=True, gc=False):
