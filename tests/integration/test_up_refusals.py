@@ -56,6 +56,19 @@ def test_the_data_of_another_mesh_is_refused(tmp_path: Path) -> None:
         _check_one_line(ran.stderr)
 
 
+def test_another_number_of_shards_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    with running_mesh(tmp_path) as mesh:
+        mesh.up("--shards", "3", "--workers", "0").end()
+        (mesh.folder / "ohmesh.toml").write_text("[mesh]\nshards = 4\n")
+        for refused in (mesh.run("up"), mesh.run("up", "--shards", "2")):
+            assert refused.returncode == 2
+            assert "--shards 3" in refused.stderr
+            assert "--data DIR" in refused.stderr
+            _check_one_line(refused.stderr)
+        mesh.up("--shards", "3", "--workers", "0")
+        assert len(mesh.ask("status")["dispatchers"]) == 3
+
+
 def test_a_worker_without_its_module_says_which(tmp_path: Path) -> None:
     with running_mesh(tmp_path) as mesh:
         mesh.up("--workers", "0")
