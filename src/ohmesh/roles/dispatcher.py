@@ -16,8 +16,8 @@ import asyncio
 import contextlib
 from collections import deque
 
-from ohmesh.errors import EngineError, Fenced, InvalidArgument, OhmeshError, PayloadTooLarge, UsageError
-from ohmesh.model.frame import MAX_FRAME_BYTES, decode_to_dispatcher, encode_frame
+from ohmesh.errors import EngineError, Fenced, InvalidArgument, OhmeshError, PayloadTooLarge
+from ohmesh.model.frame import MAX_FRAME_BYTES, decode_to_dispatcher
 from ohmesh.model.lock import AskLock
 from ohmesh.model.message import (
     Cancel,
@@ -27,9 +27,7 @@ from ohmesh.model.message import (
     Problem,
     Reply,
     Submit,
-    ToClient,
     ToDispatcher,
-    ToHost,
     Watch,
 )
 from ohmesh.model.subject import Subjects
@@ -57,11 +55,11 @@ from ohmesh.roles.dispatcher_config import (
     DispatcherStatistics,
     policies_of,
 )
+from ohmesh.roles.dispatcher_voice import Voice
 from ohmesh.roles.log_writer import LogWriter, TailLost
 from ohmesh.roles.mesh_clock import MeshClock
 from ohmesh.roles.shard_loader import Loaded, ShardSource, load
 from ohmesh.roles.snapshots import Snapshot, Snapshots
-from ohmesh.roles.step_messages import client_messages, host_messages
 from ohmesh.roles.task_sieve import sieve_of
 
 __all__ = ["Dispatcher", "DispatcherConfig", "DispatcherPorts", "DispatcherStatistics"]
@@ -87,6 +85,7 @@ class Dispatcher:
         self._writer = LogWriter(ports.log, self._source.name, ports.entropy, self.config.writer)
         self._snapshots = Snapshots(self._source, self.config.snapshot)
         self._clock = MeshClock(ports.clock)
+        self._voice = Voice((ports.bus, self._clock), subjects, self.statistics, shard=shard, owner=owner)
         self._wake = asyncio.Event()
         self._backlog: deque[Message] = deque()
         self._urgent: deque[tuple[str, bytes]] = deque(maxlen=self.config.urgent_messages)
@@ -111,7 +110,7 @@ class Dispatcher:
             raise
 
     async def _serve(self, term: int) -> None:
-        self._epoch = term
+        self._epoch = self._voice.epoch = term
         await self._ports.log.create(self._source.name)
         await self._take_over(term)
         watch_while_alive(self._ports.bus, self._connection_changed)
@@ -185,7 +184,7 @@ class Dispatcher:
         )
 
     async def _announce(self) -> None:
-        enquiry = self._frame(Enquire(self._number, self._epoch))
+        enquiry = self._voice.frame(Enquire(self._number, self._epoch))
         await self._ports.bus.publish(self._subjects.every_host(), enquiry)
 
     # Receiving
@@ -254,7 +253,7 @@ class Dispatcher:
         answer = declined(body, self._shard.table, self._number, self._writer.blocked.refusal)
         subject = self._subjects.client(body.client) if isinstance(body, Submit) else reply
         if answer is not None and subject:
-            self._urgent.append((subject, self._frame(answer)))
+            self._urgent.append((subject, self._voice.frame(answer)))
             self._has_urgent.set()
         return answer is not None
 
@@ -263,13 +262,13 @@ class Dispatcher:
             await self._has_urgent.wait()
             self._has_urgent.clear()
             while self._urgent:
-                await self._publish(*self._urgent.popleft())
+                await self._voice.publish(*self._urgent.popleft())
 
     def _answer_with(self, subject: str, reply: Reply) -> None:
-        data = self._frame(reply)
+        data = self._voice.frame(reply)
         if len(data) > MAX_FRAME_BYTES:
             message = f"The answer takes {len(data)} bytes, one message holds {MAX_FRAME_BYTES}."
-            data = self._frame(Problem(PayloadTooLarge.code, message))
+            data = self._voice.frame(Problem(PayloadTooLarge.code, message))
         self._shard.room(len(data)).replies.append((subject, data))
 
     # Appending, then telling
@@ -291,7 +290,7 @@ class Dispatcher:
         if step is None:
             return False
         await self._append(step)
-        await self._tell(step)
+        await self._voice.tell(step)
         return True
 
     async def _append(self, step: Step) -> None:
@@ -302,28 +301,6 @@ class Dispatcher:
             if self._naming is not None and any(row is self._naming for row in step.rows):
                 self._named, self._naming = self._naming, None
         self._shard.appended(step)
-
-    async def _tell(self, step: Step) -> None:
-        for host, host_news in step.hosts.items():
-            for body in host_messages(host_news, self._number, self._epoch):
-                await self._publish(self._subjects.host(host), self._frame(body))
-        for client, client_news in step.clients.items():
-            for message in client_messages(client_news):
-                await self._publish(self._subjects.client(client), self._frame(message))
-        for subject, reply in step.replies:
-            await self._publish(subject, reply)
-        for subject, answer in step.answers:
-            await self._publish(subject, self._frame(answer))
-
-    async def _publish(self, subject: str, data: bytes) -> None:
-        try:
-            await self._ports.bus.publish(subject, data)
-        except UsageError:
-            # A client's name that is no word of a subject, say: nobody else is to suffer from it.
-            self.statistics.messages_undeliverable += 1
-
-    def _frame(self, body: ToHost | ToClient | Reply) -> bytes:
-        return encode_frame(self._owner, self._epoch, self._clock.now_ms(), [body])
 
     # Time
 
