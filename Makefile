@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 PINNED := $(VENV)/.pinned
 STAMP := $(VENV)/.set-up
-SOAK := $(addprefix tests/,simulation $(addprefix integration/test_,breaking_load.py breaking_frames.py kill_everything.py promises_memory.py promises_restarts.py))
+SOAK := $(addprefix tests/,simulation $(addprefix integration/test_,breaking_load.py breaking_frames.py chaos.py kill_everything.py power_cut.py promises_memory.py promises_restarts.py promises_timers.py))
 PINS := requirements/build.txt requirements/base.txt requirements/dev.txt
 
 .DEFAULT_GOAL := help
@@ -41,10 +41,11 @@ bytecode: $(STAMP)
 demo: bytecode  ## start a mesh, do real work, kill a worker, count what was lost
 	@$(BIN)/ohmesh demo
 
+# Three at a time on two cores: those with real processes wait for a good part of their time.
 test: bytecode  ## run every test
-	@$(BIN)/python -m pytest -n 2 --dist worksteal
+	@$(BIN)/python -m pytest -n 3 --dist worksteal
 
-soak: bytecode  ## the long tests: full load, more garbage, 2,000 seeds; about eight minutes
+soak: bytecode  ## the long tests: full load, chaos, power cuts, 2,000 seeds; a quarter of an hour
 	@OHMESH_SOAK=1 OHMESH_SEEDS=2000 $(BIN)/python -m pytest -n 2 --dist worksteal -rP --timeout 900 $(SOAK)
 
 check: lint types layers dependencies tidy  ## ruff, mypy, import layers, dependencies, tidiness

@@ -1,4 +1,4 @@
-"""benchmarks/chaos.py as it is run by hand, for seconds or (`make soak`) a minute; its judge shares no code with us.
+"""benchmarks/chaos.py as it is run by hand, for a minute (`make soak`); its judge shares no code with us.
 
 A failure prints the seed; `CHAOS_SEED=<seed> pytest tests/integration/test_chaos.py` deals the same blows again.
 """
@@ -16,13 +16,13 @@ import pytest
 
 from tests.integration.running_mesh import environment, hear_interrupts
 
-IS_SOAK = os.environ.get("OHMESH_SOAK") == "1"
-TASKS, SECONDS = (5_000, 60) if IS_SOAK else (300, 7)
+TASKS, SECONDS = 5_000, 60
 ROOT = Path(__file__).resolve().parents[2]
 ENDED_S = 280
 
 
-@pytest.mark.timeout(300)  # twenty seconds when quiet; its own bounds speak first
+@pytest.mark.skipif(os.environ.get("OHMESH_SOAK") != "1", reason="it takes minutes: make soak")
+@pytest.mark.timeout(300)  # its own bounds speak first
 def test_a_judge_of_the_raw_log_finds_nothing_lost_or_committed_twice_after_random_kills_and_stops() -> None:
     seed = os.environ.get("CHAOS_SEED") or str(secrets.randbits(32))
     command = ["benchmarks/chaos.py", "--tasks", str(TASKS), "--seconds", str(SECONDS), "--seed", seed]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -113,6 +114,10 @@ def test_a_retry_that_waits_for_an_hour_does_not_hold_back_its_ready_sibling(tim
     asyncio.run(scenario())
 
 
+@pytest.mark.skipif(
+    os.environ.get("OHMESH_SOAK") != "1",
+    reason="seeds of the simulation do it in every run; processes: make soak",
+)
 def test_a_schedule_makes_each_of_its_tasks_once_whichever_dispatcher_is_killed(timed: Timed) -> None:
     async def scenario() -> None:
         async with connect_client(timed.config) as client:

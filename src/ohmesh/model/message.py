@@ -65,11 +65,13 @@ class Refusal(Struct, array_like=True, frozen=True, gc=False):
 class Accepted(Struct, array_like=True, frozen=True, gc=False, tag=11):
     """These tasks are in the log now; the refused ones are not.
 
-    joined: pairs of a task that was not taken and the one of the same unique key that waits or runs instead."""
+    joined: pairs of a task that was not taken and the one of the same unique key that waits or runs instead.
+    unserved: kinds among them that no worker runs now."""
 
     task_ids: list[str]
     refused: list[Refusal] = []
     joined: list[tuple[str, str]] = []
+    unserved: list[str] = []
 
 
 class Finished(Struct, array_like=True, frozen=True, gc=False, tag=12):

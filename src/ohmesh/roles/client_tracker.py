@@ -30,6 +30,7 @@ from ohmesh.roles.client_lane import Lane, Notice
 from ohmesh.roles.client_payload import error_of_code
 from ohmesh.roles.client_progress import ProgressLine
 from ohmesh.roles.client_stream import StreamItem, StreamLine
+from ohmesh.roles.waiting_in_vain import WaitingInVain
 
 
 class ClientStatistics(Struct, kw_only=True):
@@ -78,6 +79,7 @@ class Tracker:
         self._notice = notice
         self._foreign: WeakValueDictionary[str, TaskHandle] = WeakValueDictionary()
         self._to_watch: deque[TaskHandle] = deque()
+        self._in_vain = WaitingInVain(notice)
 
     # Tasks come under watch
 
@@ -157,6 +159,8 @@ class Tracker:
         handles, counts, lanes = self.handles, self.counts, self._lanes
         watch_ms = self._clock.monotonic_ms() + self._config.watch_after_ms
         handle = None
+        if answer.unserved:
+            self._in_vain.note(answer, handles, self._clock.monotonic_ms())
         for task_id in answer.task_ids:
             handle = handles.get(task_id)
             if handle is None or not handle.accept(watch_ms):
@@ -263,6 +267,7 @@ class Tracker:
         ]
         self._watch(due[: self._config.watch_burst_ids], now_ms)
         self._watch_burst(now_ms)
+        self._in_vain.look(self.awaited, now_ms)
 
     def _watch_again(self, handles: Iterable[TaskHandle]) -> None:
         self._to_watch = deque(handles)

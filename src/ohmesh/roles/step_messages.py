@@ -44,7 +44,7 @@ def host_messages(news: HostNews, shard: int, epoch: int) -> Iterator[ToHost]:
 def client_messages(news: ClientNews) -> Iterator[ToClient]:
     """Acceptance before the end of the same task."""
     for ids in _parts(news.accepted, IDS_IN_MESSAGE):
-        yield Accepted(ids)
+        yield Accepted(ids, unserved=sorted(news.unserved))
     for refusals in _parts(news.refused, REFUSALS_IN_MESSAGE):
         yield Accepted([], refusals)
     for pairs in _parts(news.joined, REFUSALS_IN_MESSAGE):

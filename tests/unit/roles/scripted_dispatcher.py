@@ -67,6 +67,7 @@ class ScriptedDispatcher:
         self.drop_finished = 0
         self.repeat_accepted = 0
         self.finishes = False
+        self.unserved: list[str] = []
         self.finish_first = False
         self.is_silent = False
         self.refuse: Callable[[Submission], Refusal | None] = lambda submission: None
@@ -133,7 +134,7 @@ class ScriptedDispatcher:
             self.drop_accepted -= 1
         else:
             for _ in range(1 + self.repeat_accepted):
-                self._tell(message.client, Accepted(accepted, refused))
+                self._tell(message.client, Accepted(accepted, refused, [], self.unserved))
         if not self.finish_first:
             self._tell_finished(message.client, finished)
 

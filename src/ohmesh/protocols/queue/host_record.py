@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from msgspec import Struct
 
 from ohmesh.model.agent import AgentSpec, Liveness
@@ -17,3 +19,10 @@ class HostRecord(Struct, array_like=True):
     changed_ms: int
     pid: int = 0
     version: str = ""
+
+
+def kinds_served(records: Iterable[HostRecord]) -> frozenset[str]:
+    """What somebody runs who is here."""
+    return frozenset(
+        spec.kind for record in records if record.liveness is Liveness.ACTIVE for spec in record.agents
+    )

@@ -83,7 +83,11 @@ def _take(shard: Shard, client: str, taken: dict[str, Submission], size: int, at
     for task_id in taken:
         interest[task_id] = client
         add(tasks[task_id], at_ms)
-    shard.step.client(client).accepted.extend(taken)
+    news = shard.step.client(client)
+    news.accepted.extend(taken)
+    news.unserved.update(
+        kind for kind in {one.kind for one in taken.values()} if not shard.table.serves(kind)
+    )
 
 
 def _confirm(shard: Shard, client: str, task_id: str) -> None:

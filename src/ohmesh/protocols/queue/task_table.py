@@ -17,7 +17,7 @@ from ohmesh.model.agent import Liveness
 from ohmesh.model.task import DEAD_LETTER_STATES, FINAL_STATES, TaskState
 from ohmesh.protocols.queue import envelopes
 from ohmesh.protocols.queue import rows as r
-from ohmesh.protocols.queue.host_record import HostRecord
+from ohmesh.protocols.queue.host_record import HostRecord, kinds_served
 from ohmesh.protocols.queue.kind_limits import KindLimits
 from ohmesh.protocols.queue.lock_table import LockTable
 from ohmesh.protocols.queue.schedule_table import ScheduleTable
@@ -67,6 +67,7 @@ class TaskTable:
         self.forgotten_ids: set[str] = set()
         self.horizon_ms = 0
         self.hosts: dict[str, HostRecord] = {}
+        self._served: frozenset[str] | None = None
         self.depth: dict[str, Depth] = {}
         self.ended: Counter[TaskState] = Counter()
         self.snapshot: r.SnapshotTaken | None = None
@@ -237,6 +238,7 @@ class TaskTable:
 
     def _host_changed(self, row: r.HostChanged) -> None:
         self.time_ms = row.at_ms
+        self._served = None
         self.hosts[row.host] = HostRecord(
             row.host, row.incarnation, row.liveness, row.agents, row.at_ms, row.pid, row.version
         )
@@ -365,6 +367,12 @@ class TaskTable:
     def find(self, task_id: str) -> Task | None:
         """The task of this id; an item of an envelope is shown as a task, to be read only."""
         return self.tasks.get(task_id) or envelopes.find_item(self.tasks, task_id)
+
+    def serves(self, kind: str) -> bool:
+        """Some worker that is here runs this kind."""
+        if self._served is None:
+            self._served = kinds_served(self.hosts.values())
+        return kind in self._served
 
     def leave_depth(self, task: Task) -> None:
         """It does not count any more as one that has not ended."""
