@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from random import Random
 
-from ohmesh.errors import Fenced
+from ohmesh.errors import Fenced, OhmeshError
 from ohmesh.ports.clock import Clock
 from ohmesh.roles.process_config import ProcessConfig
 
@@ -137,4 +137,8 @@ def _story(error: BaseException | None) -> str:
         return "it returned, which a role never does by itself"
     if isinstance(error, Fenced):
         return f"it has been replaced: {error}"
+    if isinstance(
+        error, OhmeshError
+    ):  # it says itself what is wrong, and is no defect: the engine went away, say
+        return str(error)
     return "".join(traceback.format_exception(error)).rstrip()
