@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from ohmesh.engines.memory.faults import CallFaults, EngineFaults
-from ohmesh.errors import EngineUnavailable, Fenced, InvalidArgument
+from ohmesh.errors import Fenced, InvalidArgument
 from ohmesh.protocols.membership.assignment import decode_assignment
 from ohmesh.roles.process_config import ProcessConfig
 from ohmesh.roles.role_claims import ASSIGNMENT_KEY
@@ -233,31 +233,6 @@ def test_claims_and_renewals_survive_lost_answers() -> None:
         watch.check_one_at_a_time()
 
     run(main, seed=4, options=WorldOptions(faults=lossy))
-
-
-@pytest.mark.parametrize(
-    ("error", "has_traceback"),
-    [(ValueError("a defect of the role"), True), (EngineUnavailable("The engine is away."), False)],
-)
-def test_a_defect_is_told_with_its_traceback_and_an_engine_that_went_away_in_words(
-    error: Exception, has_traceback: bool
-) -> None:
-    async def main(world: World) -> None:
-        watch = RoleWatch(world)
-
-        def fails(process: Process) -> Life:
-            async def live(term: int) -> None:
-                raise error
-
-            return live
-
-        world.start("only", watch.main((), lives={"frail": fails}))
-        await asyncio.sleep(2.0)
-        told = [notice for notice in watch.notices if str(error) in notice]
-        assert told
-        assert ["Traceback" in notice for notice in told] == [has_traceback] * len(told)
-
-    run(main, seed=1)
 
 
 def test_a_failed_role_rests_where_it_failed_and_starts_elsewhere_in_a_later_term() -> None:
