@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 from pathlib import Path
@@ -185,4 +186,9 @@ def test_a_killed_child_is_replaced_and_nothing_is_lost(tmp_path: Path, victim: 
 
 
 def _alive(processes: list[psutil.Process]) -> list[str]:
-    return [" ".join(process.cmdline()) for process in processes if not is_gone(process)]
+    found: list[str] = []
+    for process in processes:
+        with contextlib.suppress(psutil.Error):  # it may end while it is looked at
+            if not is_gone(process):
+                found.append(" ".join(process.cmdline()))
+    return found
