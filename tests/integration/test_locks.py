@@ -115,7 +115,8 @@ def test_a_command_runs_under_its_lock_and_its_exit_code_is_ours(
     assert "command" not in listed(mesh)
     inner = f"{sys.executable} -m ohmesh locks list --json --data {mesh.data}"
     seen = under(mesh, "command", "sh", "-c", inner)
-    assert [lock["name"] for lock in json.loads(seen.stdout)["locks"]] == ["command"], seen.stderr
+    # Other tests share this mesh, and their locks may be held still.
+    assert "command" in [lock["name"] for lock in json.loads(seen.stdout)["locks"]], seen.stderr
     holder = started(holders, mesh, "command", 60)
     assert holder.token() > int(ran.stdout)
     refused = under(mesh, "command", "true", wait="0")
