@@ -14,6 +14,7 @@ import pytest
 
 from ohmesh import InvalidArgument, Mesh, TaskFailed
 from tests.integration.running_mesh import RunningMesh, running_mesh
+from tests.waiting import wait_until
 
 
 class Greeting(BaseHTTPRequestHandler):
@@ -104,7 +105,9 @@ def test_settings_say_what_the_workers_of_up_may_reach(tmp_path: Path) -> None:
     (tmp_path / "ohmesh.toml").write_text('[handlers]\nallow_modules = ["math"]\n')
     with running_mesh(tmp_path) as mesh:
         up = mesh.up()
-        assert "1 worker (kinds: text, function, image)" in up.said
+        wait_until(
+            lambda: "1 worker (kinds: text, function, image)" in up.said, what="it says what its worker runs"
+        )
         assert mesh.ask("submit", "function", "math:sqrt", "9", "--wait", "30")["value"] == 3
         refused = mesh.run("submit", "function", "os:getcwd", "--wait", "30")
         assert "is not allowed here" in refused.stderr

@@ -19,7 +19,9 @@ from tests.integration.hand_in import hand_in, request, states
 from tests.integration.running_mesh import Program, running_mesh
 
 IS_SOAK = os.environ.get("OHMESH_SOAK") == "1"
-WARM_UP = 30_000 if IS_SOAK else 3_000
+WARM_UP = (
+    30_000 if IS_SOAK else 10_000
+)  # snapshots have been taken by then, and buffers have found their size
 TASKS = 300_000 if IS_SOAK else 8_000
 BURST = 1_000
 TEXT = "x" * 4_000

@@ -13,7 +13,7 @@ from typing import TypeVar
 Result = TypeVar("Result")
 
 # How many more containers than were freed start a collection, and of how many of those one looks further.
-COLLECTED_AT = (50_000, 20, 50)
+COLLECTED_AT = (10_000, 10, 5)
 
 
 def collect_seldom() -> None:

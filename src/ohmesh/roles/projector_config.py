@@ -37,7 +37,7 @@ class ProjectorConfig:
 
     poll_ms: int = 50
     poll_idle_ms: int = 1000
-    stretch_frames: int = 512
+    stretch_frames: int = 64
     stretch_bytes: int = 4_000_000
     stretch_tasks: int = 10_000
     yield_bytes: int = 64_000
