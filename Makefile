@@ -41,9 +41,8 @@ bytecode: $(STAMP)
 demo: bytecode  ## start a mesh, do real work, kill a worker, count what was lost
 	@$(BIN)/ohmesh demo
 
-# Three at a time on two cores: those with real processes wait for a good part of their time.
 test: bytecode  ## run every test
-	@$(BIN)/python -m pytest -n 3 --dist worksteal
+	@$(BIN)/python -m pytest -n 2 --dist worksteal
 
 soak: bytecode  ## the long tests: full load, chaos, power cuts, 2,000 seeds; a quarter of an hour
 	@OHMESH_SOAK=1 OHMESH_SEEDS=2000 $(BIN)/python -m pytest -n 2 --dist worksteal -rP --timeout 900 $(SOAK)
