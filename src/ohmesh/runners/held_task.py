@@ -51,7 +51,9 @@ class HeldTask:
             return outcome
         if outcome.status in (OutcomeStatus.TIMED_OUT, OutcomeStatus.CRASHED):
             self.take_items(outcome, max(item, self.place), 1)
-        return self.envelope_outcome(outcome) if self.place else outcome
+        # One that was stopped in its midst has begun, though nothing of it may have been committed yet.
+        is_begun = self.place > 0 or outcome.status is OutcomeStatus.CANCELLED
+        return self.envelope_outcome(outcome) if is_begun else outcome
 
     def envelope_outcome(self, end: Outcome) -> Outcome:
         """Of the whole: its times are those of `end`."""
