@@ -14,7 +14,7 @@
 Invariants
 * One writer per word. A word is 8 aligned bytes, written by one store, so it is never seen half-written.
 * A row is in the outbox before CURRENT is cleared: whatever kills the process, each task is finished, running or
-  unstarted, exactly. (Items of an envelope that ended in its last 100 microseconds may be unfinished again.) The
+  unstarted, exactly. (Of an envelope up to 100 microseconds of finished work may be unfinished again.) The
   parent reads the page after the process has ended, when all its stores are visible.
 * A task starts after STARTED was written and HOLD was found 0, in this order; the parent writes HOLD, lets
   `settle_ms` pass (a store is visible within microseconds) and reads STARTED: what is beyond will never start. No lock,
