@@ -17,7 +17,7 @@ from ohmesh.roles.webhook_config import WebhookConfig, WebhookPorts
 from ohmesh.roles.webhooks import PAUSED_BY_HAND, Webhooks
 from tests.receiver import TAKEN, Answer, Received, Receiver, receiver
 from tests.unit.mesh_in_memory import SUBJECTS, end, mesh_in_memory
-from tests.waiting import eventually
+from tests.waiting import answered, eventually
 
 DEADLINE_S = 60.0
 QUICK = WebhookConfig(retry_ms=5, retry_max_ms=20, save_ms=10, timeout_ms=2_000)
@@ -122,9 +122,10 @@ def test_a_receiver_that_fails_is_asked_again_with_the_same_id_and_nothing_overt
 
 def test_a_successor_goes_on_where_the_role_was() -> None:
     async def story(place: Place) -> None:
-        await place.mesh.add_webhook(place.told.url, types=["task.succeeded"], allow_private=True)
+        made = await place.mesh.add_webhook(place.told.url, types=["task.succeeded"], allow_private=True)
         first = await place.done(2)
         await place.is_told(first)
+        await answers_heard(place, made.webhook.id, 2)  # what is under way when a role ends is told again
         await place.end()
         meanwhile = await place.done(2)
         place.begin()
@@ -263,10 +264,15 @@ def test_a_receiver_that_hangs_holds_up_no_other() -> None:
     told(story)
 
 
+async def answers_heard(place: Place, webhook_id: str, count: int) -> None:
+    async def is_so() -> bool:
+        return (await place.mesh.webhook(webhook_id)).delivered == count
+
+    await answered(is_so, what=f"{count} deliveries whose answer was heard")
+
+
 async def eventually_shown(place: Place, webhook_id: str, state: WebhookState) -> None:
     async def is_so() -> bool:
         return (await place.mesh.webhook(webhook_id)).state is state
 
-    async with asyncio.timeout(DEADLINE_S):
-        while not await is_so():
-            await asyncio.sleep(0.01)
+    await answered(is_so, what=f"webhook {webhook_id} {state}")
