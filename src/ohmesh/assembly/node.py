@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from ohmesh.assembly.connection import connect_engine, read_shape
 from ohmesh.assembly.data_directory import Shape
 from ohmesh.assembly.history import HistoryRole
-from ohmesh.assembly.system import SystemClock, SystemEntropy, collect_seldom
+from ohmesh.assembly.system import SystemClock, SystemEntropy, settle_interpreter
 from ohmesh.assembly.termination import on_termination
 from ohmesh.config import Config
 from ohmesh.engines.nats.engine import NatsEngine
@@ -34,7 +34,7 @@ async def run_node(config: Config, *, name: str, ready: Callable[[str], None], n
     """Serve until SIGINT or SIGTERM; then give the roles back and return. `ready` hears the node's full name."""
     stopped = asyncio.Event()
     on_termination(stopped.set)
-    collect_seldom()
+    settle_interpreter()
     async with connect_engine(config, notice=notice) as engine:
         shape = await read_shape(engine.state, config.mesh.name, patience_s=SHAPE_PATIENCE_S)
         process = Process(

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from ohmesh.assembly.connection import connect_engine, read_shape
 from ohmesh.assembly.data_directory import Shape
-from ohmesh.assembly.system import SystemClock, SystemEntropy, collect_seldom
+from ohmesh.assembly.system import SystemClock, SystemEntropy, settle_interpreter
 from ohmesh.assembly.termination import on_termination
 from ohmesh.config import Config, installed_version
 from ohmesh.engines.nats.engine import NatsEngine
@@ -41,7 +41,7 @@ async def run_worker(
     host = checked_name(name, "worker name") if name else default_worker_name()
     options = config.of(HandlersConfig).options()
     runner = ProcessRunnerPool(replace(config.of(RunnerConfig), targets=tuple(targets), options=options))
-    collect_seldom()
+    settle_interpreter()
     async with _mesh_when_there(config, notice) as (engine, shape):
         executor = Executor(
             ExecutorPorts(engine.bus, SystemClock(), SystemEntropy()),

@@ -160,6 +160,13 @@ class Enquire(Struct, array_like=True, frozen=True, gc=False, tag=34):
     instead_of: int = 0
 
 
+class NewDispatcher(Struct, array_like=True, frozen=True, gc=False, tag=14):
+    """A new dispatcher speaks to every client: send again what nobody has answered, ask again what you wait for."""
+
+    shard: int
+    epoch: int
+
+
 class Progress(Struct, array_like=True, frozen=True, gc=False, tag=71):
     """How far a running attempt is: `done` of `total`, where that is known. It may be lost; it is stored nowhere.
 
@@ -350,7 +357,7 @@ ToDispatcher = (
     | ChangeSchedule
     | ListSchedules
 )
-ToClient = Accepted | Finished | CancelAnswer
+ToClient = Accepted | Finished | CancelAnswer | NewDispatcher
 ToHost = Grants | Settled | Revoke | Enquire
 Reply = (
     TaskPage

@@ -54,6 +54,10 @@ class Subjects:
     def client(self, client: str) -> str:
         return f"mesh.{self.mesh}.c.{client}"
 
+    def every_client(self) -> str:
+        """NewDispatcher travels here: each client listens to its own subject and to this one."""
+        return f"mesh.{self.mesh}.clients"
+
     def historian(self) -> str:
         """Who follows the logs into the ledger also answers questions about what is in there."""
         return f"mesh.{self.mesh}.history"

@@ -127,13 +127,14 @@ class Client:
         self.changes = Changes(self.requests, self._tracker, self._ids.next)
         self.schedules = Schedules(self.requests, self._ids.next)
         self.locks = Locks(self.requests, ports.clock, self._ids.next)
-        self._subscription: Subscription | None = None
+        self._subscriptions: list[Subscription] = []
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         self._ports.bus.watch_connection(self._connection_changed)
         subject = self._subjects.client(self.name)
-        self._subscription = await self._ports.bus.subscribe(subject, self._tracker.receive)
+        for heard in (subject, self._subjects.every_client()):
+            self._subscriptions.append(await self._ports.bus.subscribe(heard, self._tracker.receive))
         for shard, lane in enumerate(self._lanes):
             self._tasks.append(asyncio.create_task(lane.send_for_ever(), name=f"client-lane-{shard}"))
         self._tasks.append(asyncio.create_task(self._sweep_for_ever(), name="client-sweep"))
@@ -160,9 +161,9 @@ class Client:
             for task in self._tasks:
                 task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._subscription is not None:
+        for subscription in self._subscriptions:
             with suppress(EngineUnavailable):  # then there is nobody to tell
-                await self._subscription.unsubscribe()
+                await subscription.unsubscribe()
         if unanswered:
             self._notice(str(error))
             raise error

@@ -19,7 +19,7 @@ from msgspec import Struct
 
 from ohmesh.errors import InvalidArgument, MeshUnreachable, OhmeshError, UnknownTask
 from ohmesh.model.frame import decode_to_client
-from ohmesh.model.message import Accepted, CancelAnswer, Finished, Progress
+from ohmesh.model.message import Accepted, Finished, NewDispatcher, Progress
 from ohmesh.model.task import Submission, TaskResult
 from ohmesh.ports.bus import Message
 from ohmesh.ports.clock import Clock
@@ -149,11 +149,16 @@ class Tracker:
                 self._finished(body, (frame.sender, frame.term))
             elif isinstance(body, Accepted):
                 self._accepted(body, (frame.sender, frame.term))
+            elif isinstance(body, NewDispatcher):
+                self._begin_anew(body, (frame.sender, frame.term))
             else:
-                self._receive_verdicts(body)
+                self._cancellations.receive(body)
 
-    def _receive_verdicts(self, answer: CancelAnswer) -> None:
-        self._cancellations.receive(answer)
+    def _begin_anew(self, news: NewDispatcher, dispatcher: tuple[str, int]) -> None:
+        """What was sent while nobody listened is lost; it is not waited for until it is due to be sent again."""
+        if news.shard < len(self._lanes):
+            self._lanes[news.shard].resend_all()
+            self._heard_of(news.shard, dispatcher)
 
     def _accepted(self, answer: Accepted, dispatcher: tuple[str, int]) -> None:
         handles, counts, lanes = self.handles, self.counts, self._lanes

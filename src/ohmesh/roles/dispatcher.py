@@ -23,6 +23,7 @@ from ohmesh.model.message import (
     Cancel,
     Enquire,
     HostReport,
+    NewDispatcher,
     Outcomes,
     Problem,
     Reply,
@@ -186,6 +187,8 @@ class Dispatcher:
     async def _announce(self) -> None:
         enquiry = self._voice.frame(Enquire(self._number, self._epoch))
         await self._ports.bus.publish(self._subjects.every_host(), enquiry)
+        presented = self._voice.frame(NewDispatcher(self._number, self._epoch))
+        await self._ports.bus.publish(self._subjects.every_client(), presented)
 
     # Receiving
 

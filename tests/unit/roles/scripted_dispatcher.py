@@ -16,6 +16,7 @@ from ohmesh.model.message import (
     HostPage,
     ListHosts,
     ListTasks,
+    NewDispatcher,
     Refusal,
     Reply,
     ShardDescription,
@@ -75,6 +76,11 @@ class ScriptedDispatcher:
 
     async def start(self) -> None:
         self._subscription = await self.engine.bus.subscribe(SUBJECTS.dispatcher(self.shard), self._receive)
+
+    async def present(self) -> None:
+        """As a real one does once it listens."""
+        frame = encode_frame("scripted", self.epoch, 0, [NewDispatcher(self.shard, self.epoch)])
+        await self.engine.bus.publish(SUBJECTS.every_client(), frame)
 
     async def stop(self) -> None:
         if self._subscription is not None:

@@ -89,6 +89,24 @@ def test_a_submission_is_taken_by_the_dispatcher_that_took_over() -> None:
     with_mesh(scenario)
 
 
+def test_a_new_dispatcher_that_presents_itself_hears_at_once_what_was_lost() -> None:
+    async def scenario(client: Client, dispatcher: ScriptedDispatcher, cluster: MemoryCluster) -> None:
+        accepted = await client.submit(TEXT)
+        await dispatcher.stop()
+        unanswered = client.submit_nowait(TEXT)
+        await pass_time(0.1)  # nobody listens
+        successor = await dispatcher.replace(epoch=2)
+        successor.finish(accepted.id)
+        began_s = asyncio.get_running_loop().time()
+        await successor.present()
+        await unanswered.accepted()
+        assert await accepted.result() is None
+        assert asyncio.get_running_loop().time() - began_s < 0.1
+        await successor.stop()
+
+    with_mesh(scenario)
+
+
 def test_a_reconnect_repeats_at_once_what_may_be_lost() -> None:
     async def scenario(client: Client, dispatcher: ScriptedDispatcher, cluster: MemoryCluster) -> None:
         accepted = await client.submit(TEXT)
