@@ -6,8 +6,10 @@ import functools
 import re
 import zlib
 from dataclasses import dataclass
+from enum import StrEnum
 
 from ohmesh.errors import InvalidArgument
+from ohmesh.model.topology import AgentPlace
 
 MAX_NAME_LENGTH = 64
 REMEMBERED_NAMES = 10_000  # every task names its kind, and kinds are few
@@ -32,6 +34,15 @@ def is_name(name: str) -> bool:
 @functools.lru_cache(REMEMBERED_NAMES)
 def _is_name(name: str) -> bool:
     return _NAME.match(name) is not None
+
+
+class FleetPart(StrEnum):
+    """What is said to a role of the fleet, each on a subject of its own: orders from above, and from below heartbeats
+    (with joins and clock probes) and acks."""
+
+    ORDERS = "do"
+    HEARTBEATS = "hb"
+    ACKS = "ack"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +88,34 @@ class Subjects:
     def webhooks(self) -> str:
         """Who tells webhooks of events also keeps them, and answers for them."""
         return f"mesh.{self.mesh}.webhooks"
+
+    def fleet_process(self, process: str) -> str:
+        """One process of the fleet: what any of its roles or agents is told, in one frame for each turn."""
+        return f"mesh.{self.mesh}.f.{process}"
+
+    def every_fleet_process(self) -> str:
+        """What the orchestrator tells everybody at once."""
+        return f"mesh.{self.mesh}.fleet"
+
+    def heard(self, process: str) -> str:
+        """What of the numbered frames of `process` has arrived is said here."""
+        return f"mesh.{self.mesh}.f.{process}.heard"
+
+    def orchestrator(self, part: FleetPart = FleetPart.ORDERS) -> str:
+        return f"mesh.{self.mesh}.o.{part}"
+
+    def sector(self, sector: int, part: FleetPart = FleetPart.ORDERS) -> str:
+        """Where the coordinator of a sector hears. Five words, so it is nobody's stream (`streams` has four)."""
+        return f"mesh.{self.mesh}.s.{sector}.{part}"
+
+    def cluster(self, sector: int, cluster: int, part: FleetPart = FleetPart.ORDERS) -> str:
+        """Where the lead of a cluster hears."""
+        return f"mesh.{self.mesh}.s.{sector}.c.{cluster}.{part}"
+
+    def agent(self, place: AgentPlace) -> str:
+        """One agent that has a connection of its own."""
+        sector, cluster, number = place
+        return f"mesh.{self.mesh}.s.{sector}.c.{cluster}.a.{number}"
 
     def log(self, shard: int) -> str:
         """Name of the shard's log, as the log port takes it."""

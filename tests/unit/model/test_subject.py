@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ohmesh.errors import InvalidArgument
-from ohmesh.model.subject import Subjects, checked_name, shard_of
+from ohmesh.model.subject import FleetPart, Subjects, checked_name, shard_of
 from ohmesh.model.task import LEASE_SHARD_SHIFT, shard_of_lease
+from ohmesh.model.topology import AgentPlace
 
 
 @pytest.mark.parametrize("name", ["a", "gpu-box_7", "0", "x" * 64])
@@ -33,6 +34,41 @@ def test_no_two_roles_share_a_subject() -> None:
     assert len(set(names)) == len(names)
     assert all(name.startswith("mesh.m.") for name in names)
     assert subjects.log(3) == "m-shard-3"
+
+
+NAMES = st.from_regex(r"[0-9cado]{1,2}", fullmatch=True)  # names that look like the words of subjects
+NUMBERS = st.integers(0, 9)
+PARTS = st.sampled_from(FleetPart)
+ADDRESSES = st.one_of(
+    st.tuples(
+        st.sampled_from(
+            ["host", "client", "progress", "items", "streams", "fleet_process", "heard", "dispatcher"]
+        ),
+        st.tuples(NAMES),
+    ),
+    st.tuples(st.sampled_from(["every_host", "every_fleet_process", "historian", "webhooks"]), st.just(())),
+    st.tuples(st.just("orchestrator"), st.tuples(PARTS)),
+    st.tuples(st.just("sector"), st.tuples(NUMBERS, PARTS)),
+    st.tuples(st.just("cluster"), st.tuples(NUMBERS, NUMBERS, PARTS)),
+    st.tuples(st.just("agent"), st.tuples(st.builds(AgentPlace, NUMBERS, NUMBERS, NUMBERS))),
+)
+
+
+@given(ADDRESSES, ADDRESSES)
+def test_no_two_addresses_share_a_subject(
+    one: tuple[str, tuple[object]], other: tuple[str, tuple[object]]
+) -> None:
+    """Whoever listens to one of them, whatever its name, does not hear what is meant for another."""
+    subjects = Subjects("m")
+    first, second = (getattr(subjects, kind)(*words) for kind, words in (one, other))
+    assert (first == second) == (one == other)
+
+
+def test_what_lies_below_a_sector_or_a_cluster_can_be_subscribed_to_as_one() -> None:
+    subjects = Subjects("m")
+    assert subjects.sector(7, FleetPart.ACKS) == "mesh.m.s.7.ack"
+    assert subjects.cluster(7, 4) == "mesh.m.s.7.c.4.do"
+    assert subjects.agent(AgentPlace(7, 4, 12)) == "mesh.m.s.7.c.4.a.12"
 
 
 @given(st.text(), st.integers(1, 64))
