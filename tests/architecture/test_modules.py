@@ -34,6 +34,7 @@ def test_every_package_and_module_says_what_it_is() -> None:
 BUILT_AHEAD = (
     "ohmesh.model.agent_class",
     "ohmesh.model.fleet_frame",
+    "ohmesh.model.fleet_table",
     "ohmesh.model.trinary",
 )
 

@@ -75,7 +75,7 @@ BODIES: list[FleetBody] = [
     ClockProbe(-5, 1, 2, 3),
     ClockEcho(-5, 6, 7, 8, 9, 10),
     FramesHeard("host", 1, "mesh.m.s.7.c.4.hb", 9, (11, 12)),
-    HeartbeatColumns(ROWS, *([b"1234"] * 5), b"1", b"1", b"12345678"),
+    HeartbeatColumns(ROWS, b"1234", b"1234", b"1234", b"1234", b"1234", b"1", b"1", b"12345678"),
     CoordinateColumns(ORDER, ROWS, b"1234"),
     AckColumns("m1", ROWS, b"\x01", b"12345678", b"12345678", b"1234", ((0, ReportedConflict("other")),)),
 ]  # fmt: skip

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import re
-from functools import partial
 from pathlib import Path
 from typing import get_args
 
@@ -115,13 +114,14 @@ def test_every_column_stands_there_with_its_type() -> None:
 
 def test_every_subject_of_the_fleet_stands_there() -> None:
     subjects = Subjects("MESH")
-    listeners = [subjects.orchestrator, partial(subjects.sector, 1), partial(subjects.cluster, 1, 2)]
     known = {
         subjects.fleet_process("P"),
         subjects.heard("P"),
         subjects.every_fleet_process(),
         subjects.agent(AgentPlace(1, 2, 3)),
-        *(listen(part) for listen in listeners for part in FleetPart),
+        *(subjects.orchestrator(part) for part in FleetPart),
+        *(subjects.sector(1, part) for part in FleetPart),
+        *(subjects.cluster(1, 2, part) for part in FleetPart),
     }
     page = FLEET
     for word, value in [
