@@ -36,6 +36,7 @@ BUILT_AHEAD = (
     "ohmesh.model.fleet_frame",
     "ohmesh.model.fleet_table",
     "ohmesh.model.trinary",
+    "ohmesh.protocols.clock",
 )
 
 
