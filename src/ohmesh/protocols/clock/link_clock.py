@@ -1,14 +1,14 @@
 """The clock at the other end of a link: mesh time from four timestamps, and how wrong it can be.
 
 A sample is an interval: whatever part of the round trip each way took, the offset at that moment was within half of it
-around the middle. Two samples bound the drift between them, many of them narrowly. From all samples in a window, and the
-drifts that they leave possible, follows one interval for the offset now; inside it the estimate follows the sample of
-the least trip and the median of slopes between good ones. So slow and lopsided trips widen nothing that a quick one has
-narrowed, and the bound holds for any delays, as long as the drift keeps to LinkClockConfig.
+around the middle. Two samples bound the drift between them, many of them narrowly. From all samples in a window, and
+the drifts that they leave possible, follows one interval for the offset now; inside it the estimate follows the
+sample of the least trip and the median of slopes between good ones. So slow and lopsided trips widen nothing that a
+quick one has narrowed, and the bound holds for any delays, as long as the drift keeps to LinkClockConfig.
 
-Samples that contradict each other at any drift show that a clock was set or changed its pace: the older half is given up
-until the rest agrees. Another life of the answering side, or another orchestrator behind it, begins anew as well; until
-its first sample the old line is believed.
+Samples that contradict each other at any drift show that a clock was set or changed its pace: the older half is
+given up until the rest agrees. Another life of the answering side, or another orchestrator behind it, begins anew as
+well; until its first sample the old line is believed.
 
 Sources: RFC 5905, sections 8 (offset, round trip) and 10 (least delay); Marzullo and Owicki, Maintaining the Time in a
 Distributed System (1983), for intervals; Sen (1968) for the median of slopes.
@@ -38,7 +38,8 @@ class LinkClockConfig:
     max_drift: how fast two clocks part at most; crystals are within 1e-4, so two of them within twice that.
     usual_drift: what is expected before it is measured (a standard deviation). wander: how much the drift changes while
         a sample is in the window; temperature changes it by about 1e-6 in a minute.
-    resolution_us: of the clocks that are read. good_trip: samples of at most so many times the least trip draw the slope.
+    resolution_us: of the clocks that are read. good_trip: samples of at most so many times the least trip draw the
+    slope.
     unanswered: probes that are waited for at once. trips: round trips of which the median is told.
     """
 
@@ -58,7 +59,8 @@ class LinkClockConfig:
 
 class Hearing(Enum):
     """What became of an echo. STRANGE: of no probe that waits (repeated, too late), or of an earlier life of the other
-    side. IMPOSSIBLE: an answer before its question. ANEW: only it counts now, a clock was set or the other side is new."""
+    side. IMPOSSIBLE: an answer before its question. ANEW: only it counts now, a clock was set or the other side is
+    new."""
 
     TAKEN = "taken"
     ANEW = "anew"
@@ -162,7 +164,8 @@ class LinkClock:
 
 
 def _draw(samples: list[_Sample], now_us: int, config: LinkClockConfig) -> MeshLine | None:
-    """The line through `samples`, ascending, at `now_us`; None where no line within the bounds of drift goes through all of them."""
+    """The line through `samples`, ascending, at `now_us`; None where no line within the bounds of drift goes through
+    all of them."""
     base_us = samples[-1].offset_us  # floats hold the differences exactly, not times since 1970
     at = np.array([one.at_us - now_us for one in samples], np.float64)
     offset = np.array([one.offset_us - base_us for one in samples], np.float64)

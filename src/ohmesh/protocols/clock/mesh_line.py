@@ -1,4 +1,5 @@
-"""Mesh time as a line over the local clock, with a bound of its error that grows with the distance from where it was drawn."""
+"""Mesh time as a line over the local clock, with a bound of its error that grows with the distance from where it was
+drawn."""
 
 from __future__ import annotations
 
@@ -16,8 +17,9 @@ class MeshReading(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class MeshLine:
-    """At local time `local_us` mesh time was `mesh_us`, to within `error_us`, and has run at 1 + `drift` since, to within
-    `growth` (both are ratios: 1e-6 is one microsecond in a second). Local times have any origin and never step."""
+    """At local time `local_us` mesh time was `mesh_us`, to within `error_us`, and has run at 1 + `drift` since, to
+    within `growth` (both are ratios: 1e-6 is one microsecond in a second). Local times have any origin and never
+    step."""
 
     local_us: int
     mesh_us: int
@@ -35,8 +37,9 @@ class MeshLine:
         return self.local_us + round((mesh_us - self.mesh_us) / (1 + self.drift))
 
     def as_root(self, now_us: int) -> MeshLine:
-        """For who takes the mesh over: its own corrected clock is mesh time from now on, so it goes on without a jump and at
-        the same rate, and is right by definition. Others find it within the bound that this line had, beside their own."""
+        """For who takes the mesh over: its own corrected clock is mesh time from now on, so it goes on without a
+        jump and at the same rate, and is right by definition. Others find it within the bound that this line had,
+        beside their own."""
         return MeshLine(now_us, self.read(now_us).time_us, self.drift)
 
 
