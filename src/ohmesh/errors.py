@@ -20,6 +20,7 @@
     |   `-- EngineFailed             the engine did not start, or answered nonsense
     |-- MeshError                  the mesh itself
     |   |-- MeshUnreachable          no dispatcher answered in time
+    |   |-- NoCapableAgentError      no agent that can do it is active and ready
     |   |-- Backpressure             full; try again after `retry_after_ms` (HTTP 429)
     |   |-- SubmissionTooOld         a retry older than the horizon of deduplication
     |   |-- LockTimeout              another held the lock for as long as was waited for it
@@ -186,6 +187,14 @@ class MeshUnreachable(MeshError):
     retryable = True
 
 
+class NoCapableAgentError(MeshError):
+    """`missing`: what nobody in the fleet has; empty where nobody has all of it at once, or whoever does is away."""
+
+    code = "no_capable_agent"
+    retryable = True
+    missing: tuple[str, ...] = ()
+
+
 class Backpressure(MeshError):
     code = "backpressure"
     http_status = 429
@@ -223,10 +232,7 @@ class LogCorrupt(MeshError):
 
 
 class TaskError(OhmeshError):
-    """Carries the id of the task, so that one handler can treat many.
-
-    `traceback` is that of the agent's process, whole; printed are its last lines.
-    """
+    """Carries the id of the task, so that one handler can treat many; `traceback`: of the agent's process."""
 
     code = "task"
     printed_traceback_lines: ClassVar[int] = 12

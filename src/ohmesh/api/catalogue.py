@@ -37,6 +37,7 @@ ADVICE = {
     "mesh": "Look at `ohmesh doctor`.",
     "mesh_unreachable": "Is the mesh up? Try again after the time in Retry-After. A submission may have been "
     "stored: repeat it with the same key.",
+    "no_capable_agent": "The message says what nobody has, or how many who have it are away. Start or release one.",
     "backpressure": "The mesh is full. Try again after the time in Retry-After.",
     "submission_too_old": "Its key is no longer remembered. Look whether the task exists, then submit it anew.",
     "lock_timeout": "Wait for longer, or look who holds it: `ohmesh locks list`.",
