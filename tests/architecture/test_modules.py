@@ -36,6 +36,7 @@ BUILT_AHEAD = (
     "ohmesh.model.trinary",
     "ohmesh.protocols.clock",
     "ohmesh.registry.fleet",
+    "ohmesh.protocols.arrival",
 )
 
 
