@@ -19,7 +19,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from ohmesh.model.agent import Duty, Liveness
-from ohmesh.model.hybrid_time import physical_ms
+from ohmesh.model.hybrid_time import COUNTER_BITS
 from ohmesh.model.priority import Priority
 
 DEFAULT_TTL_MS = 30_000
@@ -115,7 +115,7 @@ class MessageHead(Struct, array_like=True, frozen=True, gc=False):
 
     def is_expired(self, now_ms: int) -> bool:
         """Whether it is past its time. Who knows mesh time with an error gives the earliest that it may be."""
-        return physical_ms(self.created) + self.ttl_ms < now_ms
+        return (self.created >> COUNTER_BITS) + self.ttl_ms < now_ms
 
 
 class Coordinate(Struct, array_like=True, frozen=True, gc=False, tag=101):

@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 
 from ohmesh.errors import InvalidArgument
 from ohmesh.model.column_buffer import (
+    check_at_most,
     check_known_within,
+    check_times,
     check_within,
     from_buffer,
     optional_from_buffer,
@@ -122,15 +124,16 @@ class AckTable:
 
 def read_places(rows: Rows) -> Places:
     numbers = from_buffer(rows.numbers, "<u2", len(rows.numbers) // 2, "numbers")
-    check_within(numbers, 0, MAX_AGENTS - 1, "numbers")
     if rows.cluster != WHOLE_SECTOR:
         if rows.clusters:
             raise InvalidArgument(f"Rows of cluster {rows.cluster} alone name clusters too.")
         clusters = np.full(len(numbers), rows.cluster, np.uint8)
+        order = numbers
     else:
         clusters = from_buffer(rows.clusters, "<u1", len(numbers), "clusters")
-        check_within(clusters, 0, MAX_CLUSTERS - 1, "clusters")
-    order = clusters.astype(np.int32) * MAX_AGENTS + numbers
+        check_at_most(clusters, MAX_CLUSTERS - 1, "clusters")
+        order = clusters * np.int32(MAX_AGENTS) + numbers
+    check_at_most(numbers, MAX_AGENTS - 1, "numbers")
     if (order[1:] <= order[:-1]).any():
         raise InvalidArgument(f"Rows of sector {rows.sector} do not ascend, or name an agent twice.")
     return Places(rows.sector, rows.cluster, clusters, numbers)
@@ -163,12 +166,12 @@ def read_heartbeats(body: HeartbeatColumns) -> HeartbeatTable:
     for name in ("rtt_ms", "processing_ms", "drift"):
         check_known_within(getattr(table, name), 0, MAX_SPAN_MS, name)
     check_known_within(table.reliability, 0, 1, "reliability")
-    check_within(table.liveness, 0, len(LIVENESS_CODES) - 1, "liveness")
-    check_within(table.duty, 0, len(DUTY_CODES) - 1, "duty")
+    check_at_most(table.liveness, len(LIVENESS_CODES) - 1, "liveness")
+    check_at_most(table.duty, len(DUTY_CODES) - 1, "duty")
     _check_words(table.task, len(body.words), "task")
     _check_words(table.waits_on, len(body.words), "waits_on")
     if table.since_us is not None:
-        check_within(table.since_us, 0, np.inf, "since_us")
+        check_times(table.since_us, "since_us")
     return table
 
 
@@ -220,9 +223,9 @@ def read_acks(body: AckColumns) -> AckTable:
         optional_from_buffer(body.needed_ms, "<f4", count, "needed_ms"),
         optional_from_buffer(body.available_ms, "<f4", count, "available_ms"),
     )
-    check_within(table.state, min(TargetState), max(TargetState), "state")
-    check_within(table.arrived_us, 0, np.inf, "arrived_us")
-    check_within(table.ready_us, 0, np.inf, "ready_us")
+    check_within(table.state, TargetState.CONFLICT, TargetState.UNREACHABLE, "state")
+    check_times(table.arrived_us, "arrived_us")
+    check_times(table.ready_us, "ready_us")
     check_within(table.processing_ms, 0, MAX_SPAN_MS, "processing_ms")
     _check_words(table.answer, len(body.answers), "answer")
     for name in ("needed_ms", "available_ms"):
@@ -255,4 +258,4 @@ def _optional_to_buffer(values: NDArray[Any] | None, dtype: str) -> bytes:
 
 def _check_words(column: Uint16 | None, count: int, name: str) -> None:
     if column is not None:
-        check_within(column, 0, count, name)
+        check_at_most(column, count, name)
