@@ -9,8 +9,8 @@ understood.
 
 structured_per_s: orders of 300 bytes, 100 in a frame. columnar_rows_per_s: rows of heartbeats and acks, in turns, of
 whole sectors, 300 rows in a body and 4 bodies in a frame; columnar_cluster_rows_per_s: the same of clusters, 30 rows in
-a body and 10 bodies in a frame. Each is the median of its rounds. cpu_us: processor time for one of them, in the sender,
-the server and the receiver; unlike rates, it hardly depends on what else the machine does.
+a body and 10 bodies in a frame. Each is the median of its rounds. cpu_us: processor time for one of them, in the
+sender, the server and the receiver; unlike rates, it hardly depends on what else the machine does.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What benchmarks/bus.py sends: one load is a maker of frames and a reader that counts what it understood of them.
 
-Each message, each row and each frame is made, encoded, decoded, checked and counted, as a role would; nothing is prepared
-once and sent often, except the values that the columns are made of.
+Each message, each row and each frame is made, encoded, decoded, checked and counted, as a role would; nothing is
+prepared once and sent often, except the values that the columns are made of.
 """
 
 from __future__ import annotations
