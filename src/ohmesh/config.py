@@ -185,9 +185,12 @@ _SHORT_NAMES = {
 }
 CONTEXT_VARIABLE = "OHMESH_CONTEXT"
 LOCK_TOKEN_VARIABLE = "OHMESH_LOCK_TOKEN"  # noqa: S105 - the name of what `ohmesh lock` gives to its command
-_NOT_SETTINGS = frozenset(
+NOT_SETTINGS = frozenset(
     {CONTEXT_VARIABLE, LOCK_TOKEN_VARIABLE, "OHMESH_DEBUG", "OHMESH_SEEDS", "OHMESH_SOAK"}
 )  # two are for our tests
+_LONG_NAMES = {
+    ENVIRONMENT_PREFIX + key.upper().replace(".", "_"): short for key, short in _SHORT_NAMES.items()
+}
 _WHICH_MESH = ("engine.url", "mesh.data")
 
 # What each kind of network changes. Lists that a component wants from its caller have their default here too.
@@ -332,7 +335,7 @@ def _from_environment(environ: Mapping[str, str], kinds: Mapping[str, object]) -
     keys = {environment_name(key): key for key in kinds}
     found: dict[str, Origin] = {}
     for name, value in sorted(environ.items()):
-        if not name.startswith(ENVIRONMENT_PREFIX) or name in _NOT_SETTINGS or value == "":
+        if not name.startswith(ENVIRONMENT_PREFIX) or name in NOT_SETTINGS or value == "":
             continue
         if name not in keys:
             raise _unknown(name, "the environment", keys)
@@ -341,7 +344,8 @@ def _from_environment(environ: Mapping[str, str], kinds: Mapping[str, object]) -
 
 
 def _unknown(name: str, source: str, known: Iterable[str]) -> InvalidArgument:
-    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.7)
+    short = _LONG_NAMES.get(name)
+    near = [short] if short else difflib.get_close_matches(name, list(known), n=1, cutoff=0.7)
     hint = f"Did you mean {near[0]!r}?" if near else f"There are, for example, {', '.join(islice(known, 5))}."
     return InvalidArgument(f"There is no setting {name!r} (from {source}).", hint=hint)
 

@@ -91,6 +91,7 @@ def test_a_value_that_cannot_be_is_refused_with_key_origin_and_remedy(
     [
         ({"OHMESH_ENGINE_PORT": "eighty"}, "OHMESH_ENGINE_PORT"),
         ({"OHMESH_MESHH": "x"}, "'OHMESH_MESH'"),
+        ({"OHMESH_ENGINE_URL": "nats://x:1"}, "'OHMESH_URL'"),
     ],
 )
 def test_a_wrong_or_unknown_variable_is_named(environ: dict[str, str], word: str) -> None:

@@ -19,20 +19,29 @@ if TYPE_CHECKING:
     from ohmesh.assembly.connection import connect_client
     from ohmesh.assembly.local import start_local
     from ohmesh.assembly.node import run_node
-    from ohmesh.assembly.settings import load_settings
+    from ohmesh.assembly.settings import load_settings, resolve_settings
     from ohmesh.assembly.supervisor import run_supervisor
     from ohmesh.assembly.worker import run_worker
 
 _HOMES = {
     "connect_client": "ohmesh.assembly.connection",
     "load_settings": "ohmesh.assembly.settings",
+    "resolve_settings": "ohmesh.assembly.settings",
     "run_node": "ohmesh.assembly.node",
     "run_supervisor": "ohmesh.assembly.supervisor",
     "run_worker": "ohmesh.assembly.worker",
     "start_local": "ohmesh.assembly.local",
 }
 
-__all__ = ["connect_client", "load_settings", "run_node", "run_supervisor", "run_worker", "start_local"]
+__all__ = [
+    "connect_client",
+    "load_settings",
+    "resolve_settings",
+    "run_node",
+    "run_supervisor",
+    "run_worker",
+    "start_local",
+]
 
 
 def __getattr__(name: str) -> object:

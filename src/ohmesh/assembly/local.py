@@ -44,6 +44,8 @@ async def start_local(
     temporary = "" if data else tempfile.mkdtemp(prefix="ohmesh-")
     flags = {
         "api.enabled": False,
+        "engine.url": "",  # an engine that the environment or a file names is another mesh's
+        **({"mesh.ledger": ""} if temporary else {}),
         **(settings or {}),
         "mesh.data": data or temporary,
         "mesh.workers": workers,

@@ -107,11 +107,9 @@ def read_settings(
     given: Mapping[str, object], file: Path | None, names: Mapping[str, str] | None = None
 ) -> Config:
     """The settings of a command that has the `which_mesh_options`; `names`: of its own flags that set something."""
-    from ohmesh.assembly.contexts import chosen_context
-    from ohmesh.assembly.settings import load_settings
+    from ohmesh.assembly.settings import resolve_settings
 
-    context = chosen_context(str(given.get("context_name") or ""))
-    return load_settings(as_flags(given, names), file=file, context=context)
+    return resolve_settings(as_flags(given, names), file=file, context=str(given.get("context_name") or ""))
 
 
 def as_flags(given: Mapping[str, object], names: Mapping[str, str] | None = None) -> dict[str, object]:

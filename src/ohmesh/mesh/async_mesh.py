@@ -108,9 +108,14 @@ class AsyncMesh(Batching, Observation, Bounding, Mending, Scheduling, WebhookVer
         self._leave = leave or client.close
 
     @classmethod
-    def connect(cls, url: str = "", *, mesh: str = "", seed_file: str = "", data: str = "") -> Opening:
-        """Join a mesh that runs: the one at `url`, else the one that `ohmesh up` started here (in `data`)."""
-        return Opening(lambda: connected(url=url, mesh=mesh, seed_file=seed_file, data=data))
+    def connect(
+        cls, url: str = "", *, context: str = "", mesh: str = "", seed_file: str = "", data: str = ""
+    ) -> Opening:
+        """Join a mesh that runs, the same one that the command line would speak to: the one at `url` or in `data`, else
+        that of `context`, of the environment (OHMESH_URL, OHMESH_DATA, OHMESH_CONTEXT), of ohmesh.toml or of the
+        current context; else the one that `ohmesh up` started here.
+        """
+        return Opening(lambda: connected(url=url, context=context, mesh=mesh, seed_file=seed_file, data=data))
 
     @classmethod
     def local(cls, agents: Iterable[Agent] = (), *, data: str = "", workers: int = 1) -> Opening:

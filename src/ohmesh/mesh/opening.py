@@ -20,12 +20,15 @@ Agent = str | Callable[..., object]
 """An @agent function at the top of a module, or "module:object"."""
 
 
-def connected(*, url: str, mesh: str, seed_file: str, data: str) -> AbstractAsyncContextManager[Client]:
-    """A client of a mesh that runs; without a URL the one of this machine, found by its runtime file."""
-    from ohmesh.assembly import connect_client, load_settings
+def connected(
+    *, url: str, context: str, mesh: str, seed_file: str, data: str
+) -> AbstractAsyncContextManager[Client]:
+    """A client of a mesh that runs, found as the command line finds it."""
+    from ohmesh.assembly import connect_client, resolve_settings
 
     said = {"engine.url": url, "mesh.name": mesh, "engine.seed_file": seed_file, "mesh.data": data}
-    return connect_client(load_settings({key: value for key, value in said.items() if value}))
+    given = {key: value for key, value in said.items() if value}
+    return connect_client(resolve_settings(given, context=context))
 
 
 @asynccontextmanager

@@ -249,9 +249,11 @@ class Mesh:
         atexit.register(self._close_at_exit)
 
     @classmethod
-    def connect(cls, url: str = "", *, mesh: str = "", seed_file: str = "", data: str = "") -> Self:
-        """Join a mesh that runs: the one at `url`, else the one that `ohmesh up` started here (in `data`)."""
-        return cls(AsyncMesh.connect(url, mesh=mesh, seed_file=seed_file, data=data))
+    def connect(
+        cls, url: str = "", *, context: str = "", mesh: str = "", seed_file: str = "", data: str = ""
+    ) -> Self:
+        """Join a mesh that runs, the one that the command line would speak to; see AsyncMesh.connect."""
+        return cls(AsyncMesh.connect(url, context=context, mesh=mesh, seed_file=seed_file, data=data))
 
     @classmethod
     def local(cls, agents: Iterable[Agent] = (), *, data: str = "", workers: int = 1) -> Self:

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from ohmesh.assembly.contexts import chosen_context, contexts_file
-from ohmesh.assembly.settings import load_settings
+from ohmesh.assembly.contexts import contexts_file
+from ohmesh.assembly.settings import resolve_settings
 from ohmesh.cli.application import run
 from ohmesh.cli.exit_codes import ExitCode
+from ohmesh.errors import EngineUnavailable, InvalidArgument, MeshUnreachable
+from ohmesh.mesh import Mesh
 
 
 @pytest.fixture(autouse=True)
@@ -22,7 +24,7 @@ def own_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def meant(name: str = "", **flags: object) -> tuple[str, str, str]:
     """The context that is taken, and the URL and data directory that follow."""
-    config = load_settings(flags, context=chosen_context(name))
+    config = resolve_settings(flags, context=name)
     return config.context, config.engine.url, config.mesh.data
 
 
@@ -47,8 +49,42 @@ def test_a_flag_is_stronger_than_the_environment_and_that_than_the_current_one(
 
 def test_what_names_a_mesh_directly_leaves_no_part_of_a_context() -> None:
     run(["context", "add", "prod", "--url", "nats://box:4222", "--mesh", "blue"])
-    config = load_settings({"mesh.data": "/elsewhere"}, context=chosen_context())
+    config = resolve_settings({"mesh.data": "/elsewhere"})
     assert (config.context, config.engine.url, config.mesh.name) == ("", "", "default")
+
+
+def test_beside_the_context_of_a_mesh_elsewhere_data_says_where_our_part_is_kept() -> None:
+    run(["context", "add", "prod", "--url", "nats://box:4222", "--mesh", "blue"])
+    config = resolve_settings({"mesh.data": "/here"}, context="prod")
+    assert (config.context, config.engine.url) == ("prod", "nats://box:4222")
+    assert (config.mesh.name, config.mesh.data) == ("blue", "/here")
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "value", "option"),
+    [("prod", "engine.url", "nats://other:4222", "--url"), ("here", "mesh.data", "/elsewhere", "--data")],
+)
+def test_a_context_that_was_asked_for_is_not_passed_over(
+    name: str, key: str, value: str, option: str
+) -> None:
+    run(["context", "add", "prod", "--url", "nats://box:4222"])
+    run(["context", "add", "here", "--data", "/here"])
+    with pytest.raises(InvalidArgument, match=f"{name}.*{option}"):
+        resolve_settings({key: value}, context=name)
+
+
+def test_a_python_program_means_the_mesh_that_the_command_line_means(monkeypatch: pytest.MonkeyPatch) -> None:
+    run(["context", "add", "current", "--url", "nats://127.0.0.1:1"])
+    run(["context", "add", "other", "--url", "nats://127.0.0.1:2"])
+    with pytest.raises(EngineUnavailable, match=r"127\.0\.0\.1:1"):
+        Mesh.connect()
+    with pytest.raises(EngineUnavailable, match=r"127\.0\.0\.1:2"):
+        Mesh.connect(context="other")
+    monkeypatch.setenv("OHMESH_CONTEXT", "other")
+    with pytest.raises(EngineUnavailable, match=r"127\.0\.0\.1:2"):
+        Mesh.connect()
+    with pytest.raises(MeshUnreachable, match="No mesh runs in /nowhere"):
+        Mesh.connect(data="/nowhere")
 
 
 def test_a_removed_context_is_current_no_more(capsys: pytest.CaptureFixture[str]) -> None:
