@@ -1,9 +1,10 @@
 """A frame of the fleet: what one process says to another in one turn.
 
-    [version, sender, term, stamp, [body, body, ...], sequence]     MessagePack, or the same in JSON
+    [version, sender, term, stamp, [body, body, ...], sequence, oldest]     MessagePack, or the same in JSON
 
 `stamp` is the sender's hybrid time, which orders causes before effects. `sequence` numbers the frames that the sender
 publishes to one subject in one life (`term`), from 1; 0 is a frame outside of any order, such as a clock probe.
+`oldest` is the lowest number that the sender would still send again; 0: it sends nothing again.
 """
 
 from __future__ import annotations
@@ -54,6 +55,7 @@ class FleetFrame(Struct, array_like=True, frozen=True):
     stamp: Count
     bodies: list[FleetBody]
     sequence: Count = 0
+    oldest: Count = 0
 
 
 class Heard(NamedTuple):

@@ -262,12 +262,13 @@ class ClockEcho(Struct, array_like=True, frozen=True, gc=False, tag=108):
 
 class FramesHeard(Struct, array_like=True, frozen=True, gc=False, tag=109):
     """Of the frames that `sender` numbered in this life (`term`) for `flow`, its subject: all up to `through` have
-    arrived, and of the later ones those that are not `missing`. What is missing is sent again."""
+    arrived or will never be there, and of those up to `highest` all but the `missing` ones, which are sent again."""
 
     sender: Id
     term: Count
     flow: str
     through: Count
+    highest: Count = 0
     missing: tuple[Count, ...] = ()
 
 

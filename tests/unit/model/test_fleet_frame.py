@@ -74,12 +74,12 @@ BODIES: list[FleetBody] = [
     Ack("m1", "s007.c04.a12", NOW_MS * 1000, 3.5, TargetState.CONFLICT, 0, b"", ReportedConflict("other", "1", "2")),
     ClockProbe(-5, 1, 2, 3),
     ClockEcho(-5, 6, 7, 8, 9, 10),
-    FramesHeard("host", 1, "mesh.m.s.7.c.4.hb", 9, (11, 12)),
+    FramesHeard("host", 1, "mesh.m.s.7.c.4.hb", 9, 13, (11, 12)),
     HeartbeatColumns(ROWS, b"1234", b"1234", b"1234", b"1234", b"1234", b"1", b"1", b"12345678"),
     CoordinateColumns(ORDER, ROWS, b"1234"),
     AckColumns("m1", ROWS, b"\x01", b"12345678", b"12345678", b"1234", ((0, ReportedConflict("other")),)),
 ]  # fmt: skip
-FRAME = FleetFrame(FRAME_VERSION, "host", 3, pack_stamp(NOW_MS, 7), BODIES, 12)
+FRAME = FleetFrame(FRAME_VERSION, "host", 3, pack_stamp(NOW_MS, 7), BODIES, 12, 9)
 
 
 def sent(*bodies: Any, version: int = FRAME_VERSION) -> bytes:
@@ -124,7 +124,7 @@ def test_a_frame_of_another_version_is_refused_by_name() -> None:
 
 
 def test_a_frame_may_hold_fields_of_the_future_and_lack_those_with_defaults() -> None:
-    frame = decode_fleet_frame(msgspec.msgpack.encode([1, "host", 3, 4, [[105, "a"]], 5, "later"]))
+    frame = decode_fleet_frame(msgspec.msgpack.encode([1, "host", 3, 4, [[105, "a"]], 5, 4, "later"]))
     assert frame.bodies == [Heartbeat("a")]
     assert decode_fleet_frame(msgspec.msgpack.encode([1, "host", 3, 4, []])).sequence == 0
 
