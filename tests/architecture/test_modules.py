@@ -36,6 +36,10 @@ BUILT_AHEAD = (
     "ohmesh.protocols.clock",
     "ohmesh.protocols.delivery",
     "ohmesh.registry.fleet",
+    "ohmesh.policies.degradation",
+    "ohmesh.policies.failure_class",
+    "ohmesh.policies.quorum",
+    "ohmesh.policies.regional_breaker",
     "ohmesh.protocols.arrival",
 )
 
