@@ -6,12 +6,16 @@ from msgspec import Struct
 
 from ohmesh.model.agent import Duty, Liveness
 
+FLAGS = ("degraded", "unstable", "spike")
+"""What can be wrong with how an agent behaves (ohmesh.registry.fleet.impedance)."""
+
 
 class FleetAgent(Struct, frozen=True, kw_only=True):
     """Times are mesh time in milliseconds; 0 is never. Texts are empty where there is nothing to say.
 
     lead_ms: from the release of a message of weight 0 until the agent is ready. score: the same, at most 1000.
-    reliability: share of the last hour that succeeded. drift: coefficient of variation of its delays.
+    rtt_ms: None before it was measured. reliability: share of the last hour that succeeded. drift: coefficient of
+    variation of its delays.
     task, waits_on: what it works on, and what it waits for; context: hash of its context, 16 hexadecimal digits.
     """
 
@@ -27,7 +31,7 @@ class FleetAgent(Struct, frozen=True, kw_only=True):
     capabilities: tuple[str, ...] = ()
     flags: tuple[str, ...] = ()
     lead_ms: float = 0.0
-    rtt_ms: float = 0.0
+    rtt_ms: float | None = None
     processing_ms: float = 0.0
     queue_depth: int = 0
     reliability: float = 1.0

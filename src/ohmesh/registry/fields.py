@@ -6,10 +6,15 @@ Only names and types stand here, so that a door can list them at no cost; rows.p
 from __future__ import annotations
 
 from ohmesh.model.agent import Duty, Liveness
+from ohmesh.model.agent_class import STANDARD_CLASSES, AgentClass
 from ohmesh.model.complexity import Complexity
+from ohmesh.model.fleet_agent import FLAGS
 from ohmesh.model.priority import Priority
 from ohmesh.model.task import TaskState
 from ohmesh.registry.selector.schema import Field, FieldType, Schema
+
+_LIVENESS = tuple(one.value for one in Liveness)
+_DUTIES = tuple(one.value for one in Duty)
 
 TASKS = Schema(
     "tasks",
@@ -54,13 +59,13 @@ WORKERS = Schema(
             name="state",
             type=FieldType.CHOICE,
             help="Whether it is heard of.",
-            choices=tuple(one.value for one in Liveness),
+            choices=_LIVENESS,
         ),
         Field(
             name="duty",
             type=FieldType.CHOICE,
             help="Whether it takes work.",
-            choices=tuple(one.value for one in Duty),
+            choices=_DUTIES,
         ),
         Field(name="running", type=FieldType.NUMBER, help="Tasks that it holds."),
         Field(name="slots", type=FieldType.NUMBER, help="Tasks that it may hold at once."),
@@ -111,14 +116,78 @@ AGENTS = Schema(
             name="state",
             type=FieldType.CHOICE,
             help="Whether its worker is heard of.",
-            choices=tuple(one.value for one in Liveness),
+            choices=_LIVENESS,
         ),
         Field(
             name="duty",
             type=FieldType.CHOICE,
             help="Whether its worker takes work.",
-            choices=tuple(one.value for one in Duty),
+            choices=_DUTIES,
         ),
         Field(name="seen", type=FieldType.DURATION, help="Since its worker was last heard of."),
     ),
 )
+
+
+def fleet_schema(classes: tuple[AgentClass, ...]) -> Schema:
+    """What agents of a fleet with these classes can be selected by."""
+    words = dict.fromkeys(word.lower() for one in classes for word in (one.name, one.title))
+    return Schema(
+        "agents of the fleet",
+        (
+            Field(name="agent", type=FieldType.TEXT, help="Its id, as s007.c04.a12."),
+            Field(name="name", type=FieldType.TEXT, help="As its owner named it."),
+            Field(name="host", type=FieldType.TEXT, help="The process that it lives in."),
+            Field(
+                name="class",
+                type=FieldType.CHOICE,
+                help="What it is, by letter or title.",
+                choices=tuple(words),
+                is_repeated=True,
+            ),
+            *_FLEET_FIELDS,
+        ),
+    )
+
+
+_FLEET_FIELDS = (
+    Field(name="sector", type=FieldType.NUMBER, help="Its sector."),
+    Field(name="cluster", type=FieldType.NUMBER, help="Its cluster within the sector."),
+    Field(
+        name="state",
+        type=FieldType.CHOICE,
+        help="Whether it is heard of, and whether it takes work: one of each.",
+        choices=(*_LIVENESS, *_DUTIES),
+        is_repeated=True,
+    ),
+    Field(name="duty", type=FieldType.CHOICE, help="Whether it takes work.", choices=_DUTIES),
+    Field(name="capability", type=FieldType.TEXT, help="What it can do.", is_repeated=True),
+    Field(
+        name="flag",
+        type=FieldType.CHOICE,
+        help="What is wrong with how it behaves.",
+        choices=FLAGS,
+        is_repeated=True,
+    ),
+    Field(
+        name="impedance",
+        type=FieldType.DURATION,
+        help="From the release of a light message until it is ready.",
+    ),
+    Field(name="score", type=FieldType.NUMBER, help="The same in milliseconds, 1000 at most."),
+    Field(name="rtt", type=FieldType.DURATION, help="Round trip; no value before it was measured."),
+    Field(name="processing", type=FieldType.DURATION, help="One light message, nothing waiting before it."),
+    Field(name="queue", type=FieldType.NUMBER, help="Messages that wait for it."),
+    Field(name="reliability", type=FieldType.RATIO, help="Of what it did in the last hour, what succeeded."),
+    Field(name="drift", type=FieldType.RATIO, help="Spread of its delays to their mean."),
+    Field(name="seen", type=FieldType.DURATION, help="Since its last heartbeat."),
+    Field(name="task", type=FieldType.TEXT, help="What it works on."),
+    Field(name="working", type=FieldType.DURATION, help="Since it began that; no value when it is idle."),
+    Field(name="waits", type=FieldType.TEXT, help="What it waits for."),
+    Field(
+        name="waiting", type=FieldType.DURATION, help="Since it waits for that; no value when it does not."
+    ),
+    Field(name="context", type=FieldType.TEXT, help="Hash of its context, 16 hexadecimal digits."),
+)
+
+FLEET = fleet_schema(STANDARD_CLASSES)

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from ohmesh.model.agent import AgentView, HostView
 from ohmesh.model.event import Event
+from ohmesh.model.fleet_agent import FleetAgent
 from ohmesh.model.priority import Priority
 from ohmesh.model.task import TaskView
 from ohmesh.registry.selector import Selector
@@ -64,6 +65,32 @@ AGENT_SOURCES: Mapping[str, Source[AgentView]] = {
     "seen": lambda agent, now_ms: max(0, now_ms - agent.last_seen_ms) if agent.last_seen_ms else None,
 }
 
+FLEET_SOURCES: Mapping[str, Source[FleetAgent]] = {
+    "agent": lambda agent, _now_ms: agent.agent,
+    "name": lambda agent, _now_ms: agent.name,
+    "host": lambda agent, _now_ms: agent.host,
+    "class": lambda agent, _now_ms: (agent.class_name.lower(), agent.class_title.lower()),
+    "sector": lambda agent, _now_ms: agent.sector,
+    "cluster": lambda agent, _now_ms: agent.cluster,
+    "state": lambda agent, _now_ms: (agent.liveness, agent.duty),
+    "duty": lambda agent, _now_ms: agent.duty,
+    "capability": lambda agent, _now_ms: agent.capabilities,
+    "flag": lambda agent, _now_ms: agent.flags,
+    "impedance": lambda agent, _now_ms: agent.lead_ms,
+    "score": lambda agent, _now_ms: agent.score,
+    "rtt": lambda agent, _now_ms: agent.rtt_ms,
+    "processing": lambda agent, _now_ms: agent.processing_ms,
+    "queue": lambda agent, _now_ms: agent.queue_depth,
+    "reliability": lambda agent, _now_ms: agent.reliability,
+    "drift": lambda agent, _now_ms: agent.drift,
+    "seen": lambda agent, now_ms: max(0, now_ms - agent.heartbeat_ms),
+    "task": lambda agent, _now_ms: agent.task,
+    "working": lambda agent, now_ms: _since_ms(agent.task_since_ms, now_ms),
+    "waits": lambda agent, _now_ms: agent.waits_on,
+    "waiting": lambda agent, now_ms: _since_ms(agent.waits_since_ms, now_ms),
+    "context": lambda agent, _now_ms: agent.context,
+}
+
 EVENT_SOURCES: Mapping[str, Source[Event]] = {
     "type": lambda event, _now_ms: (event.what, event.type),
     "subject": lambda event, _now_ms: event.subject,
@@ -90,6 +117,10 @@ def matcher(selector: Selector, sources: Mapping[str, Source[Thing]], now_ms: in
 
 def _took_ms(task: TaskView) -> int | None:
     return task.finished_ms - task.started_ms if task.finished_ms and task.started_ms else None
+
+
+def _since_ms(began_ms: int, now_ms: int) -> int | None:
+    return max(0, now_ms - began_ms) if began_ms else None
 
 
 def _text(value: object) -> str:

@@ -6,8 +6,15 @@ import pytest
 
 from ohmesh.model.agent import AgentView, Duty, HostView, Liveness
 from ohmesh.model.task import TaskFailure, TaskState, TaskView
-from ohmesh.registry.fields import AGENTS, EVENTS, TASKS, WORKERS
-from ohmesh.registry.rows import AGENT_SOURCES, EVENT_SOURCES, TASK_SOURCES, WORKER_SOURCES, matcher
+from ohmesh.registry.fields import AGENTS, EVENTS, FLEET, TASKS, WORKERS
+from ohmesh.registry.rows import (
+    AGENT_SOURCES,
+    EVENT_SOURCES,
+    FLEET_SOURCES,
+    TASK_SOURCES,
+    WORKER_SOURCES,
+    matcher,
+)
 from ohmesh.registry.selector import compile_selector
 
 NOW_MS = 1_767_232_800_000  # 2026-01-01T02:00Z
@@ -36,9 +43,9 @@ def test_every_field_has_a_source_and_every_source_a_field() -> None:
     assert set(WORKER_SOURCES) == set(WORKERS.names)
     assert set(AGENT_SOURCES) == set(AGENTS.names)
     assert set(EVENT_SOURCES) == set(EVENTS.names)
-    assert all(
-        field.help.endswith(".") for field in (*TASKS.fields, *WORKERS.fields, *AGENTS.fields, *EVENTS.fields)
-    )
+    assert set(FLEET_SOURCES) == set(FLEET.names)
+    schemas = (TASKS, WORKERS, AGENTS, EVENTS, FLEET)
+    assert all(field.help.endswith(".") for schema in schemas for field in schema.fields)
 
 
 AGENT = AgentView(

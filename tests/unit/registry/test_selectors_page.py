@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from ohmesh.errors import InvalidSelector
-from ohmesh.registry.fields import AGENTS, EVENTS, TASKS, WORKERS
+from ohmesh.registry.fields import AGENTS, EVENTS, FLEET, TASKS, WORKERS
 from ohmesh.registry.selector import Schema, compile_selector
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs" / "selectors.md").read_text(encoding="utf-8")
-SECTIONS = {"Tasks": TASKS, "Workers": WORKERS, "Agents": AGENTS, "Events": EVENTS}
+SECTIONS = {"Tasks": TASKS, "Workers": WORKERS, "Agents": AGENTS, "Fleet": FLEET, "Events": EVENTS}
 
 
 def section(title: str) -> str:

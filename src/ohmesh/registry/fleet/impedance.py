@@ -26,7 +26,6 @@ AVERAGED_HEARTBEATS = 100
 UNMEASURED = np.float32(-1)
 """An average_ms while no heartbeat brought a round trip and a processing time."""
 
-FLAGS = ("degraded", "unstable", "spike")
 _WEIGHT = np.float32(2 / (AVERAGED_HEARTBEATS + 1))
 _ALL = slice(None)
 
@@ -56,7 +55,7 @@ def scores(columns: FleetColumns, index: Index = _ALL) -> Singles:
 
 
 def flags(columns: FleetColumns, classes: AgentClasses, index: Index = _ALL) -> tuple[Mask, Mask, Mask]:
-    """Who is degraded, unstable, at a spike, in the order of FLAGS."""
+    """Who is degraded, unstable, at a spike, in the order of ohmesh.model.fleet_agent.FLAGS."""
     is_human = np.array([one.is_human for one in classes.all])
     base_ms = np.array([one.base_ms for one in classes.all], np.float64)
     code, lead_ms = columns.class_code[index], columns.lead_ms[index].astype(np.float64)

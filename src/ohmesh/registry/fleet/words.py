@@ -48,7 +48,6 @@ class WordTable:
         """Forget all but the codes in `used`."""
         keep = np.zeros(len(self._texts), np.bool_)
         keep[used] = True
-        keep[0] = True
         for code in np.flatnonzero(~keep).tolist():
             if self._texts[code]:
                 del self._codes[self._texts[code]]

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from ohmesh.model.agent_class import AgentClasses
+from ohmesh.model.fleet_agent import FLAGS
 from ohmesh.registry.fleet.columns import FleetColumns, vacant_columns
 from ohmesh.registry.fleet.impedance import (
-    FLAGS,
     UNMEASURED,
     average_after,
     flags,
