@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.running_mesh import running_mesh
+from tests.integration.running_mesh import ohmesh, running_mesh
 from tests.waiting import wait_until
 
 
@@ -60,3 +60,59 @@ def test_the_wrong_key_is_refused_with_its_own_exit_code(tmp_path: Path) -> None
         refused = second.run("status", "--url", url)
         assert refused.returncode == 7, refused.stderr
         assert "Traceback" not in refused.stderr
+
+
+def test_beside_a_mesh_of_this_machine_a_context_touches_nothing_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "share"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    for folder in ("here", "fleet"):
+        (tmp_path / folder).mkdir()
+    with running_mesh(tmp_path / "fleet") as fleet, running_mesh(tmp_path / "here") as here:
+        url = fleet.up("--workers", "0").wait_ready()["url"]
+        local = here.begin("up", "--nodes", "1")
+        kept = Path(local.wait_ready()["data"])
+        here.data = kept
+        done = here.ask("submit", "text", "here", "--wait", "20")["task_id"]
+        seed = str(fleet.data / "nats.seed")
+        ohmesh("context", "add", "fleet", "--url", url, "--seed-file", seed, cwd=tmp_path)
+
+        refused = ohmesh("down", cwd=tmp_path)
+        assert refused.returncode == 2, refused.stderr
+        assert f"--data {kept}" in refused.stderr
+        assert here.run("status").returncode == 0, "the mesh of this machine goes on"
+
+        joining = here.begin("up", "--workers", "0", "--nodes", "1")
+        data = Path(joining.wait_ready()["data"])
+        assert data.parent == kept.parent
+        assert data != kept
+        assert "--context fleet" in joining.said, "what is to be typed next means this mesh"
+        assert "decided by the engine's owner" in joining.said
+        assert done not in fleet.run("history").stdout
+        told = fleet.run("history", "events", "--json").stdout
+        assert "epoch_started" in told
+        assert "tail_lost" not in told
+        assert ohmesh("down", "--context", "fleet", cwd=tmp_path).returncode == 0
+        assert joining.exit_code() == 0
+        assert fleet.run("status").returncode == here.run("status").returncode == 0
+
+        wrong = here.run("up", "--url", url, "--seed-file", seed)
+        assert wrong.returncode == 2
+        assert "of a mesh of this machine" in wrong.stderr
+
+
+def test_the_ledger_of_another_mesh_is_refused_and_tasks_go_on(tmp_path: Path) -> None:
+    (tmp_path / "first").mkdir()
+    (tmp_path / "second").mkdir()
+    with running_mesh(tmp_path / "first") as first, running_mesh(tmp_path / "second") as second:
+        first.up("--workers", "0", "--nodes", "1")
+        wait_until(lambda: first.run("history", "events").returncode == 0, what="the ledger is open")
+        ledger = f"sqlite:///{first.data}/ledger.db"
+        second.up("--nodes", "1", "--ledger", ledger)
+        assert second.run("submit", "text", "Splendid!", "--wait", "20").returncode == 0
+        wait_until(
+            lambda: "another mesh" in second.run("history").stderr, what="history says why it is not kept"
+        )
+        assert second.run("history").returncode == 6
+        assert first.ask("history")["tasks"] == []

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import msgspec
+from msgspec import structs
 
 from ohmesh.assembly.data_directory import Shape
 from ohmesh.assembly.settings import data_directory
@@ -108,13 +109,37 @@ async def find_shape(state: State) -> Shape | None:
     return None if entry is None or entry.value is None else _decoded(entry.value)
 
 
-async def publish_shape(state: State, shape: Shape) -> None:
-    """Say once for all how this mesh is cut; refuses to differ from what was said before."""
-    with contextlib.suppress(RevisionConflict):
-        await state.put(SHAPE_KEY, msgspec.json.encode(shape), expected=0)
+async def publish_shape(state: State, shape: Shape) -> Shape:
+    """Say once for all how this mesh is cut and which it is; refuses to differ from what was said before.
+
+    Returns what stands there now, with its id.
+    """
+    while True:
+        entry = await state.get(SHAPE_KEY)
+        present = None if entry is None or entry.value is None else _decoded(entry.value)
+        _check_same(present, shape)
+        if present is not None and present.id:
+            return present
+        complete = structs.replace(shape, id=shape.id or new_mesh_id())
+        with contextlib.suppress(RevisionConflict):
+            await state.put(SHAPE_KEY, msgspec.json.encode(complete), expected=entry.revision if entry else 0)
+            return complete
+
+
+def new_mesh_id() -> str:
+    return f"{SystemEntropy().bits(64):016x}"
+
+
+def _check_same(present: Shape | None, shape: Shape) -> None:
+    if present is None:
         return
-    present = await read_shape(state, shape.mesh)
-    if present != shape:
+    if present.id and shape.id and present.id != shape.id:
+        raise InvalidArgument(
+            f"The engine holds another mesh {shape.mesh!r} than that of this data directory (its id is {present.id}, "
+            f"not {shape.id}).",
+            hint="Choose a new directory with --data; this one keeps the history of the former mesh.",
+        )
+    if (present.mesh, present.shards) != (shape.mesh, shape.shards):
         raise InvalidArgument(
             f"The mesh {shape.mesh!r} on this engine was started with {present.shards} shard(s), this data directory "
             f"says {shape.shards}; its kinds would move to other logs, away from their tasks.",

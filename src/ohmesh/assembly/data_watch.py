@@ -29,7 +29,7 @@ async def watch_data(data: DataDirectory, *, mend: Callable[[], None]) -> None:
 
 
 def _identity(data: DataDirectory) -> tuple[int, int]:
-    """Of the file that marks the directory as ours: it is written once and never replaced."""
+    """Of the file that marks the directory as ours: it is not replaced once the mesh has been started."""
     try:
         found = data.mark.stat()
     except (FileNotFoundError, NotADirectoryError):

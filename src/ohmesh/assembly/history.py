@@ -41,6 +41,7 @@ class HistoryRole:
         self._config = config
         self._engine = engine
         self._shards = shape.shards
+        self._mesh_id = shape.id
         self._subjects = Subjects(config.mesh.name)
         self._notice = notice
 
@@ -92,7 +93,7 @@ class HistoryRole:
         pause_ms, said = settings.retry_ms, ""
         while True:
             try:
-                ledger = await open_ledger(ledger_url(self._config), bounds)
+                ledger = await open_ledger(ledger_url(self._config), bounds, mesh_id=self._mesh_id)
             except (EngineError, Backpressure, InvalidArgument) as error:
                 words = f"The ledger cannot be opened: {error}"
             else:

@@ -59,9 +59,11 @@ def load_settings(
 
 
 def data_directory(config: Config) -> DataDirectory:
-    """Where this mesh keeps everything on this machine."""
+    """Where this mesh keeps everything on this machine; of a mesh at a URL, what our part of it keeps."""
     chosen = config.mesh.data
-    root = Path(chosen).expanduser() if chosen else default_data_directory(config.mesh.name)
+    root = (
+        Path(chosen).expanduser() if chosen else default_data_directory(config.mesh.name, config.engine.url)
+    )
     return DataDirectory(root.absolute(), config.mesh.name)
 
 

@@ -39,6 +39,11 @@ from ohmesh.errors import EngineFailed
 
 Notice = Callable[[str], None]
 
+_BESIDE = (
+    "One is enough for a machine. End it with `ohmesh down`, which ends this machine's part only; or give another a "
+    "data directory of its own: --data DIR beside --context NAME, or beside --url URL --seed-file FILE."
+)
+
 
 class Supervisor:
     """`start`, then `wait`, then `stop`. `workers`, `nodes` and `api` are its children, `targets` what the workers do,
@@ -107,15 +112,15 @@ class Supervisor:
         is_chosen, shards = "mesh.shards" in self.config.given, self.config.mesh.shards
         if self.config.engine.url and not is_chosen:
             shards = await self._shards_there() or shards
-        shape = self.data.prepare(shards, is_chosen=is_chosen)
+        shape = self.data.prepare(shards, is_chosen=is_chosen, joins=bool(self.config.engine.url))
         self.shards = shape.shards
         if self.config.engine.url:
-            self._owner = acquire_owner_lock(self.data.root)
+            self._owner = acquire_owner_lock(self.data.root, hint=_BESIDE)
         else:
             await self._start_engine()
-        self._guard(watch_data(self.data, mend=self._mend_address))
         async with connect_engine(self.config) as engine:
-            await publish_shape(engine.state, shape)
+            self.data.belong(await publish_shape(engine.state, shape))
+        self._guard(watch_data(self.data, mend=self._mend_address))
         self._start_children()
         patience_ms = self.config.supervisor.ready_timeout_ms
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -20,7 +21,13 @@ Decorated = TypeVar("Decorated", bound=Callable[..., object])
 Decorator = Callable[[Decorated], Decorated]
 
 # Name of the parameter -> key of the setting that its flag sets (config.py).
-SETTING_OF = {"url": "engine.url", "data": "mesh.data", "mesh": "mesh.name", "profile": "mesh.profile"}
+SETTING_OF = {
+    "url": "engine.url",
+    "seed_file": "engine.seed_file",
+    "data": "mesh.data",
+    "mesh": "mesh.name",
+    "profile": "mesh.profile",
+}
 _FORM_OPTIONS = ("--output", "-o")
 
 
@@ -79,10 +86,12 @@ def typed_form(words: Sequence[str]) -> OutputForm:
 
 
 def which_mesh_options(function: Decorated) -> Decorated:
-    """--url, --data, --mesh, --context, --config: which mesh a command speaks to; `read_settings` reads them."""
+    """--url, --seed-file, --data, --mesh, --context, --config: which mesh a command speaks to; `read_settings` reads
+    them."""
     return _with_options(
         function,
         click.option("--url", metavar="URL", help="Address of the engine; default: the mesh of --data."),
+        click.option("--seed-file", metavar="FILE", help="The key that the engine at --url knows you by."),
         click.option("--data", metavar="DIR", help="Data directory of the mesh."),
         click.option("--mesh", metavar="NAME", help="Name of the mesh."),
         click.option(
@@ -110,6 +119,24 @@ def read_settings(
     from ohmesh.assembly.settings import resolve_settings
 
     return resolve_settings(as_flags(given, names), file=file, context=str(given.get("context_name") or ""))
+
+
+def naming(config: Config) -> str:
+    """What to say behind `ohmesh VERB`, in any directory, to mean the mesh of these settings."""
+    said: dict[str, str] = {}
+    if config.context:
+        said["--context"] = config.context
+    elif config.engine.url:
+        said |= {"--url": config.engine.url, "--seed-file": _absolute(config.engine.seed_file)}
+    elif config.mesh.data:
+        said["--data"] = _absolute(config.mesh.data)
+    if config.mesh.name != "default" and not config.origin("mesh.name").startswith("context "):
+        said["--mesh"] = config.mesh.name
+    return "".join(f" {option} {shlex.quote(value)}" for option, value in said.items() if value)
+
+
+def _absolute(path: str) -> str:
+    return str(Path(path).expanduser().absolute()) if path else ""
 
 
 def as_flags(given: Mapping[str, object], names: Mapping[str, str] | None = None) -> dict[str, object]:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ohmesh.cli.options import json_option, read_settings, which_mesh_options
+from ohmesh.cli.options import json_option, naming, read_settings, which_mesh_options
 from ohmesh.cli.output import Output
 
 if TYPE_CHECKING:
     from ohmesh.assembly.supervisor import Supervisor
+    from ohmesh.config import Config
 
 _SETTINGS = {
     "durability": "engine.durability",
@@ -81,6 +82,8 @@ def command(config_file: Path | None, as_json: bool, **given: object) -> None:
 
     output = Output(as_json=as_json)
     config = read_settings(given, config_file, _SETTINGS)
+    for line in _left_out(config, str(given.get("context_name") or "")):
+        output.say(line)
     begun_s = time.monotonic()
 
     def ready(supervisor: Supervisor) -> None:
@@ -89,7 +92,7 @@ def command(config_file: Path | None, as_json: bool, **given: object) -> None:
             output.event(
                 "ready", mesh=config.mesh.name, data=str(supervisor.data.root), url=supervisor.url, **where
             )
-        for line in _greeting(supervisor, time.monotonic() - begun_s, is_default_data=not config.mesh.data):
+        for line in _greeting(supervisor, time.monotonic() - begun_s):
             output.say(line)
 
     run_in_loop(
@@ -103,14 +106,24 @@ def command(config_file: Path | None, as_json: bool, **given: object) -> None:
     output.say("ended; `ohmesh up` with the same data goes on from here")
 
 
-def _greeting(supervisor: Supervisor, took_s: float, *, is_default_data: bool) -> list[str]:
+def _left_out(config: Config, asked: str) -> list[str]:
+    """A context that would count, if nothing stronger named another mesh: who forgot it starts a mesh that is not
+    meant."""
+    from ohmesh.assembly.contexts import chosen_context
+
+    chosen = chosen_context(asked)
+    if chosen is None or config.context:
+        return []
+    key = "engine.url" if config.engine.url else "mesh.data"
+    return [f"the context {chosen.name!r} does not count here: {config.origin(key)} names another mesh"]
+
+
+def _greeting(supervisor: Supervisor, took_s: float) -> list[str]:
     config = supervisor.config
-    which = "" if config.mesh.name == "default" else f" --mesh {config.mesh.name}"
+    which = naming(config)
+    durability = f"durability {config.engine.durability}: {_PROMISES[config.engine.durability]}"
     if config.engine.url:
-        which += f" --url {config.engine.url}"
-    elif not is_default_data:
-        which += f" --data {supervisor.data.root}"
-    durability = config.engine.durability
+        durability = "durability is decided by the engine's owner"
     workers = "no worker"
     if supervisor.workers:
         count = len(supervisor.workers)
@@ -119,7 +132,7 @@ def _greeting(supervisor: Supervisor, took_s: float, *, is_default_data: bool) -
     shards = f"{supervisor.shards} shard{'' if supervisor.shards == 1 else 's'}"
     return [
         f"mesh {config.mesh.name!r} is up after {took_s:.1f} s: {shards}, {nodes}, {workers}",
-        f"  data    {supervisor.data.root}   (durability {durability}: {_PROMISES[durability]})",
+        f"  data    {supervisor.data.root}   ({durability})",
         f"  engine  {supervisor.url}",
         *([f"  history {supervisor.ledger}"] if supervisor.ledger else []),
         *_door(supervisor),

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from ohmesh.engines.ledger import LedgerConfig, open_ledger
-from ohmesh.errors import Backpressure, EngineUnavailable, InvalidArgument, SequenceConflict
+from ohmesh.errors import Backpressure, EngineFailed, EngineUnavailable, InvalidArgument, SequenceConflict
 from ohmesh.model.task import TaskFailure, TaskState, TaskView
 from ohmesh.ports.ledger import Batch, Event, TaskQuery
 from tests.contract.ledger.conftest import Place
@@ -234,5 +234,33 @@ def test_a_closed_ledger_says_so(run: Run, place: Place) -> None:
         await ledger.close()
         with pytest.raises(EngineUnavailable, match="closed"):
             await ledger.position("shard-0")
+
+    run(scenario())
+
+
+def test_a_ledger_keeps_the_history_of_one_mesh_and_refuses_that_of_another(run: Run, place: Place) -> None:
+    async def scenario() -> None:
+        ledger = await open_ledger(place.url, mesh_id="a1")
+        await ledger.record(batch(1))
+        await ledger.close()
+        with pytest.raises(EngineFailed, match=r"another mesh \(its id is a1, ours is b2\)"):
+            await open_ledger(place.url, mesh_id="b2")
+        again = await open_ledger(place.url, mesh_id="a1")
+        assert await again.position("shard-0") == 1, "nothing of the other one was written"
+        verdict = await again.verify()
+        await again.close()
+        assert (verdict.batches, verdict.broken_at) == (2, 0)
+
+    run(scenario())
+
+
+def test_a_ledger_that_named_no_mesh_belongs_to_the_first_that_opens_it(run: Run, place: Place) -> None:
+    async def scenario() -> None:
+        old = await open_ledger(place.url)
+        await old.record(batch(1))
+        await old.close()
+        await (await open_ledger(place.url, mesh_id="a1")).close()
+        with pytest.raises(EngineFailed):
+            await open_ledger(place.url, mesh_id="b2")
 
     run(scenario())

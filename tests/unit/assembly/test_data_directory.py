@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ohmesh.assembly.data_directory import DataDirectory, Shape, open_to_others
+from ohmesh.assembly.data_directory import DataDirectory, Shape, default_data_directory, open_to_others
 from ohmesh.errors import EngineFailed, InvalidArgument
 
 
@@ -50,3 +50,44 @@ def test_a_file_in_its_place_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(EngineFailed, match="cannot be used"):
         DataDirectory(tmp_path / "file", "mine").prepare(1, is_chosen=False)
+
+
+def test_the_data_of_a_mesh_of_this_machine_are_not_taken_for_one_at_a_url(tmp_path: Path) -> None:
+    data = DataDirectory(tmp_path / "data", "mine")
+    data.prepare(2, is_chosen=False)
+    (data.root / "store").mkdir()
+    with pytest.raises(InvalidArgument, match="of a mesh of this machine"):
+        data.prepare(2, is_chosen=False, joins=True)
+    assert data.prepare(2, is_chosen=False) == Shape("mine", 2)
+
+
+def test_what_was_kept_of_a_mesh_elsewhere_becomes_no_mesh_of_this_machine(tmp_path: Path) -> None:
+    data = DataDirectory(tmp_path / "data", "mine")
+    data.prepare(2, is_chosen=False, joins=True)
+    data.belong(Shape("mine", 2, "a1"))
+    with pytest.raises(InvalidArgument, match="engine runs elsewhere"):
+        data.prepare(2, is_chosen=False)
+    assert data.prepare(2, is_chosen=False, joins=True) == Shape("mine", 2, "a1")
+
+
+def test_a_mark_of_an_older_version_is_given_the_id_of_its_engine(tmp_path: Path) -> None:
+    data = DataDirectory(tmp_path, "mine")
+    data.mark.write_text('{"mesh":"mine","shards":3}')
+    assert data.prepare(2, is_chosen=False) == Shape("mine", 3)
+    data.belong(Shape("mine", 3, "a1"))
+    assert data.shape() == Shape("mine", 3, "a1")
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("", "mine"),
+        ("nats://10.0.0.5:4222", "mine@10.0.0.5-4222"),
+        ("tls://user:secret@box.example", "mine@box.example-4222"),
+        ("nats://b:1, nats://a:2", "mine@a-2+b-1"),
+        ("nats://[::1]:7", "mine@-1-7"),
+        ("nats://box:port", "mine@nats-box-port-4222"),
+    ],
+)
+def test_each_url_has_a_directory_of_its_own_that_shows_no_secret(url: str, name: str) -> None:
+    assert default_data_directory("mine", url).name == name

@@ -19,15 +19,17 @@ if TYPE_CHECKING:
 __all__ = ["LedgerConfig", "checked_ledger", "open_ledger"]
 
 
-async def open_ledger(url: str, config: LedgerConfig | None = None) -> Ledger:
+async def open_ledger(url: str, config: LedgerConfig | None = None, *, mesh_id: str = "") -> Ledger:
     """Open, and where it is new create, the ledger at `sqlite:///path` or `postgresql://user:password@host/database`.
 
+    mesh_id: whose history it keeps, from the first time on that one is named; that of another is refused.
     InvalidArgument: the URL cannot be meant. NotAuthorised: file permissions, password, missing grants.
-    EngineUnavailable: not reachable now; trying again may help. EngineFailed: what is there is not a ledger of ours.
+    EngineUnavailable: not reachable now; trying again may help. EngineFailed: what is there is not a ledger of ours, or
+    not one of this mesh.
     """
     # Importing SQLAlchemy takes a fifth of a second, which an event loop full of heartbeats has not got.
     opener = await asyncio.to_thread(_load_opener)
-    return await opener(url, config or LedgerConfig())
+    return await opener(url, config or LedgerConfig(), mesh_id)
 
 
 async def checked_ledger(url: str) -> str:
@@ -44,7 +46,7 @@ def _check(url: str) -> str:
     return checked_address(url)
 
 
-def _load_opener() -> Callable[[str, LedgerConfig], Awaitable[Ledger]]:
+def _load_opener() -> Callable[[str, LedgerConfig, str], Awaitable[Ledger]]:
     from ohmesh.engines.ledger.sql_ledger import open_sql_ledger
 
     return open_sql_ledger

@@ -1,5 +1,7 @@
 """Recording a batch: one transaction in which the position is compared, rows are inserted and a link is added.
 
+Whose history it is stands in the chain too: an empty batch whose source is the id of the mesh.
+
 Everything that is decided is read under the writers' lock, so of two processes that record the same stretch one
 writes and the other finds it done; no number, position or hash is remembered between batches.
 """
@@ -17,8 +19,11 @@ from ohmesh.engines.ledger.chain import GENESIS, LinkHash, first_entry
 from ohmesh.engines.ledger.config import LedgerConfig
 from ohmesh.engines.ledger.database import Database
 from ohmesh.engines.ledger.rows import Row, event_row, task_row
-from ohmesh.errors import InvalidArgument, SequenceConflict
+from ohmesh.errors import EngineFailed, InvalidArgument, SequenceConflict
 from ohmesh.ports.ledger import Batch
+
+OWNER = "mesh:"
+BEYOND_OWNERS = "mesh;"  # the character after the colon; no log is named so
 
 
 def checked_batch(batch: Batch, config: LedgerConfig) -> Batch:
@@ -34,6 +39,21 @@ def checked_batch(batch: Batch, config: LedgerConfig) -> Batch:
             hint="Name the source; positions count from 1.",
         )
     return batch
+
+
+def claim(connection: Connection, database: Database, mesh_id: str, config: LedgerConfig) -> None:
+    database.lock(connection)
+    source = schema.chain.c.source
+    owner = select(source).where(source >= OWNER, source < BEYOND_OWNERS).limit(1)
+    owned = connection.execute(owner).scalar()
+    if owned is None:
+        record(connection, database, Batch(f"{OWNER}{mesh_id}", 1), config)
+    elif owned != f"{OWNER}{mesh_id}":
+        raise EngineFailed(
+            f"{database.shown} keeps the history of another mesh (its id is {owned.removeprefix(OWNER)}, ours is "
+            f"{mesh_id}).",
+            hint="Give this mesh another file or database with --ledger; nothing was written to that one.",
+        )
 
 
 def stored_position(connection: Connection, source: str) -> int:

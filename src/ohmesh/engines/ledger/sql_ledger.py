@@ -26,10 +26,12 @@ from ohmesh.errors import EngineFailed, InvalidArgument
 from ohmesh.ports.ledger import Batch, ChainVerdict, Event, TaskHistoryPage, TaskQuery
 
 
-async def open_sql_ledger(url: str, config: LedgerConfig) -> SqlLedger:
+async def open_sql_ledger(url: str, config: LedgerConfig, mesh_id: str = "") -> SqlLedger:
     opened = SqlLedger(_database(parse_address(url), config), config)
     try:
         await opened.prepare()
+        if mesh_id:
+            await opened.claim(mesh_id)
     except BaseException:
         await opened.close()
         raise
@@ -69,6 +71,11 @@ class SqlLedger:
         """Create what is missing; safe when several processes do so at once."""
         await asyncio.to_thread(self._database.prepare)
         await self._writer.run("open the ledger", self._create_schema)
+
+    async def claim(self, mesh_id: str) -> None:
+        """Keep the history of this mesh and of no other. EngineFailed where it is another's."""
+        job = partial(recording.claim, database=self._database, mesh_id=mesh_id, config=self._config)
+        await self._writer.run("look whose history the ledger keeps", job)
 
     async def position(self, source: str) -> int:
         job = partial(recording.stored_position, source=source)

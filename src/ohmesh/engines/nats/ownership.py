@@ -19,6 +19,7 @@ from pathlib import Path
 from ohmesh.errors import EngineFailed, EngineInUse
 
 _RETRY_S = 0.02
+_ANOTHER = "Use that one, stop it with `ohmesh down`, or choose another directory with --data."
 
 
 class Lock:
@@ -58,13 +59,13 @@ class Lock:
             os.close(descriptor)
 
 
-def acquire_owner_lock(data: Path) -> Lock:
+def acquire_owner_lock(data: Path, *, hint: str = _ANOTHER) -> Lock:
     """Become the owner of `data`, or raise EngineInUse with the pid of the one that is."""
     lock = Lock(data / "owner.lock")
     if not lock.try_acquire():
         raise EngineInUse(
             f"Process {lock.holder()} already runs a mesh in {data}.",
-            hint="Use that one, stop it with `ohmesh down`, or choose another directory with --data.",
+            hint=hint,
         )
     lock.write_pid(os.getpid())
     return lock
