@@ -31,6 +31,7 @@ class FleetAgent(Struct, frozen=True, kw_only=True):
     capabilities: tuple[str, ...] = ()
     flags: tuple[str, ...] = ()
     lead_ms: float = 0.0
+    score: float = 0.0
     rtt_ms: float | None = None
     processing_ms: float = 0.0
     queue_depth: int = 0
@@ -42,10 +43,3 @@ class FleetAgent(Struct, frozen=True, kw_only=True):
     waits_on: str = ""
     waits_since_ms: int = 0
     context: str = ""
-
-    @property
-    def score(self) -> float:
-        return min(MAX_SCORE, self.lead_ms)
-
-
-MAX_SCORE = 1_000.0

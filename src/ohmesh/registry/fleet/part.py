@@ -12,7 +12,7 @@ _TEXT = re.compile(r"s(\d{1,3})(?:\.c(\d{1,2}))?\Z")
 
 
 class Part(NamedTuple):
-    """`Part()` is the mesh, `Part(7)` a sector, `Part(7, 4)` a cluster. As text: mesh, s007, s007.c04."""
+    """MESH is the whole, `Part(7)` a sector, `Part(7, 4)` a cluster. As text: mesh, s007, s007.c04."""
 
     sector: int | None = None
     cluster: int | None = None
@@ -49,6 +49,9 @@ class Part(NamedTuple):
             )
 
 
+MESH = Part()
+
+
 def count_of_parts(topology: Topology) -> int:
     return 1 + topology.sectors + topology.sectors * topology.clusters
 
@@ -56,7 +59,7 @@ def count_of_parts(topology: Topology) -> int:
 def parse_part(text: str) -> Part:
     """From `mesh`, `s007` or `s007.c04`. Raises InvalidArgument."""
     if text == "mesh":
-        return Part()
+        return MESH
     found = _TEXT.match(text)
     if found is None:
         raise InvalidArgument(f"{text!r} is no part of a fleet.", hint="Write mesh, s007 or s007.c04.")

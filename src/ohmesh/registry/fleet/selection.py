@@ -15,8 +15,9 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from ohmesh.errors import InvalidArgument
-from ohmesh.model.fleet_agent import FLAGS, MAX_SCORE
+from ohmesh.model.fleet_agent import FLAGS
 from ohmesh.model.fleet_columns import DUTY_CODES, LIVENESS_CODES
+from ohmesh.protocols.arrival import prior
 from ohmesh.registry.fields import fleet_schema
 from ohmesh.registry.fleet.columns import Doubles, FleetColumns, Mask, Times
 from ohmesh.registry.fleet.impedance import flags
@@ -132,7 +133,7 @@ class _Fields:
             case "impedance":
                 return Numbers(in_ms(columns.lead_ms))
             case "score":
-                return Numbers(np.minimum(in_ms(columns.lead_ms), MAX_SCORE))
+                return Numbers(prior.score(in_ms(columns.lead_ms)))
             case "rtt":
                 return Numbers(in_ms(columns.rtt_ms), columns.average_ms >= 0)
             case "processing":

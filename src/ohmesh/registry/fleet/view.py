@@ -7,6 +7,7 @@ import numpy as np
 from ohmesh.errors import InvalidArgument
 from ohmesh.model.fleet_agent import FLAGS, FleetAgent
 from ohmesh.model.fleet_columns import DUTY_CODES, LIVENESS_CODES
+from ohmesh.protocols.arrival import prior
 from ohmesh.registry.fleet.columns import Doubles, Index, Singles
 from ohmesh.registry.fleet.impedance import flags
 from ohmesh.registry.fleet.liveness import VACANT
@@ -25,6 +26,7 @@ def view(fleet: FleetTable, row: int) -> FleetAgent:
     one = slice(row, row + 1)
     its_class = fleet.classes.all[columns.class_code[row]]
     raised = flags(columns, fleet.classes, one)
+    lead_ms = in_ms(columns.lead_ms, one)
     is_measured = columns.average_ms[row] >= 0
     return FleetAgent(
         agent=str(place),
@@ -38,7 +40,8 @@ def view(fleet: FleetTable, row: int) -> FleetAgent:
         host=fleet.hosts.texts[columns.host[row]],
         capabilities=fleet.capabilities.names_of(row, columns.capabilities),
         flags=tuple(name for name, is_raised in zip(FLAGS, raised, strict=True) if is_raised[0]),
-        lead_ms=float(in_ms(columns.lead_ms, one)[0]),
+        lead_ms=float(lead_ms[0]),
+        score=float(prior.score(lead_ms)[0]),
         rtt_ms=float(in_ms(columns.rtt_ms, one)[0]) if is_measured else None,
         processing_ms=float(in_ms(columns.processing_ms, one)[0]),
         queue_depth=int(columns.queue_depth[row]),
