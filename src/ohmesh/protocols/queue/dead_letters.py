@@ -81,7 +81,7 @@ def _change(shard: Shard, tasks: list[Task], wish: ChangeTasks, at_ms: int) -> N
         size = sum(map(id_bytes, ids)) + len(wish.request) + len((wish.edit and wish.edit.payload) or b"")
         shard.decide(r.Requeued(at_ms, ids, wish.request, wish.edit), size)
         for task_id in ids:
-            shard.waiting.add(shard.table.tasks[task_id], at_ms)
+            shard.enqueue(task_id, at_ms)
 
 
 def _with_free_keys(shard: Shard, tasks: Iterable[Task], taken: list[str]) -> Iterator[Task]:

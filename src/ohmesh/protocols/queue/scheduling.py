@@ -87,7 +87,7 @@ def _chosen(shard: Shard, record: ScheduleRecord, found: list[int], at_ms: int) 
     """Which of the occurrences that are due become tasks."""
     schedule = record.schedule
     if schedule.overlap is Overlap.SKIP:
-        former = shard.table.tasks.get(record.last_task_id)
+        former = shard.table.whole(record.last_task_id)
         if former is not None and former.state not in FINAL_STATES:
             return []
     if schedule.catch_up is CatchUp.ALL and schedule.overlap is Overlap.ALLOW:
@@ -100,7 +100,7 @@ def _chosen(shard: Shard, record: ScheduleRecord, found: list[int], at_ms: int) 
 def _decide_run(shard: Shard, row: r.ScheduleRan, size_bytes: int) -> None:
     shard.decide(row, size_bytes)
     for task in row.tasks:
-        shard.waiting.add(shard.table.tasks[task.task_id], row.at_ms)
+        shard.enqueue(task.task_id, row.at_ms)
 
 
 def _task(record: ScheduleRecord, task_id: str, due_ms: int) -> Submission:
@@ -127,7 +127,7 @@ def occurrence_id(record: ScheduleRecord, occurrence: str) -> str:
 
 
 def _is_known(shard: Shard, task_id: str) -> bool:
-    return task_id in shard.table.tasks or task_id in shard.table.forgotten_ids
+    return shard.table.holds(task_id) or task_id in shard.table.forgotten
 
 
 def _has_room(shard: Shard, kind: str, count: int) -> bool:
@@ -235,7 +235,7 @@ def _page(shard: Shard, records: Iterable[ScheduleRecord]) -> SchedulePage:
 
 
 def _view(shard: Shard, record: ScheduleRecord) -> ScheduleView:
-    last = shard.table.tasks.get(record.last_task_id)
+    last = shard.table.whole(record.last_task_id)
     return ScheduleView(
         record.schedule,
         record.generation,
