@@ -39,6 +39,9 @@ Place = tuple[str, tuple[str, ...]]
 Value = TypeVar("Value", bound=Hashable)
 
 _encode = msgspec.msgpack.Encoder().encode
+_NO_SUBMISSION = Submission("", "", b"")
+_HEAD, _, _ = _encode(Task(_NO_SUBMISSION, 0, 0)).partition(_encode(_NO_SUBMISSION))
+_TAIL_AT = len(_HEAD) + len(_encode(_NO_SUBMISSION))
 _submission = msgspec.msgpack.Decoder(Submission).decode
 _task = msgspec.msgpack.Decoder(Task).decode
 
@@ -50,7 +53,7 @@ class Parking:
     delay_ms: those that may not start for longer than this. waiting: those of a kind beyond so many that wait."""
 
     delay_ms: int = 60_000
-    waiting: int = 5_000
+    waiting: int = 10_000
 
 
 class _Shared(Generic[Value]):
@@ -271,7 +274,10 @@ class ParkedTasks:
         """MessagePack of the task."""
         slot = ref & SLOT_MASK
         record = self._records.get(slot)
-        return record if self._flags[slot] & _WHOLE else _encode(self.read(ref))
+        if self._flags[slot] & _WHOLE:
+            return record
+        rest = Task(_NO_SUBMISSION, ref >> SLOT_BITS, self._submitted[slot], due_ms=self._due[slot])
+        return _HEAD + record + _encode(rest)[_TAIL_AT:]
 
     def _submission(self, slot: int) -> Submission:
         record = self._records.get(slot)

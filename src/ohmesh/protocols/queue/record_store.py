@@ -11,8 +11,12 @@ import struct
 from array import array
 
 BLOCK_BYTES = 1 << 16
-_HEADER = struct.Struct("<II")  # slot, bytes
+_LARGE_BYTES = BLOCK_BYTES // 4
+_HEADER = struct.Struct("<II")  # slot (0: dropped), bytes
+_LENGTH = struct.Struct("<I")
+_HEADER_BYTES = _HEADER.size
 _OFFSET_BITS = 16
+_OFFSET_MASK = (1 << _OFFSET_BITS) - 1
 _SPARE_BYTES = 4 * BLOCK_BYTES
 
 
@@ -34,12 +38,17 @@ class RecordStore:
 
     def put(self, slot: int, record: bytes | bytearray) -> None:
         """Slots come into use in their order: `slot` is one that was in use before, or the next."""
-        size = _HEADER.size + len(record)
-        number, offset = self._room(size)
+        length = len(record)
+        size = _HEADER_BYTES + length
+        number, offset = self._newest, self._end
+        if offset + size > BLOCK_BYTES or size > _LARGE_BYTES:
+            number, offset = self._room(size)
+        else:
+            self._end = offset + size
         block = self._blocks[number]
         assert block is not None
-        _HEADER.pack_into(block, offset, slot, len(record))
-        block[offset + _HEADER.size : offset + size] = record
+        _HEADER.pack_into(block, offset, slot, length)
+        block[offset + _HEADER_BYTES : offset + size] = record
         self._used[number] += size
         self.used_bytes += size
         place = number << _OFFSET_BITS | offset
@@ -50,27 +59,29 @@ class RecordStore:
 
     def get(self, slot: int) -> bytearray:
         """A copy of the record."""
-        block, offset, size = self._find(slot)
-        return block[offset + _HEADER.size : offset + size]
+        place = self._places[slot]
+        block = self._blocks[place >> _OFFSET_BITS]
+        assert block is not None
+        offset = place & _OFFSET_MASK
+        begin = offset + _HEADER_BYTES
+        return block[begin : begin + _LENGTH.unpack_from(block, offset + _LENGTH.size)[0]]
 
     def drop(self, slot: int) -> None:
-        number = self._places[slot] >> _OFFSET_BITS
-        block, offset, size = self._find(slot)
-        _HEADER.pack_into(block, offset, 0, size - _HEADER.size)
+        place = self._places[slot]
+        number, offset = place >> _OFFSET_BITS, place & _OFFSET_MASK
+        block = self._blocks[number]
+        assert block is not None
+        length = _LENGTH.unpack_from(block, offset + _LENGTH.size)[0]
+        size = _HEADER_BYTES + length
+        _HEADER.pack_into(block, offset, 0, length)
         self._used[number] -= size
         self.used_bytes -= size
         if number != self._newest:
             self._look_at(number)
 
-    def _find(self, slot: int) -> tuple[bytearray, int, int]:
-        number, offset = self._places[slot] >> _OFFSET_BITS, self._places[slot] & (1 << _OFFSET_BITS) - 1
-        block = self._blocks[number]
-        assert block is not None
-        return block, offset, _HEADER.size + _HEADER.unpack_from(block, offset)[1]
-
     def _room(self, size: int) -> tuple[int, int]:
         """Block and offset for so many bytes. A large record has a block of its own."""
-        if size > BLOCK_BYTES // 4:
+        if size > _LARGE_BYTES:
             return self._add(bytearray(size)), 0
         if self._end + size > BLOCK_BYTES:
             full = self._newest
@@ -105,10 +116,10 @@ class RecordStore:
         self.used_bytes -= used
         while used:
             slot, length = _HEADER.unpack_from(block, offset)
-            size = _HEADER.size + length
+            size = _HEADER_BYTES + length
             if slot:
                 self.moves += 1
-                self.put(slot, block[offset + _HEADER.size : offset + size])
+                self.put(slot, block[offset + _HEADER_BYTES : offset + size])
                 used -= size
             offset += size
         self._free.append(number)

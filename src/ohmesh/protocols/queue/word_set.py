@@ -59,8 +59,14 @@ class WordSet:
         count = self._counts[number] = self._counts[number] + 1
         if 3 * count > 2 * len(table):
             table = self._resize(number, max(_FIRST_SIZE, len(table) * 2))
-        _put(table, word)
         self._count += 1
+        size = len(table)
+        place = (word >> _HOME_SHIFT) % size
+        while table[place]:
+            place += 1
+            if place == size:
+                place = 0
+        table[place] = word
 
     def remove(self, word: int) -> None:
         """Raises KeyError where it is not in the set."""
@@ -82,21 +88,15 @@ class WordSet:
 
     def _resize(self, number: int, size: int) -> array[int]:
         table = array("Q", bytes(8 * size))
-        for word in self._tables[number]:
-            if word:
-                _put(table, word)
+        for word in filter(None, self._tables[number]):
+            place = (word >> _HOME_SHIFT) % size
+            while table[place]:
+                place += 1
+                if place == size:
+                    place = 0
+            table[place] = word
         self._tables[number] = table
         return table
-
-
-def _put(table: array[int], word: int) -> None:
-    size = len(table)
-    place = (word >> _HOME_SHIFT) % size
-    while table[place]:
-        place += 1
-        if place == size:
-            place = 0
-    table[place] = word
 
 
 def _take(table: array[int], hole: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+import msgspec
 import pytest
 from msgspec import structs
 
@@ -52,6 +53,7 @@ def test_a_task_comes_back_as_it_was(make: object) -> None:
     parked, task = ParkedTasks(), make(7)
     ref = parked.park(task)
     assert parked.read(ref) == task
+    assert bytes(parked.encoded(ref)) == msgspec.msgpack.encode(task)
     assert (parked.ready_ms(ref), parked.due_ms(ref)) == (task.due_ms, task.due_ms)
     assert (parked.priority(ref), parked.place(ref)) == (3, ("kind-1", ("gpu",)))
     assert parked.take_up(ref) == task
