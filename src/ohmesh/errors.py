@@ -26,7 +26,8 @@
     |   |-- LockTimeout              another held the lock for as long as was waited for it
     |   |-- LockLost                 the lock was not renewed in time, or was taken away
     |   |-- Fenced                   this process has been replaced by a newer one
-    |   `-- LogCorrupt               a frame of the log does not follow its predecessor
+    |   |-- LogCorrupt               a frame of the log does not follow its predecessor
+    |   `-- NotTrusted               a signature, a seal or a key that proves nothing
     |-- TaskError                  a task ended without a value
     |   |-- TaskFailed               its last attempt raised; dead-lettered
     |   |-- TaskTimedOut             its last attempt ran past its timeout; dead-lettered
@@ -188,10 +189,9 @@ class MeshUnreachable(MeshError):
 
 
 class NoCapableAgentError(MeshError):
-    """`missing`: what nobody in the fleet has; empty where nobody has all of it at once, or whoever does is away."""
-
     code = "no_capable_agent"
     retryable = True
+    # What nobody in the fleet has; empty where nobody has all of it at once, or whoever does is away.
     missing: tuple[str, ...] = ()
 
 
@@ -217,9 +217,7 @@ class LockTimeout(MeshError):
 
 
 class LockLost(MeshError):
-    """Somebody else may hold it by now: what was begun under it is to stop."""
-
-    code = "lock_lost"
+    code = "lock_lost"  # somebody else may hold it by now: what was begun under it is to stop
     http_status = 409
 
 
@@ -229,6 +227,11 @@ class Fenced(MeshError):
 
 class LogCorrupt(MeshError):
     code = "log_corrupt"
+
+
+class NotTrusted(MeshError):
+    code = "not_trusted"
+    http_status = 403
 
 
 class TaskError(OhmeshError):
@@ -277,12 +280,10 @@ class StreamGap(TaskError):
 
 
 class ResultTimeout(TaskError):
-    """`state` is how far the task had come by then, as far as the mesh could tell."""
-
     code = "result_timeout"
     http_status = 504
     retryable = True
-    state: str = ""
+    state: str = ""  # how far the task had come by then, as far as the mesh could tell
 
 
 class RequestRefused(OhmeshError):

@@ -13,7 +13,7 @@ PORT_METHODS = range(3, 7)
 # All that a role may see of time and of chance; a third method would be there for the count.
 TWO_ARE_ENOUGH = {"Clock", "Entropy", "Web"}
 
-PURE = ("model", "protocols", "policies", "registry")
+PURE = ("model", "protocols", "policies", "registry", "trust")
 ADAPTERS = ("engines", "provisioners", "runners")
 COMPOSERS = ("assembly", "simulator")
 
@@ -35,6 +35,7 @@ BUILT_AHEAD = (
     "ohmesh.model.trinary",
     "ohmesh.protocols.clock",
     "ohmesh.protocols.delivery",
+    "ohmesh.assembly.identity_file",
     "ohmesh.registry.fleet",
     "ohmesh.policies.degradation",
     "ohmesh.policies.failure_class",

@@ -44,6 +44,7 @@ ADVICE = {
     "lock_lost": "Another may hold it by now. Take it again and begin anew; docs/locks.md says what a token is for.",
     "fenced": "A newer process has taken over. Try again.",
     "log_corrupt": "The log on disk was changed by somebody. `ohmesh doctor` says where.",
+    "not_trusted": "Enrol the key of who sent it, if you know them; otherwise somebody alters or repeats messages.",
     "task": "The message says how the task ended.",
     "task_failed": "Its failures, with tracebacks: GET /v1/tasks/{task_id}. Run it again: POST /v1/dlq/replay.",
     "task_timed_out": "Give it a longer timeout_s, or look why it hangs; POST /v1/dlq/replay runs it again.",
