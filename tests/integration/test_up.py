@@ -192,3 +192,20 @@ def _alive(processes: list[psutil.Process]) -> list[str]:
             if not is_gone(process):
                 found.append(" ".join(process.cmdline()))
     return found
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "terminate"])
+def test_a_worker_that_imports_its_modules_ends_at_the_first_signal(
+    tmp_path: Path, how: signal.Signals
+) -> None:
+    with running_mesh(tmp_path) as mesh:
+        mesh.up("--workers", "0", "--nodes", "1")
+        (mesh.folder / "slow.py").write_text(
+            "import pathlib, time\npathlib.Path('importing').touch()\ntime.sleep(100)\n"
+        )
+        worker = mesh.begin("worker", "slow", "--data", str(mesh.data))
+        wait_until((mesh.folder / "importing").exists, what="its module is being imported")
+        runners = worker.children()
+        worker.process.send_signal(how)
+        assert worker.exit_code() == 0, "it left; it was not ended by the bound of an import"
+        assert all(map(is_gone, runners))

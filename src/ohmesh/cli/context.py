@@ -10,10 +10,11 @@ from ohmesh.assembly.contexts import Contexts, Place, chosen_context, read_conte
 from ohmesh.cli.live_names import complete_context
 from ohmesh.cli.options import json_option
 from ohmesh.cli.output import Output
+from ohmesh.cli.verbs import VerbGroup
 from ohmesh.errors import InvalidArgument
 
 
-@click.group("context")
+@click.group("context", cls=VerbGroup)
 def command() -> None:
     """Name the meshes you work with, and choose one.
 

@@ -44,8 +44,8 @@ def show_history(history: TaskHistory, output: Output) -> None:
     _say_behind(history.behind, output)
 
 
-def judge_history(history: TaskHistory) -> ExitCode:
-    return ExitCode.NOTHING_MATCHED if history.filter and not history.tasks else ExitCode.OK
+def judge_history(history: TaskHistory | HistoryEvents) -> ExitCode:
+    return ExitCode.NOTHING_MATCHED if history.filter and not len(history) else ExitCode.OK
 
 
 def show_events(history: HistoryEvents, output: Output) -> None:
@@ -55,7 +55,9 @@ def show_events(history: HistoryEvents, output: Output) -> None:
     ]
     output.data(rows, columns=EVENT_COLUMNS)
     if not rows:
-        output.say("no such event")
+        output.say(
+            f"nothing in history matches: {history.filter}" if history.filter else "nothing has happened yet"
+        )
     if history.is_cut:
         output.say(f"showing {len(rows)}; older ones did not fit: ask for one --kind")
     _say_behind(history.behind, output)

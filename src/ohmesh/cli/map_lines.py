@@ -29,6 +29,7 @@ from ohmesh.operations.mapping import MappedTasks, counted
 from ohmesh.operations.results import TaskOutcome
 
 PROGRESS_S = 0.5
+SHOWN_IDS = 20
 
 
 def run(opening: Opening, arguments: MapTasks, given: Mapping[str, object], output: Output) -> int:
@@ -46,7 +47,7 @@ def run(opening: Opening, arguments: MapTasks, given: Mapping[str, object], outp
                 line.erase()
             outcomes.append(outcome if output.as_json else msgspec.structs.replace(outcome, value=None))
             if output.form is OutputForm.TABLE and not output.fields:
-                _print(number, outcome, output)
+                _print(number, outcome, output, wait_s=arguments.wait_s)
             elif not output.as_json:
                 _print_row(outcome, output)
             if is_seen and (shares_terminal or time.monotonic() - shown_s >= PROGRESS_S):
@@ -55,8 +56,8 @@ def run(opening: Opening, arguments: MapTasks, given: Mapping[str, object], outp
     mapped = counted(outcomes)
     if output.as_json:
         output.data(narrowed(mapped, output.fields) if output.fields else mapped)
-    elif mapped.failed:
-        output.say(str(mapped))
+    elif mapped.failed or (arguments.wait_s and mapped.unfinished):
+        output.say(_told(mapped))
     return judge(mapped, is_awaited=arguments.wait_s > 0)
 
 
@@ -96,17 +97,27 @@ def _lines(file: TextIO | None) -> Iterator[object]:
         yield json_or_text(line.rstrip("\r\n"))
 
 
-def _print(number: int, outcome: TaskOutcome, output: Output) -> None:
-    """One line of stdout for each item, whatever became of it."""
+def _told(mapped: MappedTasks) -> str:
+    unfinished = [one.task_id for one in mapped if not one.is_final and one.failure is None]
+    later = f"; later: ohmesh tasks wait {' '.join(unfinished[:SHOWN_IDS])}" if unfinished else ""
+    more = len(unfinished) - SHOWN_IDS
+    return f"{mapped}{later}{f' and {more} more, named above' if more > 0 else ''}"
+
+
+def _print(number: int, outcome: TaskOutcome, output: Output, *, wait_s: float) -> None:
+    """One line of stdout for each item, whatever became of it; an id only where ids are what was asked for."""
     if outcome.state is TaskState.SUCCEEDED:
         value = outcome.value
         is_line = isinstance(value, str) and value.splitlines() == [value]
         output.line(str(value) if is_line else msgspec.json.encode(value, enc_hook=str).decode())
-    elif outcome.state is TaskState.QUEUED and outcome.failure is None:
+    elif outcome.is_final or outcome.failure is not None:
+        output.line("")
+        output.error(f"Item {number}: {outcome}.")
+    elif not wait_s:
         output.line(outcome.task_id)
     else:
         output.line("")
-        output.error(f"Item {number}: {outcome}.")
+        output.error(f"Item {number}: {outcome.task_id} has not ended within {wait_s:g} s.")
 
 
 def _print_row(outcome: TaskOutcome, output: Output) -> None:

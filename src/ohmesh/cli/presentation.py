@@ -321,7 +321,7 @@ _FORMS: dict[type, tuple[Callable[..., None], Callable[..., ExitCode]]] = {
     r.QueueState: (_show_queue, _fine),
     r.PurgedQueue: (_show_purged, _fine),
     TaskHistory: (show_history, judge_history),
-    HistoryEvents: (show_events, _fine),
+    HistoryEvents: (show_events, judge_history),
     r.WorkerList: (_show_workers, _judge_workers),
     r.MeshStatus: (_show_status, _judge_status),
     **FLEET_FORMS,

@@ -16,7 +16,7 @@ from ohmesh.cli.text_width import one_line, padded, shortened, text_width
 GAP = "  "
 MIN_COLUMN_WIDTH = 12
 LEAST_COLUMN_WIDTH = 6
-UNCUT = frozenset({"task", "task_id", "ended", "when"})
+UNCUT = frozenset({"task", "task_id", "ended", "when", "next due"})
 
 
 def render_table(

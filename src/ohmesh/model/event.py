@@ -20,6 +20,26 @@ _ALL = 1 << 62
 _PLACE = re.compile(r"(\d{1,9})-(\d{1,18})(?:\.(\d{1,9}))?\Z")
 
 
+EVENT_TYPES = (
+    *(
+        "task.submitted",
+        "task.started",
+        "task.retrying",
+        "task.returned",
+        "task.succeeded",
+        "task.failed",
+        "task.dead",
+    ),
+    *("task.timed_out", "task.cancelled", "task.requeued", "task.purged"),
+    *("worker.joined", "worker.changed", "worker.offline", "worker.left"),
+    *("kind.paused", "kind.resumed", "kind.limited", "kind.unlimited"),
+    *("schedule.set", "schedule.removed", "schedule.paused", "schedule.resumed", "schedule.skipped"),
+    *("lock.taken", "lock.released"),
+    *("shard.epoch_started", "shard.tail_lost", "shard.snapshot_taken", "shard.gap"),
+)
+"""What may happen, without what is the same in all types."""
+
+
 class Event(Struct, frozen=True):
     """`id` ("shard:entry:place in it") is the same for every reader; `cursor` is where a reader of this stream goes on.
 

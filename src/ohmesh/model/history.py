@@ -16,6 +16,19 @@ from ohmesh.model.message import Problem
 from ohmesh.model.task import TaskView
 
 UNKNOWN_BEHIND = -1
+HISTORY_EVENTS = (
+    *(
+        "host_joined",
+        "host_left",
+        "host_offline",
+        "epoch_started",
+        "epoch_met",
+        "dead_letter",
+        "dead_letter_edited",
+    ),
+    *("snapshot_taken", "tail_lost", "ghost_passed", "log_corrupt", "history_gap", "history_resumed"),
+)
+"""What is kept beside the ends of tasks, by kind."""
 
 
 class AskHistory(Struct, array_like=True, frozen=True, gc=False, tag=61):

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from ohmesh.model.event import Event
 from ohmesh.operations import arguments as a
+from ohmesh.operations.event_types import check_types
 from ohmesh.registry.fields import EVENTS
 from ohmesh.registry.rows import EVENT_SOURCES, matcher
 from ohmesh.registry.selector import compile_selector
@@ -75,6 +76,7 @@ def _sieve(client: Client, text: str) -> Callable[[Event], bool]:
     if not text:
         return lambda _event: True
     selector = compile_selector(text, EVENTS)
+    check_types(selector)
 
     def is_meant(event: Event) -> bool:
         return matcher(selector, EVENT_SOURCES, client.requests.now_ms())(event)

@@ -30,7 +30,8 @@ async def list_history(client: Client, arguments: ListHistory) -> TaskHistory:
 async def list_events(client: Client, arguments: ListEvents) -> HistoryEvents:
     page = await client.history.events(AskEvents(arguments.kind, arguments.limit))
     events = [HistoryEvent(each.at_ms, each.kind, each.subject, each.detail) for each in page.events]
-    return HistoryEvents(events, page.is_cut, page.behind)
+    selection = f"kind={arguments.kind}" if arguments.kind else ""
+    return HistoryEvents(events, page.is_cut, page.behind, selection)
 
 
 def _span(client: Client, arguments: ListHistory) -> tuple[int, int]:

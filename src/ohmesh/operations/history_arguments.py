@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import Annotated
 
 from msgspec import Meta, Struct
 
 from ohmesh.errors import InvalidArgument
+from ohmesh.model.history import HISTORY_EVENTS
 from ohmesh.model.task import FINAL_STATES
 from ohmesh.operations.arguments import MAX_PAGE_TASKS
 from ohmesh.operations.moments import parse_moment
@@ -44,3 +46,12 @@ class ListEvents(Struct, frozen=True, kw_only=True):
         str, Meta(description="Only events of this kind, such as host_joined or dead_letter.")
     ] = ""
     limit: Annotated[int, Meta(description="At most this many.", ge=1, le=MAX_EVENTS)] = 100
+
+    def __post_init__(self) -> None:
+        if self.kind and self.kind not in HISTORY_EVENTS:
+            near = get_close_matches(self.kind, HISTORY_EVENTS, n=1)
+            meant = f"Did you mean {near[0]!r}? " if near else ""
+            raise InvalidArgument(
+                f"kind: history holds no events of kind {self.kind!r}.",
+                hint=f"{meant}It knows {', '.join(HISTORY_EVENTS)}.",
+            )

@@ -45,11 +45,13 @@ class HistoryEvent(Struct, frozen=True):
 
 
 class HistoryEvents(Struct, frozen=True):
-    """Newest first. `is_cut`: older ones did not fit into the answer; ask for one kind, or for fewer."""
+    """Newest first. `is_cut`: older ones did not fit into the answer; ask for one kind, or for fewer. `filter`: what
+    they had to match."""
 
     events: list[HistoryEvent]
     is_cut: bool = False
     behind: int = -1
+    filter: str = ""
 
     def __iter__(self) -> Iterator[HistoryEvent]:
         return iter(self.events)

@@ -14,7 +14,7 @@ class ScheduleDescription(Struct, frozen=True):
     """A schedule. next_due_ms: 0 while it is paused. last_task_id, last_state: of the last task made of it; the state
     is "" where that task is not held any more. runs: tasks made; skipped: occurrences left out.
 
-    arguments, named: those of its tasks; shown of one that is asked for by name.
+    arguments, named: those of its tasks, of one that is asked for by name; None in a list.
     """
 
     name: str
@@ -35,8 +35,8 @@ class ScheduleDescription(Struct, frozen=True):
     timeout_ms: int = 0
     retries: int = -1
     requires: list[str] = []
-    arguments: list[Value] = []
-    named: dict[str, Value] = {}
+    arguments: list[Value] | None = None
+    named: dict[str, Value] | None = None
     created_ms: int = 0
     generation: int = 0
 

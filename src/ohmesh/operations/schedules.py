@@ -52,7 +52,8 @@ async def run_schedule(client: Client, arguments: a.RunSchedule) -> TaskOutcome:
 
 def _describe(view: ScheduleView) -> ScheduleDescription:
     schedule = view.schedule
-    arguments, named = decode_arguments(schedule.payload)
+    # A list leaves the payload out; one of a task without arguments is not empty.
+    arguments, named = decode_arguments(schedule.payload) if schedule.payload else (None, None)
     return ScheduleDescription(
         schedule.name,
         schedule.kind,

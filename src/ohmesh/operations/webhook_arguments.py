@@ -6,6 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from ohmesh.operations.event_types import check_types, checked_type
 from ohmesh.registry.fields import EVENTS
 from ohmesh.registry.selector import compile_selector
 
@@ -35,8 +36,10 @@ class AddWebhook(Struct, frozen=True, kw_only=True):
     )
 
     def __post_init__(self) -> None:
+        for one in self.types:
+            checked_type(one, name="types")
         if selector := self.selector:
-            compile_selector(selector, EVENTS)
+            check_types(compile_selector(selector, EVENTS))
 
     @property
     def selector(self) -> str:

@@ -26,6 +26,7 @@ from ohmesh.ports.runner import Runner
 from ohmesh.roles.host_name import Answers, check_name_is_free
 from ohmesh.roles.outcome_size import outcome_bytes, sendable
 from ohmesh.roles.progress_reports import ProgressReports
+from ohmesh.roles.starting import start_unless
 from ohmesh.roles.stream_reports import StreamReports
 
 
@@ -128,7 +129,10 @@ class Executor:
         bus.watch_connection(self._connection_changed)
         self._runner.watch_progress(self._progress.put)
         self._runner.watch_items(self._streams.put)
-        for spec in await self._runner.start(self._report_outcomes, self._resize):
+        specs = await start_unless(self._leave, self._runner, self._report_outcomes, self._resize)
+        if specs is None:
+            return
+        for spec in specs:
             self._add_agent(spec)
         await self._take_name()
         subscriptions = [
@@ -167,11 +171,9 @@ class Executor:
         return [lease for link in self._links.values() for lease in link.held]
 
     async def _take_name(self) -> None:
-        subject, timeout_s = self._subjects.host(self.host), self.config.name_answer_s
+        bus, subject, wait_s = self._ports.bus, self._subjects.host(self.host), self.config.name_answer_s
         try:
-            await check_name_is_free(
-                self._ports.bus, subject, self._frame(), host=self.host, timeout_s=timeout_s
-            )
+            await check_name_is_free(bus, subject, self._frame(), host=self.host, timeout_s=wait_s)
         except InvalidArgument:
             await self._runner.stop(grace_s=0)
             raise

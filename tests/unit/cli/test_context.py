@@ -121,3 +121,12 @@ def test_a_file_that_cannot_be_read_is_named(capsys: pytest.CaptureFixture[str])
     contexts_file().write_text("{")
     assert run(["context", "list"]) is ExitCode.USAGE
     assert str(contexts_file()) in capsys.readouterr().err
+
+
+def test_without_a_verb_the_contexts_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    run(["context", "add", "prod", "--url", "nats://box:4222"])
+    capsys.readouterr()
+    assert run(["context"]) is ExitCode.OK
+    assert "nats://box:4222" in capsys.readouterr().out
+    assert run(["context", "--json"]) is ExitCode.OK
+    assert json.loads(capsys.readouterr().out)["current"] == "prod"

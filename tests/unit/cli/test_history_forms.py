@@ -69,3 +69,9 @@ def test_events_are_a_table_that_says_when_it_was_cut() -> None:
     table, talk, _ = shown(HistoryEvents([event], is_cut=True, behind=0))
     assert "2026-01-31T10:00:00Z  host_joined  box  Incarnation 1" in table
     assert talk == "showing 1; older ones did not fit: ask for one --kind\n"
+
+
+def test_no_event_of_a_kind_is_an_exit_code_and_none_at_all_is_not() -> None:
+    _, talk, code = shown(HistoryEvents([], behind=0, filter="kind=tail_lost"))
+    assert (talk, code) == ("nothing in history matches: kind=tail_lost\n", ExitCode.NOTHING_MATCHED)
+    assert shown(HistoryEvents([], behind=0))[2] is ExitCode.OK

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ohmesh.cli.schedule_forms import SCHEDULE_COLUMNS
 from ohmesh.cli.table import cell_text, render_record, render_table
 from ohmesh.cli.text_width import text_width
 
@@ -92,3 +93,10 @@ def test_an_id_and_a_time_are_whole_wherever_they_stand() -> None:
     assert row["task"] in rendered
     assert row["ended"] in rendered
     assert all(len(line) <= 70 for line in rendered.splitlines())
+
+
+def test_when_a_schedule_is_due_is_shown_whole_or_not_at_all() -> None:
+    row = dict.fromkeys(SCHEDULE_COLUMNS, "long-words-" * 3) | {"next due": "2026-11-27T10:00:00Z"}
+    for width in range(60, 400):
+        table = render_table([row], columns=SCHEDULE_COLUMNS, width=width)
+        assert ("2026" in table) == ("2026-11-27T10:00:00Z" in table)

@@ -221,6 +221,16 @@ def test_a_failed_item_leaves_its_line_empty_and_the_exit_code_says_so() -> None
     assert map_lines.judge(some) is ExitCode.PARTIAL
 
 
+def test_an_item_that_has_not_ended_in_time_has_no_line_that_looks_like_a_value() -> None:
+    printed, said, code = lines("never", "1\n", wait_s=0.05)
+    assert (printed, code) == ("\n", ExitCode.PARTIAL)
+    first, last = said.splitlines()
+    assert "Item 1: " in first
+    assert "has not ended within 0.05 s" in first
+    assert last.startswith("0 succeeded, 0 failed, 1 unfinished; later: ohmesh tasks wait ")
+    assert last.rpartition(" ")[2] in first
+
+
 def _outcomes(*states: TaskState) -> Iterator[TaskOutcome]:
     for state in states:
         yield TaskOutcome("T", state)

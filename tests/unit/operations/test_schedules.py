@@ -62,6 +62,17 @@ def test_schedules_of_all_shards_are_listed_by_name_a_page_at_a_time(run: Run) -
     on_mesh(run, scenario)
 
 
+def test_a_list_does_not_say_that_a_schedule_has_no_arguments(run: Run) -> None:
+    async def scenario(mesh: AsyncMesh) -> None:
+        await mesh.add_schedule("with", "echo", "word", cron="@daily")
+        await mesh.add_schedule("without", "echo", cron="@daily")
+        assert [(one.arguments, one.named) for one in await mesh.schedules()] == [(None, None)] * 2
+        assert (await mesh.schedule("with")).arguments == ["word"]
+        assert (await mesh.schedule("without")).arguments == []
+
+    on_mesh(run, scenario)
+
+
 def test_a_name_belongs_to_one_schedule_of_the_mesh(run: Run) -> None:
     async def scenario(mesh: AsyncMesh) -> None:
         shards_of = mesh.client.requests.shards_of

@@ -14,15 +14,16 @@ DEFAULT_LIMITS = SelectorLimits()
 
 
 class Selector:
-    """`str()` is its canonical text, `tree` its meaning, `fields` the names that a row must have.
+    """`str()` is its canonical text, `tree` its meaning, `tests` what stands at its leaves, `fields` the names that a
+    row must have.
 
     `cost` counts what one row is compared with, so that a scan can be bounded.
     """
 
-    __slots__ = ("_text", "cost", "fields", "matches", "schema", "tree")
+    __slots__ = ("_text", "cost", "fields", "matches", "schema", "tests", "tree")
 
     def __init__(self, tree: Node, schema: Schema) -> None:
-        tests = list(_tests(tree))
+        self.tests = tests = tuple(_tests(tree))
         self.tree = tree
         self.schema = schema
         self.fields = tuple(dict.fromkeys(test.field for test in tests))
