@@ -35,6 +35,7 @@ from ohmesh.model.subject import checked_name
 from ohmesh.roles.client_config import ClientConfig
 from ohmesh.roles.dispatcher import DispatcherConfig
 from ohmesh.roles.executor import ExecutorConfig
+from ohmesh.roles.fleet.config import FleetConfig, FleetHostConfig, OrchestratorConfig
 from ohmesh.roles.historian_config import HistorianConfig
 from ohmesh.roles.process_config import ProcessConfig
 from ohmesh.roles.projector_config import ProjectorConfig
@@ -170,6 +171,9 @@ SECTIONS: dict[str, type] = {
     "projector": ProjectorConfig,
     "historian": HistorianConfig,
     "webhooks": WebhookConfig,
+    "fleet": FleetConfig,
+    "fleet_host": FleetHostConfig,
+    "orchestrator": OrchestratorConfig,
 }
 
 # What can be written in a file; other fields (callbacks, paths that follow from `mesh.data`) are the composition's.

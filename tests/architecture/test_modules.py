@@ -33,13 +33,10 @@ def test_every_package_and_module_says_what_it_is() -> None:
 # The parts of the fleet (docs/decisions/0006) that stand before the roles which use them.
 BUILT_AHEAD = (
     "ohmesh.model.trinary",
-    "ohmesh.protocols.clock",
     "ohmesh.protocols.delivery",
     "ohmesh.assembly.identity_file",
     "ohmesh.registry.fleet",
-    "ohmesh.policies.degradation",
     "ohmesh.policies.failure_class",
-    "ohmesh.policies.quorum",
     "ohmesh.policies.regional_breaker",
     "ohmesh.protocols.arrival",
 )

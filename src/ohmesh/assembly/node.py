@@ -19,6 +19,7 @@ from ohmesh.engines.nats.engine import NatsEngine
 from ohmesh.model.subject import Subjects
 from ohmesh.protocols.queue.rows import LOG_GENERATION
 from ohmesh.roles.dispatcher import Dispatcher, DispatcherConfig, DispatcherPorts
+from ohmesh.roles.fleet.config import FleetConfig, OrchestratorConfig, Seat
 from ohmesh.roles.process import Process
 from ohmesh.roles.process_config import ProcessConfig
 from ohmesh.roles.role_tasks import RoleFactory
@@ -67,6 +68,9 @@ def _roles(
         for shard in range(shape.shards)
     }
     roles["projector"] = HistoryRole(config, engine, shape, notice).run
+    fleet = config.of(FleetConfig)
+    if fleet.enabled or fleet.agents:
+        roles["orchestrator"] = partial(_orchestrate, config, engine, owner, notice)
     if find_spec("httpx2") is not None:
         roles["webhooks"] = partial(_tell, config, engine, shape, notice)
     return roles
@@ -91,6 +95,19 @@ async def _tell(config: Config, engine: NatsEngine, shape: Shape, notice: Notice
         await webhooks.run(term)
     finally:
         await web.close()
+
+
+async def _orchestrate(config: Config, engine: NatsEngine, owner: str, notice: Notice, term: int) -> None:
+    """Only who has a fleet pays for NumPy."""
+    from ohmesh.roles.fleet.orchestrator import Orchestrator, OrchestratorPorts
+
+    orchestrator = Orchestrator(
+        OrchestratorPorts(engine.bus, engine.state, engine.blobs, SystemClock(), SystemEntropy()),
+        Seat(owner, Subjects(config.mesh.name), config.of(FleetConfig).topology),
+        config=config.of(OrchestratorConfig),
+    )
+    orchestrator.notice = notice
+    await orchestrator.run(term)
 
 
 async def _dispatch(config: Config, engine: NatsEngine, owner: str, shard: int, term: int) -> None:

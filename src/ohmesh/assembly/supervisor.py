@@ -12,6 +12,7 @@ where they were. Workers started elsewhere wait for it: they read the runtime fi
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 from collections.abc import Callable, Coroutine, Sequence
 
@@ -36,6 +37,7 @@ from ohmesh.engines.nats.runtime_file import (
 )
 from ohmesh.engines.nats.server_config import Durability
 from ohmesh.errors import EngineFailed
+from ohmesh.roles.fleet.config import FleetConfig
 
 Notice = Callable[[str], None]
 
@@ -56,6 +58,7 @@ class Supervisor:
         self.server: EmbeddedServer | None = None
         self.nodes: list[Child] = []
         self.workers: list[Child] = []
+        self.fleet: list[Child] = []
         self.ledger = ""
         self.shards = 0
         self.api: Child | None = None
@@ -71,7 +74,7 @@ class Supervisor:
 
     @property
     def children(self) -> list[Child]:
-        return [*self.nodes, *self.workers, *([self.api] if self.api else [])]
+        return [*self.nodes, *self.workers, *self.fleet, *([self.api] if self.api else [])]
 
     async def start(self) -> None:
         """Return once every shard has its dispatcher and every worker has joined. Undone when it fails."""
@@ -89,7 +92,7 @@ class Supervisor:
         """The door closes, workers hand back and leave, nodes give up their roles, the engine ends; idempotent."""
         if self.api is not None:
             await self.api.stop()
-        await asyncio.gather(*(worker.stop() for worker in self.workers))
+        await asyncio.gather(*(child.stop() for child in [*self.workers, *self.fleet]))
         await asyncio.gather(*(node.stop() for node in self.nodes))
         for guard in self._guards:
             guard.cancel()
@@ -165,12 +168,33 @@ class Supervisor:
             )
             for number in range(1, self.config.mesh.workers + 1)
         ]
+        self.fleet = [
+            Child(
+                f"fleet-{number}",
+                ["fleet-host", "--name", f"fleet-{number}", *span],
+                environment=environment,
+                config=settings,
+                notice=self._notice,
+            )
+            for number, span in enumerate(self._spans_of_agents(), start=1)
+        ]
         if self.config.of(ApiConfig).enabled and is_installed():
             self.api = Child(
                 "api", ["api", "--json"], environment=environment, config=settings, notice=self._notice
             )
         for child in self.children:
             child.start()
+
+    def _spans_of_agents(self) -> list[list[str]]:
+        """Where the simulated agents of each process stand; whole sectors, so that what is said stays at home."""
+        fleet = self.config.of(FleetConfig)
+        size = fleet.topology.sector_size
+        sectors = -(-fleet.agents // size)
+        hosts = min(fleet.hosts, sectors)
+        cuts = [sectors * number // hosts * size for number in range(hosts)] + [fleet.agents] if hosts else []
+        return [
+            ["--first", str(first), "--count", str(end - first)] for first, end in itertools.pairwise(cuts)
+        ]
 
     def _worker_name(self, number: int) -> str:
         """The same after a restart, so that what the predecessor held is void at once; unique on a shared engine."""

@@ -38,6 +38,9 @@ class SystemClock:
     def monotonic_ms(self) -> int:
         return time.monotonic_ns() // 1_000_000
 
+    def monotonic_us(self) -> int:
+        return time.monotonic_ns() // 1_000
+
 
 class SystemEntropy:
     def bits(self, count: int) -> int:

@@ -45,6 +45,7 @@ LOCAL_VERBS: dict[str, LocalVerb] = {
     "completion": LocalVerb("Print what makes your shell complete these words.", "ohmesh.cli.completion"),
     "context": LocalVerb("Name the meshes you work with, and choose one.", "ohmesh.cli.context"),
     "down": LocalVerb("End the mesh that `ohmesh up` started here.", "ohmesh.cli.down"),
+    "fleet-host": LocalVerb("Run simulated agents.", "ohmesh.cli.fleet_host", hidden=True),
     "node": LocalVerb("Run the roles of a mesh; `ohmesh up` starts it.", "ohmesh.cli.node", hidden=True),
 }
 

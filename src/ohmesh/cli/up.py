@@ -24,6 +24,9 @@ _SETTINGS = {
     "profile": "mesh.profile",
     "ledger": "mesh.ledger",
     "api": "api.enabled",
+    "agents": "fleet.agents",
+    "fleet_hosts": "fleet.hosts",
+    "fleet": "fleet.enabled",
     "api_port": "api.port",
 }
 _PROMISES = {
@@ -62,6 +65,16 @@ _PROMISES = {
     metavar="N",
     help="Port for HTTP; default: 7400, or a free one when it is taken.",
 )
+@click.option(
+    "--agents",
+    type=click.IntRange(1, 1_000_000),
+    metavar="N",
+    help="Start a demo fleet of so many simulated agents too.",
+)
+@click.option(
+    "--fleet-hosts", type=click.IntRange(1, 64), metavar="N", help="Processes that they live in. [default: 2]"
+)
+@click.option("--fleet", is_flag=True, default=None, help="Take part in a fleet without agents of one's own.")
 @click.option("--profile", type=click.Choice(["local", "lan", "wan"]), help="Timings. [default: local]")
 @click.option(
     "--ledger",

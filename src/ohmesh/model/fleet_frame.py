@@ -29,6 +29,18 @@ from ohmesh.model.fleet_message import (
     Id,
     Join,
 )
+from ohmesh.model.fleet_operation import (
+    Beat,
+    CallOff,
+    FleetView,
+    Fold,
+    Forget,
+    JoinColumns,
+    Member,
+    Recall,
+    Rejoin,
+    Relay,
+)
 from ohmesh.model.frame import FRAME_VERSION
 
 FleetBody = (
@@ -44,6 +56,16 @@ FleetBody = (
     | HeartbeatColumns
     | CoordinateColumns
     | AckColumns
+    | Member
+    | FleetView
+    | Relay
+    | CallOff
+    | Recall
+    | Forget
+    | Fold
+    | Beat
+    | JoinColumns
+    | Rejoin
 )
 _JSON_OPENINGS = b"[ \t\r\n"
 
@@ -107,7 +129,8 @@ def sift(frame: FleetFrame, now_us: int, error_us: int = 0) -> Heard:
     expired = altered = 0
     surely_ms = (now_us - error_us) // 1000
     for body in frame.bodies:
-        order = body.message if isinstance(body, CoordinateColumns) else body
+        order = body.body.message if isinstance(body, Relay) else body
+        order = order.message if isinstance(order, CoordinateColumns) else order
         if isinstance(order, _ORDERS):
             if order.head.is_expired(surely_ms):
                 expired += 1

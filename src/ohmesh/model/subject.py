@@ -97,6 +97,10 @@ class Subjects:
         """What the orchestrator tells everybody at once."""
         return f"mesh.{self.mesh}.fleet"
 
+    def fleet_questions(self) -> str:
+        """Requests of clients to the orchestrator."""
+        return f"mesh.{self.mesh}.fleet.ask"
+
     def heard(self, process: str) -> str:
         """What of the numbered frames of `process` has arrived is said here."""
         return f"mesh.{self.mesh}.f.{process}.heard"

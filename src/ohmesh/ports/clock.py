@@ -13,3 +13,7 @@ class Clock(Protocol):
     def monotonic_ms(self) -> int:
         """Never steps back; its zero means nothing."""
         ...
+
+    def monotonic_us(self) -> int:
+        """The same in microseconds, as exactly as there is."""
+        ...

@@ -41,6 +41,7 @@ from ohmesh.ports.bus import Subscription
 from ohmesh.roles.client_cancel import Cancellations
 from ohmesh.roles.client_changes import Changes
 from ohmesh.roles.client_config import ClientConfig, ClientPorts
+from ohmesh.roles.client_fleet import FleetRequests
 from ohmesh.roles.client_handle import Standing, TaskHandle
 from ohmesh.roles.client_history import HistoryRequests
 from ohmesh.roles.client_lane import Lane, Notice
@@ -102,14 +103,17 @@ class Client:
         self.mesh = subjects.mesh
         self.config = config
         self.estimators = built_in_estimators(config.complexity)
+        self._ids = IdSource(ports.clock.now_ms, ports.entropy.bits)
         self.requests = Requests(ports, subjects, shards=shards, config=config, client=self.name)
         self.history = HistoryRequests(ports, subjects, config=config, client=self.name)
+        self.fleet = FleetRequests(
+            ports.bus, subjects, config=config, client=self.name, new_id=self._ids.next
+        )
         self.webhooks = WebhookRequests(ports, subjects, config=config, client=self.name)
         self._ports = ports
         self._subjects = subjects
         self._shards = shards
         self._notice = notice
-        self._ids = IdSource(ports.clock.now_ms, ports.entropy.bits)
         self._lanes = [
             Lane(ports, config, client=self.name, subject=subjects.dispatcher(shard), notice=notice)
             for shard in range(shards)

@@ -32,6 +32,9 @@ class SimulatedClock:
     def monotonic_ms(self) -> int:
         return int(self._zero_ms + self._elapsed_ms())
 
+    def monotonic_us(self) -> int:
+        return int((self._zero_ms + self._elapsed_ms()) * 1000)
+
     def step(self, by_ms: float) -> None:
         """What an administrator or NTP does: the wall clock jumps, the monotonic one does not."""
         self._offset_ms += by_ms

@@ -42,6 +42,10 @@ class Sleeper:
     def __len__(self) -> int:
         return len(self._schedules)
 
+    def __contains__(self, operation: str) -> bool:
+        """Whether something of it waits still."""
+        return operation in self._schedules
+
     def add(self, operation: str, schedule: Schedule) -> None:
         """Raises InvalidArgument: it waits here already. Backpressure: too many wait."""
         if operation in self._schedules:

@@ -23,7 +23,6 @@ from ohmesh.model.schedule import Schedule
 from ohmesh.model.task import Submission, TaskEdit, TaskFailure, TaskState
 
 LOG_VERSION = 1
-SNAPSHOT_VERSION = 2
 
 
 class EpochStarted(Struct, array_like=True, frozen=True, gc=False, tag=1):
@@ -279,8 +278,7 @@ Row = (
     | LockReleased
 )
 
-# Rises with each row, and each form of a snapshot, that an older version does not know.
-LOG_GENERATION = len(get_args(Row)) + SNAPSHOT_VERSION - 1
+LOG_GENERATION = len(get_args(Row))  # rises with each row that an older version does not know
 
 
 class LogFrame(Struct, array_like=True, frozen=True, gc=False):

@@ -1,0 +1,130 @@
+"""Agents that exist as rows of arrays only: for a demo fleet, for load, for measuring. Whoever shows them says so.
+
+Each class has a distribution of the time that one message takes, stated here and nowhere tuned: log-normal around the
+class's base, wider where the published ranges are. Agents differ among each other, too: each has a speed of its own.
+Observing (a ping) takes no time; everything else takes a draw.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ohmesh.model.agent_class import AgentClasses
+from ohmesh.model.fleet_message import Coordinate, TargetState, Verb
+from ohmesh.ports.population import Answered, AnsweredCallback, Residents, Rows, Vitals
+
+# Of the logarithm of the time of one message, by class: edge, serverless, persistent, GPU, local, human.
+SPREADS = {"A": 0.25, "B": 0.35, "C": 0.30, "D": 0.30, "E": 0.40, "F": 0.60}
+SPEEDS = 0.15  # of the logarithm of an agent's own pace
+OTHER_SPREAD = 0.30
+CONTEXT = np.uint64(0)
+
+AfterDelays = Callable[[NDArray[np.float32], Callable[[NDArray[np.intp]], None]], None]
+
+
+def standard_mix(rows: Rows, classes: AgentClasses) -> NDArray[np.uint8]:
+    """Class codes in the shares of a full fleet, mixed evenly over the rows: the same for the same rows."""
+    shares = np.cumsum([one.share for one in classes.all], dtype=np.float64)
+    # The golden ratio's multiples spread over the unit interval more evenly than chance would.
+    spots = np.mod((rows + 1) * 0.6180339887498949, 1.0) * shares[-1]
+    codes: NDArray[np.uint8] = np.searchsorted(shares, spots, side="right").astype(np.uint8)
+    return codes
+
+
+@dataclass(frozen=True, slots=True)
+class Unfit:
+    """Parts of all agents, drawn once: `dead` never answer, `lying` report a conflict although there is none."""
+
+    dead: float = 0.0
+    lying: float = 0.0
+
+
+class SimulatedAgents:
+    """`after` calls back with places as their delays (milliseconds) have passed."""
+
+    def __init__(
+        self,
+        rows: Rows,
+        classes: AgentClasses,
+        after: AfterDelays,
+        *,
+        rng: random.Random,
+        unfit: Unfit | None = None,
+    ) -> None:
+        self._rows = rows
+        self._codes = standard_mix(rows, classes)
+        self._after = after
+        self._rng = rng
+        base_ms = np.array([one.base_ms for one in classes.all], np.float32)
+        spread = np.array([SPREADS.get(one.name, OTHER_SPREAD) for one in classes.all], np.float32)
+        self._spread = spread[self._codes]
+        self._pace_ms = base_ms[self._codes] * np.exp(SPEEDS * self._normal(len(rows)))
+        self._answered = np.zeros(len(rows), np.uint32)
+        unfit, fate = unfit or Unfit(), self._uniform(len(rows))
+        self._is_dead = fate < unfit.dead
+        self._is_lying = ~self._is_dead & (fate < unfit.dead + unfit.lying)
+
+    def residents(self) -> Residents:
+        return Residents(self._rows, self._codes, is_simulated=True)
+
+    def vitals(self, rows: Rows) -> Vitals:
+        at = self._at(rows)
+        count = len(at)
+        spread = self._spread[at]
+        return Vitals(
+            (self._pace_ms[at] * np.exp(spread * spread / 2)).astype(np.float32),
+            np.zeros(count, np.uint32),
+            np.ones(count, np.float32),
+            np.sqrt(np.expm1(spread * spread)).astype(np.float32) * np.float32(0.1),
+            np.zeros(count, np.uint8),
+            np.full(count, CONTEXT),
+        )
+
+    def deliver(self, order: Coordinate, rows: Rows, answered: AnsweredCallback) -> None:
+        at = self._at(rows)
+        if self._is_dead.any():
+            living = ~self._is_dead[at]
+            at, rows = at[living], rows[living]
+        if not len(at):
+            return
+        self._answered[at] += np.uint32(1)
+        states = np.where(self._is_lying[at], TargetState.CONFLICT, TargetState.READY).astype(np.int8)
+        if order.verb is Verb.OBSERVE:
+            answered(Answered(rows, states, np.zeros(len(at), np.float32)))
+            return
+        weight = np.float32(1 + 0.5 * order.weight)
+        delays_ms = (self._pace_ms[at] * np.exp(self._spread[at] * self._normal(len(at))) * weight).astype(
+            np.float32
+        )
+
+        def ring(due: NDArray[np.intp]) -> None:
+            due = np.sort(due)
+            answered(Answered(rows[due], states[due], delays_ms[due]))
+
+        self._after(delays_ms, ring)
+
+    def _at(self, rows: Rows) -> NDArray[np.intp]:
+        first = int(self._rows[0])
+        if int(self._rows[-1]) - first == len(self._rows) - 1:
+            return rows - first
+        return np.searchsorted(self._rows, rows)
+
+    def _uniform(self, count: int) -> NDArray[np.float64]:
+        """A seeded stream of numbers; of random bytes, since arrays have no generator of their own here."""
+        words = np.frombuffer(self._rng.randbytes(8 * count), np.uint64)
+        drawn: NDArray[np.float64] = (words >> np.uint64(11)).astype(np.float64) * (1.0 / (1 << 53))
+        return drawn
+
+    def _normal(self, count: int) -> NDArray[np.float32]:
+        """Box and Muller (1958)."""
+        half = (count + 1) // 2
+        radius = np.sqrt(-2.0 * np.log1p(-self._uniform(half)))
+        angle = 2.0 * math.pi * self._uniform(half)
+        pairs = np.concatenate((radius * np.cos(angle), radius * np.sin(angle)))
+        return pairs[:count].astype(np.float32)

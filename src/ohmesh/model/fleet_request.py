@@ -1,0 +1,230 @@
+"""What is asked of the orchestrator, and its answers: one request, one reply.
+
+An operation is known by the id that its asker made, so that asking again is safe: it is begun once, and who asks again
+is told how it stands.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, TypeVar
+
+import msgspec
+from msgspec import Meta, Struct
+
+from ohmesh.errors import InvalidArgument
+from ohmesh.model.fleet_agent import FleetAgent
+from ohmesh.model.fleet_message import Id, Timing, Verb
+from ohmesh.model.message import Problem
+from ohmesh.model.priority import Priority
+
+REQUEST_VERSION = 1
+MAX_LISTED = 1_000
+
+Rate = Annotated[float, Meta(gt=0, le=1)]
+Span = Annotated[float, Meta(gt=0, le=86_400_000)]
+Page = Annotated[int, Meta(ge=1, le=MAX_LISTED)]
+
+
+class StartOperation(Struct, frozen=True, tag="start", kw_only=True):
+    """`what`: the word that people asked with (ping, broadcast, ask, cascade). strategy: gather, wave, parallel or
+    priority_first. where: a selector of agents; "" is everybody. sample: so many of those, drawn by `seed`; 0 is all.
+    rate: of those that were sent, how many have to be ready. window_ms: from the start to T. approved: a
+    person wants it although the fleet is degraded. wait: answer only once it is decided."""
+
+    operation: Id
+    what: str
+    verb: Verb = Verb.OBSERVE
+    payload: bytes = b""
+    strategy: str = "gather"
+    where: str = ""
+    sample: int = 0
+    seed: int = 0
+    timing: Timing = Timing.NOW
+    window_ms: Span = 500.0
+    timeout_ms: Span = 5_000.0
+    rate: Rate = 0.95
+    weight: Annotated[float, Meta(ge=0, le=100)] = 0.0
+    priority: Priority = Priority.NORMAL
+    approved: bool = False
+    wait: bool = True
+
+
+class GetOperation(Struct, frozen=True, tag="operation"):
+    """`agents`: with the state of each target."""
+
+    operation: Id
+    agents: bool = False
+
+
+class ListOperations(Struct, frozen=True, tag="operations"):
+    limit: Page = 100
+
+
+class ListAgents(Struct, frozen=True, tag="agents"):
+    """after: the row of the last one shown."""
+
+    where: str = ""
+    limit: Page = 100
+    after: int = -1
+
+
+class ListScopes(Struct, frozen=True, tag="scopes"):
+    """Sectors, or the clusters of one sector (-1: of all)."""
+
+    clusters: bool = False
+    sector: int = -1
+
+
+class DescribeFleet(Struct, frozen=True, tag="fleet"):
+    pass
+
+
+class Stage(Struct, frozen=True):
+    name: str
+    tier: str
+    ready: int
+    sent: int
+    rate_wanted: float
+    is_met: bool
+    elapsed_ms: float
+    budget_ms: float = 0.0
+
+
+class OperationView(Struct, frozen=True, kw_only=True):
+    """One operation as a person asks for it. Counts sum to `targets`; rate is ready of sent, coverage sent of targets.
+
+    outcome: "" while it is under way. decision, advice: of the quorum rules. stragglers: ids of those that were asked
+    and are silent, at most 1,000. offsets_ms: quantiles of ready time from T (early is below zero); for a message for
+    now, from its start. states, ready_ms: of each of `agents`, where they were asked for."""
+
+    id: str
+    what: str
+    verb: str
+    strategy: str
+    timing: str
+    where: str
+    started_ms: float
+    target_ms: float
+    outcome: str = ""
+    decision: str = ""
+    advice: str = ""
+    decided_ms: float = 0.0
+    elapsed_ms: float = 0.0
+    targets: int = 0
+    sent: int = 0
+    ready: int = 0
+    conflict: int = 0
+    transit: int = 0
+    skipped: int = 0
+    unreachable: int = 0
+    pending: int = 0
+    rate: float = 0.0
+    rate_wanted: float = 0.95
+    coverage: float = 0.0
+    hit_rate: float = 0.0
+    offsets_ms: dict[str, float] = {}
+    histogram: tuple[tuple[float, int], ...] = ()
+    answers: tuple[tuple[str, int], ...] = ()
+    stages: tuple[Stage, ...] = ()
+    degraded: tuple[str, ...] = ()
+    stragglers: tuple[str, ...] = ()
+    skipped_for: dict[str, int] = {}
+    simulated: bool = False
+    agents: tuple[str, ...] = ()
+    states: tuple[str, ...] = ()
+    ready_ms: tuple[float | None, ...] = ()
+
+
+class OperationsPage(Struct, frozen=True):
+    operations: tuple[OperationView, ...]
+
+
+class AgentsPage(Struct, frozen=True):
+    agents: tuple[FleetAgent, ...]
+    total: int
+    after: int = -1
+
+
+class ScopeView(Struct, frozen=True):
+    """A sector or a cluster. lead: the process that leads or coordinates it."""
+
+    scope: str
+    agents: int
+    active: int
+    impedance_ms: float
+    p95_ms: float
+    lead: str
+    mode: str = ""
+
+
+class ScopesPage(Struct, frozen=True):
+    scopes: tuple[ScopeView, ...]
+
+
+class FleetDescription(Struct, frozen=True, kw_only=True):
+    """active: of the agents that the fleet has, those that are heard of and on duty. mode: what that allows."""
+
+    agents: int
+    active: int
+    offline: int
+    sectors: int
+    healthy_sectors: int
+    mode: str
+    impedance_p50_ms: float
+    impedance_p95_ms: float
+    hosts: tuple[str, ...]
+    orchestrator: str
+    era: int
+    view: int
+    simulated: int
+    operations: int
+    last_operation: OperationView | None = None
+    heartbeats: int = 0
+    clock_error_us: int = 0
+
+
+FleetQuestion = StartOperation | GetOperation | ListOperations | ListAgents | ListScopes | DescribeFleet
+
+
+class Request(Struct, array_like=True, frozen=True):
+    version: int
+    client: Id
+    question: FleetQuestion
+
+
+Answer = TypeVar("Answer", OperationView, OperationsPage, AgentsPage, ScopesPage, FleetDescription)
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_request = msgspec.msgpack.Decoder(Request).decode
+
+
+def encode_request(client: str, question: FleetQuestion) -> bytes:
+    return _encode(Request(REQUEST_VERSION, client, question))
+
+
+def decode_request(data: bytes) -> Request:
+    """Raises InvalidArgument."""
+    try:
+        request = _decode_request(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidArgument(f"A request of {len(data)} bytes cannot be read: {error}.") from error
+    if request.version != REQUEST_VERSION:
+        raise InvalidArgument(
+            f"A request of version {request.version}; this process reads {REQUEST_VERSION}."
+        )
+    return request
+
+
+def encode_answer(answer: msgspec.Struct | Problem) -> bytes:
+    """[problem or null, answer or null]"""
+    return _encode([answer, None] if isinstance(answer, Problem) else [None, answer])
+
+
+def decode_answer(data: bytes, kind: type[Answer]) -> Answer | Problem:
+    """Raises InvalidArgument."""
+    try:
+        problem, answer = msgspec.msgpack.decode(data, type=tuple[Problem | None, msgspec.Raw])
+        found = problem if problem is not None else msgspec.msgpack.decode(answer, type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise InvalidArgument(f"An answer of {len(data)} bytes cannot be read: {error}.") from error
+    return found

@@ -1,0 +1,66 @@
+"""The agents that live in one process of the fleet, as the roles see them: many at once, by their rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ohmesh.model.fleet_message import Coordinate, ReportedConflict
+
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answered:
+    """These agents have done what was asked, or cannot. All of shape (n,), in the order of `rows`, which ascend.
+
+    states: TargetState of each, READY or CONFLICT. processing_ms: from the arrival until now. answer: from 1 into
+    `answers`, 0 for none; None when nobody has one. conflicts: a place in the arrays, and the reason."""
+
+    rows: Rows
+    states: NDArray[np.int8]
+    processing_ms: NDArray[np.float32]
+    answer: NDArray[np.uint16] | None = None
+    answers: tuple[bytes, ...] = ()
+    conflicts: tuple[tuple[int, ReportedConflict], ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Residents:
+    """Who lives here; of shape (n,), rows ascending. class_codes: places in the classes of the mesh."""
+
+    rows: Rows
+    class_codes: NDArray[np.uint8]
+    capabilities: tuple[tuple[str, ...], ...] = ()
+    names: dict[int, str] = field(default_factory=dict)
+    is_simulated: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Vitals:
+    """What agents say of themselves in a heartbeat, of shape (n,); NaN where nothing was measured yet."""
+
+    processing_ms: NDArray[np.float32]
+    queue_depth: NDArray[np.uint32]
+    reliability: NDArray[np.float32]
+    drift: NDArray[np.float32]
+    duty: NDArray[np.uint8]
+    context_hash: NDArray[np.uint64]
+
+
+AnsweredCallback = Callable[[Answered], None]
+
+
+class Population(Protocol):
+    def residents(self) -> Residents: ...
+
+    def vitals(self, rows: Rows) -> Vitals: ...
+
+    def deliver(self, order: Coordinate, rows: Rows, answered: AnsweredCallback) -> None:
+        """The order has arrived at these agents. `answered` is called once for each of them that ever answers, for many
+        at once where it can be, at once or later, in the loop's thread."""
+        ...

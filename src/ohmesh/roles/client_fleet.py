@@ -1,0 +1,72 @@
+"""Questions to the orchestrator, repeated while that role moves to another process.
+
+Who starts an operation makes its id, so that a question which is repeated begins it once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from ohmesh.errors import EngineUnavailable, MeshUnreachable, OhmeshError
+from ohmesh.model.fleet_request import (
+    Answer,
+    FleetQuestion,
+    StartOperation,
+    decode_answer,
+    encode_request,
+)
+from ohmesh.model.message import Problem
+from ohmesh.model.subject import Subjects
+from ohmesh.ports.bus import Bus
+from ohmesh.roles.client_config import ClientConfig
+from ohmesh.roles.client_payload import error_of_code
+
+TRY_S = 2.0
+AFTER_TIMEOUT_S = 3.0  # an operation may take that much longer than its own timeout until its view is here
+
+
+class FleetRequests:
+    def __init__(
+        self, bus: Bus, subjects: Subjects, *, config: ClientConfig, client: str, new_id: Callable[[], str]
+    ) -> None:
+        self.new_id = new_id
+        self._bus = bus
+        self._subjects = subjects
+        self._config = config
+        self._client = client
+
+    async def ask(
+        self, question: FleetQuestion, expected: type[Answer], *, timeout_s: float | None = None
+    ) -> Answer:
+        """Raises what stands in the way, MeshUnreachable where nobody answers within the timeout."""
+        loop = asyncio.get_running_loop()
+        try_s = TRY_S
+        if isinstance(question, StartOperation) and question.wait:
+            try_s = question.timeout_ms / 1000 + AFTER_TIMEOUT_S
+        if timeout_s is None:
+            timeout_s = max(self._config.request_timeout_ms / 1000, 2 * try_s)
+        deadline_s = loop.time() + timeout_s
+        pause_s = self._config.request_pause_ms / 1000
+        data = encode_request(self._client, question)
+        while True:
+            left_s = deadline_s - loop.time()
+            try:
+                reply = await self._bus.request(
+                    self._subjects.fleet_questions(), data, timeout_s=max(0.001, min(try_s, left_s))
+                )
+                answer = decode_answer(reply, expected)
+                if isinstance(answer, Problem):
+                    raise error_of_code(answer.code, answer.message)
+                return answer
+            except EngineUnavailable as error:
+                reason: OhmeshError = error
+            if loop.time() + pause_s >= deadline_s:
+                raise MeshUnreachable(
+                    f"No orchestrator of mesh {self._subjects.mesh!r} answered within {timeout_s:g} s "
+                    f"({reason.message.rstrip('.')}).",
+                    hint="A fleet is started with `ohmesh up --fleet` or `ohmesh up --agents N`; `ohmesh doctor` "
+                    "looks whether the mesh is up.",
+                )
+            await asyncio.sleep(pause_s)
+            pause_s = min(pause_s * 2, self._config.request_try_ms / 1000)

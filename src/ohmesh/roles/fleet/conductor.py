@@ -1,0 +1,218 @@
+"""Operations under way: begun where the mode of the fleet allows it, driven by time and by what is folded up, decided,
+stored, and taken over from a predecessor."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ohmesh.errors import Backpressure, EngineError, NotConfirmed
+from ohmesh.model.agent import Duty
+from ohmesh.model.fleet_columns import DUTY_CODES
+from ohmesh.model.fleet_message import Timing, Verb
+from ohmesh.model.fleet_operation import CallOff, Fold, Forget, Recall, Relay, Tier
+from ohmesh.model.fleet_request import OperationView, StartOperation
+from ohmesh.model.fleet_table import AckTable
+from ohmesh.policies.degradation import Verdict, Work, WorkRequest, rule_on
+from ohmesh.ports.population import Rows
+from ohmesh.protocols.arrival.target_state import SkipReason
+from ohmesh.protocols.membership.fleet_roles import NOBODY
+from ohmesh.roles.fleet.operation import Operation, Targets
+
+if TYPE_CHECKING:
+    from ohmesh.roles.fleet.orchestrator import Orchestrator
+
+MODE_RETRY_MS = 10_000
+LEAST_WAIT_S = 0.000_2
+
+
+class Conductor:
+    """Of one orchestrator; `operations` are those that it holds, the oldest first."""
+
+    def __init__(self, orchestrator: Orchestrator) -> None:
+        self.operations: OrderedDict[str, Operation] = OrderedDict()
+        self._of = orchestrator
+        self._waiters: dict[str, list[str]] = {}
+        self._tick = asyncio.Event()
+        self._to_store: asyncio.Queue[Operation] = asyncio.Queue()
+
+    def under_way(self) -> list[Operation]:
+        return [operation for operation in self.operations.values() if operation.wake_ms is not None]
+
+    def is_simulated(self, operation: Operation) -> bool:
+        if not self._of.simulated:
+            return False
+        codes = [
+            code for name in self._of.simulated if (code := self._of.registry.hosts.find(name)) is not None
+        ]
+        return bool(np.isin(self._of.registry.columns.host[operation.rows], codes).any())
+
+    async def start(self, request: StartOperation, reply: str) -> OperationView | None:
+        operation = self.operations.get(request.operation)
+        if operation is None:
+            stored = await self._of.store.find(request.operation)
+            if stored is not None:
+                return stored
+            operation = await self._begin(request)
+        if operation.decision is None and request.wait:
+            self._waiters.setdefault(operation.id, []).append(reply)
+            return None
+        return self._of.questions.operation_view(operation)
+
+    async def _begin(self, request: StartOperation) -> Operation:
+        rows = self._of.questions.targets(request)
+        self._permit(request, len(rows))
+        columns = self._of.registry.columns
+        lead_ms = None
+        if request.timing is not Timing.NOW:
+            weight = 1 + 0.5 * request.weight
+            lead_ms = columns.lead_ms[rows] + columns.processing_ms[rows] * (weight - 1)
+        now_ms = self._of.now_ms()
+        names = [one.name for one in self._of.registry.classes.all]
+        targets = Targets(rows, lead_ms, columns.class_code[rows], names)
+        operation = Operation(request, targets, self._of.registry.topology, started_ms=now_ms)
+        self.operations[operation.id] = operation
+        while len(self.operations) > self._of.config.operations:
+            oldest = next(iter(self.operations))
+            self._of.tell(self._of.subjects.every_fleet_process(), Forget((oldest,)))
+            del self.operations[oldest]
+        await self._of.store.begin(operation)
+        self._leave_out(operation, lead_ms)
+        self._send(operation.begin())
+        self._look(operation)
+        self._tick.set()
+        return operation
+
+    def lose(self, rows: Rows) -> None:
+        """Their process is gone."""
+        for operation in self.under_way():
+            held = np.intersect1d(operation.rows, rows, assume_unique=True)
+            if len(held):
+                self._send(operation.lose(held, self._of.now_ms()))
+                self._look(operation)
+
+    def _permit(self, request: StartOperation, targets: int) -> None:
+        """Raises NotConfirmed or Backpressure where the mode of the fleet stands against it."""
+        ruling = rule_on(
+            self._of.mode,
+            WorkRequest(
+                work=Work.READ if request.verb is Verb.OBSERVE else Work.NORMAL,
+                priority=request.priority,
+                targets=targets,
+                is_mesh_wide=not request.where and not request.sample,
+                can_wait=False,
+                is_approved=request.approved,
+            ),
+        )
+        if ruling.verdict is Verdict.ASK:
+            raise NotConfirmed(ruling.why, hint="Say that you approve it (--yes, approved=True).")
+        if ruling.verdict is not Verdict.ALLOW:
+            raise Backpressure(
+                ruling.why, retry_after_ms=MODE_RETRY_MS, hint="`ohmesh fleet` says who is missing."
+            )
+
+    def _leave_out(self, operation: Operation, lead_ms: NDArray[np.floating] | None) -> None:
+        """Who is not on duty, has no way to it, or cannot be on time is not asked, and the record says why."""
+        columns, rows, now_ms = self._of.registry.columns, operation.rows, self._of.now_ms()
+        duty = columns.duty[rows]
+        away = (duty == DUTY_CODES.index(Duty.QUARANTINED)) | (duty == DUTY_CODES.index(Duty.FROZEN))
+        if away.any():
+            operation.skip(rows[away], SkipReason.NOT_ON_DUTY, None, now_ms)
+        homeless = (self._of.roles.homes[rows] == NOBODY) & ~away
+        if homeless.any():
+            operation.lose(rows[homeless], now_ms)
+        if lead_ms is not None:
+            available = operation.target_ms - now_ms
+            late = (lead_ms > available) & ~away & ~homeless
+            if late.any():
+                times = (lead_ms[late].astype(np.float64), np.full(int(late.sum()), available))
+                operation.skip(rows[late], SkipReason.INSUFFICIENT_LEAD_TIME, times, now_ms)
+
+    def _send(self, told: Sequence[tuple[int, Relay | CallOff]]) -> None:
+        coordinators, processes = self._of.roles.coordinators, self._of.roles.processes
+        for sector, body in told:
+            place = coordinators[sector]
+            if place != NOBODY:
+                self._of.tell(self._of.subjects.fleet_process(processes[place]), body)
+
+    def fold(self, fold: Fold) -> None:
+        operation = self.operations.get(fold.operation)
+        if operation is None:
+            return
+        told, table = operation.fold(fold, operation.as_of(self._of.now_ms()))
+        self._send(told)
+        if table is not None:
+            self._learn(operation, table)
+        self._look(operation)
+
+    def _learn(self, operation: Operation, table: AckTable) -> None:
+        """What the ways and the work took, for the leads of the next one."""
+
+    def _look(self, operation: Operation) -> None:
+        if operation.decision is None:
+            return
+        for reply in self._waiters.pop(operation.id, ()):
+            view = self._of.questions.operation_view(operation)
+            self._of.begin_task(self._of.reply(reply, view), "orchestrator's answer")
+        if not operation.is_stored:
+            operation.is_stored = True
+            self._to_store.put_nowait(operation)
+
+    async def drive(self) -> None:
+        """Call the machines when their times come, and tell again what was not taken."""
+        while True:
+            due = [operation.due_ms for operation in self.under_way()]
+            wait_s = max(LEAST_WAIT_S, (min(due) - self._of.now_ms()) / 1000) if due else None
+            if wait_s is not None:
+                wait_s = min(wait_s, self._of.config.repeat_ms / 1000)
+            self._tick.clear()
+            try:
+                async with asyncio.timeout(wait_s):
+                    await self._tick.wait()
+            except TimeoutError:
+                pass
+            now_ms = self._of.now_ms()
+            for operation in self.under_way():
+                self._send(operation.tick(operation.as_of(now_ms)))
+                if now_ms - operation.started_ms > self._of.config.repeat_ms and operation.decision is None:
+                    self._send(operation.unreached())
+                self._look(operation)
+
+    # What is kept
+
+    async def keep(self) -> None:
+        """A decision is stored at once; what came late, when no more is waited for."""
+        while True:
+            operation = await self._to_store.get()
+            try:
+                await self._of.store.end(operation, self._of.questions.operation_view(operation))
+            except EngineError as error:
+                self._of.notice(f"Operation {operation.id} could not be stored, it is tried again: {error}")
+                await asyncio.sleep(self._of.config.look_ms / 1000)
+                self._to_store.put_nowait(operation)
+                continue
+            operation.changed_after = False
+            self._of.begin_task(self._store_late(operation), "operation kept")
+
+    async def _store_late(self, operation: Operation) -> None:
+        await asyncio.sleep(self._of.config.late_ms / 1000)
+        if operation.changed_after:
+            operation.changed_after = False
+            with contextlib.suppress(EngineError):
+                await self._of.store.end(operation, self._of.questions.operation_view(operation))
+
+    async def resume(self) -> None:
+        """What the predecessor had begun is ended with what coordinators and processes know of it."""
+        for request, rows, started_ms in await self._of.store.unended():
+            operation = Operation(request, Targets(rows), self._of.registry.topology, started_ms=started_ms)
+            self.operations[operation.id] = operation
+            operation.recall_until_ms = self._of.now_ms() + self._of.config.recall_ms
+            order = Recall(Tier.SECTOR, operation.id, operation.sectors())
+            self._of.tell(self._of.subjects.every_fleet_process(), order)
+        self._tick.set()

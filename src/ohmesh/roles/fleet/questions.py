@@ -1,0 +1,310 @@
+"""What the orchestrator answers to questions; nothing here changes it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from ohmesh.errors import InvalidArgument
+from ohmesh.model.fleet_message import TargetState, Timing
+from ohmesh.model.fleet_request import (
+    AgentsPage,
+    DescribeFleet,
+    FleetDescription,
+    GetOperation,
+    ListAgents,
+    ListOperations,
+    ListScopes,
+    OperationsPage,
+    OperationView,
+    ScopesPage,
+    ScopeView,
+    Stage,
+    StartOperation,
+)
+from ohmesh.policies.quorum import QuorumConfig, decide_quorum
+from ohmesh.ports.population import Rows
+from ohmesh.protocols.arrival.counts import Counts
+from ohmesh.protocols.arrival.report import columns_of, name_rows
+from ohmesh.protocols.arrival.target_state import SkipReason
+from ohmesh.protocols.membership.fleet_roles import NOBODY
+from ohmesh.registry.fields import fleet_schema
+from ohmesh.registry.fleet.liveness import ACTIVE, OFFLINE, READY, VACANT
+from ohmesh.registry.fleet.selection import select
+from ohmesh.registry.fleet.view import view
+from ohmesh.registry.selector import compile_selector
+
+if TYPE_CHECKING:
+    from ohmesh.roles.fleet.operation import Operation
+    from ohmesh.roles.fleet.orchestrator import Orchestrator
+
+QUANTILES = {"p05": 0.05, "p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99, "last": 1.0}
+BARS = 40
+MAX_ANSWERS = 50
+HEALTHY = 0.95
+
+
+class Questions:
+    def __init__(self, orchestrator: Orchestrator) -> None:
+        self._of = orchestrator
+
+    async def answer(self, question: object) -> msgspec.Struct:
+        match question:
+            case GetOperation():
+                return await self._operation(question)
+            case ListOperations():
+                return await self._operations(question.limit)
+            case ListAgents():
+                return self._agents(question)
+            case ListScopes():
+                return self._scopes(question)
+            case DescribeFleet():
+                return await self._fleet()
+        raise InvalidArgument(f"The orchestrator does not answer {type(question).__name__}.")
+
+    # Operations
+
+    def targets(self, request: StartOperation) -> Rows:
+        """Every agent that is meant, whether it can be reached or not."""
+        columns = self._of.registry.columns
+        rows: Rows = np.flatnonzero(columns.liveness != VACANT)
+        if request.where:
+            rows = rows[self.mask(request.where)[rows]]
+        if request.sample and request.sample < len(rows):
+            # Drawn by a hash of row and seed, so that the same question means the same agents.
+            keys = (rows.astype(np.uint64) + np.uint64(request.seed)) * np.uint64(0x9E3779B97F4A7C15)
+            keys ^= keys >> np.uint64(29)
+            keys *= np.uint64(0xBF58476D1CE4E5B9)
+            rows = np.sort(rows[np.argsort(keys, kind="stable")[: request.sample]])
+        return rows
+
+    def mask(self, where: str) -> NDArray[np.bool_]:
+        """Which rows a selector means. Raises InvalidSelector."""
+        registry = self._of.registry
+        selector = compile_selector(where, fleet_schema(registry.classes.all))
+        return select(registry, selector, int(self._of.now_ms()))
+
+    def operation_view(self, operation: Operation) -> OperationView:
+        request, records = operation.request, list(operation.records)
+        columns = columns_of(records)
+        counts = sum((record.counts() for record in records), Counts())
+        decision = operation.decision
+        is_timed = request.timing is not Timing.NOW
+        offsets = columns.offsets_ms[columns.states == TargetState.READY]
+        offsets = offsets[np.isfinite(offsets)].astype(np.float64)
+        if not is_timed:
+            offsets += operation.target_ms - operation.started_ms
+        hits = int(np.count_nonzero(offsets <= request.window_ms)) if is_timed else len(offsets)
+        elapsed = (
+            (decision.decided_ms if hasattr(decision, "decided_ms") else decision.ended_ms)
+            if decision
+            else 0.0
+        )
+        topology = self._of.registry.topology
+        quorum = decide_quorum(
+            counts.ready,
+            counts.conflict,
+            counts.transit + counts.unreachable,
+            QuorumConfig(ready=request.rate),
+        )
+        return OperationView(
+            id=operation.id,
+            what=request.what,
+            verb=request.verb.value,
+            strategy=request.strategy,
+            timing=request.timing.value,
+            where=request.where,
+            started_ms=operation.started_ms,
+            target_ms=operation.target_ms if is_timed else operation.started_ms,
+            outcome=decision.outcome.value if decision else "",
+            decision=quorum.decision.value if decision else "",
+            advice=", ".join(each.value for each in quorum.recommendations) if decision else "",
+            decided_ms=elapsed,
+            elapsed_ms=elapsed - operation.started_ms if decision else 0.0,
+            targets=counts.targets,
+            sent=counts.sent,
+            ready=counts.ready,
+            conflict=counts.conflict,
+            transit=counts.transit,
+            skipped=counts.skipped,
+            unreachable=counts.unreachable,
+            pending=counts.pending,
+            rate=round(counts.rate, 6),
+            rate_wanted=request.rate,
+            coverage=round(counts.coverage, 6),
+            hit_rate=round(hits / counts.sent, 6) if counts.sent else 0.0,
+            offsets_ms=_quantiles(offsets),
+            histogram=_histogram(offsets),
+            answers=_answers(operation.answers),
+            stages=_stages(operation),
+            degraded=operation.cascade.decision.degraded
+            if operation.cascade and operation.cascade.decision
+            else (),
+            stragglers=tuple(name_rows(columns.rows_in(TargetState.TRANSIT), topology)),
+            skipped_for=_reasons(columns.reasons[columns.states == TargetState.SKIPPED]),
+            simulated=self._of.conductor.is_simulated(operation),
+        )
+
+    async def _operation(self, question: GetOperation) -> OperationView:
+        operation = self._of.conductor.operations.get(question.operation)
+        if operation is not None:
+            shown, records = self.operation_view(operation), list(operation.records)
+        else:
+            stored = await self._of.store.find(question.operation)
+            if stored is None:
+                raise InvalidArgument(
+                    f"There is no operation {question.operation}.", hint="`ohmesh ops` lists the latest."
+                )
+            shown, records = (
+                stored,
+                await self._of.store.records(question.operation) if question.agents else [],
+            )
+        if not question.agents:
+            return shown
+        columns = columns_of(records)
+        names = {int(state): state.name.lower() for state in TargetState}
+        times = [
+            None if not np.isfinite(offset) else round(float(offset), 3) for offset in columns.offsets_ms
+        ]
+        return msgspec.structs.replace(
+            shown,
+            agents=tuple(str(self._of.registry.topology.place(row)) for row in columns.rows.tolist()),
+            states=tuple(names[state] for state in columns.states.tolist()),
+            ready_ms=tuple(times),
+        )
+
+    async def _operations(self, limit: int) -> OperationsPage:
+        held = [self.operation_view(each) for each in reversed(self._of.conductor.operations.values())][
+            :limit
+        ]
+        ids = {each.id for each in held}
+        if len(held) < limit:
+            held += [each for each in await self._of.store.newest(limit) if each.id not in ids]
+        held.sort(key=lambda each: each.started_ms, reverse=True)
+        return OperationsPage(tuple(held[:limit]))
+
+    # Agents, sectors, clusters
+
+    def _agents(self, question: ListAgents) -> AgentsPage:
+        registry = self._of.registry
+        columns = registry.columns
+        rows = np.flatnonzero(columns.liveness != VACANT)
+        if question.where:
+            rows = rows[self.mask(question.where)[rows]]
+        page = rows[rows > question.after][: question.limit]
+        after = int(page[-1]) if len(page) and page[-1] != rows[-1] else -1
+        return AgentsPage(tuple(view(registry, row) for row in page.tolist()), len(rows), after)
+
+    def _scopes(self, question: ListScopes) -> ScopesPage:
+        registry, roles = self._of.registry, self._of.roles
+        topology, columns = registry.topology, registry.columns
+        width = topology.agents if question.clusters else topology.sector_size
+        leads = roles.leads if question.clusters else roles.coordinators
+        present = (columns.liveness != VACANT).reshape(-1, width)
+        active = is_on_duty(columns.liveness, columns.duty).reshape(-1, width)
+        lead_ms = np.where(present, columns.lead_ms.reshape(-1, width), np.nan)
+        found = []
+        for at in np.flatnonzero(present.any(axis=1)).tolist():
+            sector, cluster = divmod(at, topology.clusters) if question.clusters else (at, -1)
+            if question.sector >= 0 and sector != question.sector:
+                continue
+            name = f"s{sector:03}.c{cluster:02}" if question.clusters else f"s{sector:03}"
+            place = int(leads[at])
+            values = lead_ms[at][present[at]]
+            found.append(
+                ScopeView(
+                    name,
+                    int(present[at].sum()),
+                    int(active[at].sum()),
+                    round(float(values.mean()), 3),
+                    round(float(np.quantile(values, 0.95)), 3),
+                    roles.processes[place] if place != NOBODY else "",
+                )
+            )
+        return ScopesPage(tuple(found))
+
+    async def _fleet(self) -> FleetDescription:
+        of, registry = self._of, self._of.registry
+        columns = registry.columns
+        present = columns.liveness != VACANT
+        active = is_on_duty(columns.liveness, columns.duty)
+        leads = columns.lead_ms[present]
+        width = registry.topology.sector_size
+        per_sector, on_duty = present.reshape(-1, width).sum(axis=1), active.reshape(-1, width).sum(axis=1)
+        sectors = per_sector > 0
+        last = next(iter(reversed(of.conductor.operations.values())), None)
+        known = of.view()
+        simulated = [code for name in of.simulated if (code := registry.hosts.find(name)) is not None]
+        count, live = int(present.sum()), int(active.sum())
+        return FleetDescription(
+            agents=count,
+            active=live,
+            offline=int((columns.liveness == OFFLINE).sum()),
+            sectors=int(sectors.sum()),
+            healthy_sectors=int((on_duty[sectors] >= HEALTHY * per_sector[sectors]).sum()),
+            mode=of.mode.name,
+            impedance_p50_ms=round(float(np.median(leads)), 3) if count else 0.0,
+            impedance_p95_ms=round(float(np.quantile(leads, 0.95)), 3) if count else 0.0,
+            hosts=tuple(member.process for member in known.members),
+            orchestrator=known.orchestrator,
+            era=known.era,
+            view=known.revision,
+            simulated=int(np.isin(columns.host[present], simulated).sum()) if simulated else 0,
+            operations=len(of.conductor.operations),
+            last_operation=self.operation_view(last) if last is not None else None,
+            heartbeats=of.heartbeats,
+        )
+
+
+def is_on_duty(liveness: NDArray[np.uint8], duty: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    mask: NDArray[np.bool_] = (liveness == ACTIVE) & (duty == READY)
+    return mask
+
+
+def _quantiles(offsets: NDArray[np.float64]) -> dict[str, float]:
+    if not len(offsets):
+        return {}
+    values = np.quantile(offsets, list(QUANTILES.values()), method="inverted_cdf").tolist()
+    return {name: round(value, 3) for name, value in zip(QUANTILES, values, strict=True)}
+
+
+def _histogram(offsets: NDArray[np.float64]) -> tuple[tuple[float, int], ...]:
+    """(upper bound in ms, how many), of equal widths."""
+    if not len(offsets):
+        return ()
+    counts, edges = np.histogram(offsets, bins=BARS)
+    return tuple(
+        (round(edge, 3), count) for edge, count in zip(edges[1:].tolist(), counts.tolist(), strict=True)
+    )
+
+
+def _answers(answers: dict[bytes, int]) -> tuple[tuple[str, int], ...]:
+    most = sorted(answers.items(), key=lambda item: (-item[1], item[0]))[:MAX_ANSWERS]
+    return tuple((answer.decode(errors="replace"), count) for answer, count in most)
+
+
+def _stages(operation: Operation) -> tuple[Stage, ...]:
+    report = operation.cascade.decision if operation.cascade else None
+    if report is None:
+        return ()
+    return tuple(
+        Stage(
+            stage.name,
+            stage.tier,
+            stage.counts.ready,
+            stage.counts.sent,
+            stage.rate_wanted,
+            stage.is_met,
+            round(stage.elapsed_ms, 3),
+            stage.budget_ms,
+        )
+        for stage in report.stages
+    )
+
+
+def _reasons(reasons: NDArray[np.uint8]) -> dict[str, int]:
+    counts = np.bincount(reasons, minlength=len(SkipReason)).tolist()
+    return {reason.word: counts[reason] for reason in SkipReason if counts[reason]}

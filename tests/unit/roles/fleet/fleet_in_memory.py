@@ -1,0 +1,163 @@
+"""A fleet in virtual time: an orchestrator, processes of simulated agents with wrong clocks, a client."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import TypeVar
+
+import numpy as np
+
+from ohmesh.engines.memory.cluster import MemoryCluster
+from ohmesh.errors import OhmeshError
+from ohmesh.handlers.simulated_agents import SimulatedAgents, Unfit
+from ohmesh.model.agent_class import AgentClasses
+from ohmesh.model.fleet_request import (
+    Answer,
+    DescribeFleet,
+    FleetDescription,
+    FleetQuestion,
+    GetOperation,
+    OperationView,
+    StartOperation,
+)
+from ohmesh.model.subject import Subjects
+from ohmesh.model.topology import Topology
+from ohmesh.ports.population import Population, Rows
+from ohmesh.roles.client_config import ClientConfig
+from ohmesh.roles.client_fleet import FleetRequests
+from ohmesh.roles.fleet.config import FleetPorts, Seat
+from ohmesh.roles.fleet.host import After, FleetHost
+from ohmesh.roles.fleet.orchestrator import Orchestrator, OrchestratorPorts
+from ohmesh.simulator.clock import SimulatedClock
+from ohmesh.simulator.entropy import SimulatedEntropy
+from ohmesh.simulator.run import run_virtual
+from tests.unit.simulator.passing_time import pass_time
+
+Outcome = TypeVar("Outcome")
+
+TOPOLOGY = Topology(4, 3, 10)
+SUBJECTS = Subjects("test")
+SKEWS_MS = (50.0, -50.0, 20.0, -20.0)
+DRIFT_PPM = 50.0
+
+
+class Fleet:
+    """`cuts`: rows at which one process ends and the next begins."""
+
+    def __init__(
+        self,
+        cuts: tuple[int, ...] = (0, 60, 120),
+        *,
+        topology: Topology = TOPOLOGY,
+        unfit: Unfit | None = None,
+    ) -> None:
+        self.cluster = MemoryCluster()
+        self.topology = topology
+        self.orchestrators: list[Orchestrator] = []
+        self.hosts: dict[str, FleetHost] = {}
+        self.ready: dict[str, dict[int, float]] = {}
+        self._unfit = unfit
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._spans = [(first, end - first) for first, end in itertools.pairwise(cuts)]
+        self._ids = 0
+        bus = self.cluster.connect("client").bus
+        self.requests = FleetRequests(
+            bus, SUBJECTS, config=ClientConfig(), client="client", new_id=self.new_id
+        )
+
+    def new_id(self) -> str:
+        self._ids += 1
+        return f"operation-{self._ids}"
+
+    async def start(self) -> None:
+        self.start_orchestrator(term=1)
+        for number in range(len(self._spans)):
+            self.start_host(number)
+        for host in self.hosts.values():
+            await asyncio.wait_for(host.joined(), 10)
+        await pass_time(3.0)  # clocks have been compared
+
+    def start_orchestrator(self, term: int) -> None:
+        engine = self.cluster.connect(f"node-{term}")
+        ports = OrchestratorPorts(
+            engine.bus,
+            engine.state,
+            engine.blobs,
+            SimulatedClock(asyncio.get_running_loop()),
+            SimulatedEntropy(term, "orchestrator"),
+        )
+        orchestrator = Orchestrator(ports, Seat(f"node-{term}", SUBJECTS, self.topology))
+        self.orchestrators.append(orchestrator)
+        self._tasks[f"node-{term}"] = asyncio.create_task(orchestrator.run(term))
+
+    def start_host(self, number: int) -> FleetHost:
+        name = f"host-{number}"
+        first, count = self._spans[number]
+        engine = self.cluster.connect(name)
+        loop = asyncio.get_running_loop()
+        clock = SimulatedClock(loop, offset_ms=SKEWS_MS[number % 4], drift_ppm=DRIFT_PPM)
+
+        def population(after: After) -> Population:
+            rows = np.arange(first, first + count)
+            return SimulatedAgents(rows, AgentClasses(), after, rng=random.Random(number), unfit=self._unfit)
+
+        ports = FleetPorts(engine.bus, clock, SimulatedEntropy(number, name))
+        host = FleetHost(ports, population, Seat(name, SUBJECTS, self.topology))
+        host.watch_readiness(self._witness)
+        self.hosts[name] = host
+        self._tasks[name] = asyncio.create_task(host.run())
+        return host
+
+    async def kill(self, name: str) -> None:
+        """It says nothing any more, from this moment on."""
+        self.cluster.crash(name)
+        task = self._tasks.pop(name)
+        task.cancel()
+        with suppress(asyncio.CancelledError, OhmeshError):
+            await task
+
+    async def ask(self, question: FleetQuestion, kind: type[Answer], *, timeout_s: float = 20.0) -> Answer:
+        return await self.requests.ask(question, kind, timeout_s=timeout_s)
+
+    async def describe(self) -> FleetDescription:
+        return await self.ask(DescribeFleet(), FleetDescription)
+
+    async def operate(self, what: str = "ping", **how: object) -> OperationView:
+        request = StartOperation(operation=self.new_id(), what=what, **how)  # type: ignore[arg-type]
+        return await self.ask(request, OperationView)
+
+    async def states(self, operation: str) -> dict[str, str]:
+        shown = await self.ask(GetOperation(operation, agents=True), OperationView)
+        return dict(zip(shown.agents, shown.states, strict=True))
+
+    async def stop(self) -> None:
+        for task in self._tasks.values():
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+    def _witness(self, operation: str, rows: Rows) -> None:
+        """True time, which no process of the fleet reads."""
+        now_s = asyncio.get_running_loop().time()
+        self.ready.setdefault(operation, {}).update(dict.fromkeys(rows.tolist(), now_s))
+
+
+def with_fleet(story: Callable[[Fleet], Awaitable[Outcome]], **how: object) -> Outcome:
+    async def main() -> Outcome:
+        fleet = Fleet(**how)  # type: ignore[arg-type]
+        await fleet.start()
+        try:
+            return await story(fleet)
+        finally:
+            await fleet.stop()
+
+    return run_virtual(main)
+
+
+def is_accounted_for(view: OperationView) -> bool:
+    """The states of the targets sum to the targets."""
+    parts = view.ready + view.conflict + view.transit + view.skipped + view.unreachable + view.pending
+    return parts == view.targets

@@ -1,0 +1,192 @@
+"""Operations on a fleet: who is asked when, what comes back, and that every target ends in a true state."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from ohmesh.errors import InvalidArgument, InvalidSelector
+from ohmesh.handlers.simulated_agents import Unfit
+from ohmesh.model.fleet_message import Timing, Verb
+from ohmesh.model.fleet_request import (
+    AgentsPage,
+    GetOperation,
+    ListAgents,
+    ListOperations,
+    ListScopes,
+    OperationsPage,
+    OperationView,
+    ScopesPage,
+    StartOperation,
+)
+from tests.unit.roles.fleet.fleet_in_memory import Fleet, is_accounted_for, with_fleet
+from tests.unit.simulator.passing_time import pass_time
+
+
+def test_everybody_answers_a_ping() -> None:
+    async def story(fleet: Fleet) -> None:
+        view = await fleet.operate(rate=1.0)
+        assert (view.outcome, view.decision, view.ready, view.targets) == ("SUCCEEDED", "PROCEED", 120, 120)
+        assert view.rate == view.coverage == view.hit_rate == 1.0
+        assert view.simulated
+        assert set((await fleet.states(view.id)).values()) == {"ready"}
+
+    with_fleet(story)
+
+
+def test_who_holds_is_ready_at_t_although_the_clocks_are_wrong() -> None:
+    async def story(fleet: Fleet) -> None:
+        begun_s = asyncio.get_running_loop().time()
+        view = await fleet.operate("act", verb=Verb.ACT, timing=Timing.HOLD, window_ms=800.0, rate=0.9)
+        errors_ms = [abs(at_s - begun_s - 0.8) * 1000 for at_s in fleet.ready[view.id].values()]
+        assert view.sent >= 100  # people are too slow for any window, and skipped
+        assert len(errors_ms) >= 0.98 * view.sent
+        assert sorted(errors_ms)[int(len(errors_ms) * 0.9)] < 2.0  # with clocks 100 ms apart
+        assert view.hit_rate >= 0.98
+
+    with_fleet(story)
+
+
+def test_who_acts_on_receipt_is_asked_a_lead_before_t() -> None:
+    async def story(fleet: Fleet) -> None:
+        begun_s = asyncio.get_running_loop().time()
+        view = await fleet.operate("act", verb=Verb.ACT, timing=Timing.LEAD, window_ms=800.0, rate=0.9)
+        offsets_ms = sorted((at_s - begun_s - 0.8) * 1000 for at_s in fleet.ready[view.id].values())
+        middle = offsets_ms[len(offsets_ms) // 2]
+        assert abs(middle) < 40.0, "around T, not at the start and not a window late"
+        assert offsets_ms[0] > -500.0
+
+    with_fleet(story)
+
+
+def test_who_cannot_be_on_time_is_skipped_and_the_reason_is_told() -> None:
+    async def story(fleet: Fleet) -> None:
+        view = await fleet.operate("act", verb=Verb.ACT, timing=Timing.HOLD, where="class=F")
+        assert (view.sent, view.outcome) == (0, "FAILED")
+        assert view.skipped == view.targets > 0
+        assert view.skipped_for == {"insufficient_lead_time": view.targets}
+
+    with_fleet(story)
+
+
+def test_the_dead_are_silent_and_the_lying_in_conflict() -> None:
+    async def story(fleet: Fleet) -> None:
+        view = await fleet.operate(timeout_ms=800.0, rate=1.0)
+        assert is_accounted_for(view)
+        assert view.transit > 0
+        assert view.conflict > 0
+        assert view.ready + view.conflict + view.transit == 120
+        assert len(view.stragglers) == view.transit
+        assert view.outcome == "PARTIAL"
+
+    with_fleet(story, unfit=Unfit(dead=0.1, lying=0.1))
+
+
+@pytest.mark.parametrize("strategy", ["wave", "parallel", "priority_first"])
+def test_a_cascade_tells_each_of_its_stages(strategy: str) -> None:
+    async def story(fleet: Fleet) -> None:
+        view = await fleet.operate("cascade", strategy=strategy, timeout_ms=3_000.0)
+        assert view.outcome == "SUCCEEDED"
+        assert is_accounted_for(view)
+        names = {
+            "wave": ["sectors", "clusters", "agents"],
+            "parallel": ["agents"],
+            "priority_first": ["class D", "class C", "class B", "class A", "class E", "other classes"],
+        }
+        assert [stage.name for stage in view.stages] == names[strategy]
+        assert all(stage.is_met for stage in view.stages)
+        if strategy == "wave":
+            assert [(stage.ready, stage.sent) for stage in view.stages[:2]] == [(4, 4), (12, 12)]
+
+    with_fleet(story)
+
+
+def test_a_selector_and_a_sample_say_who_is_meant() -> None:
+    async def story(fleet: Fleet) -> None:
+        chosen = await fleet.operate(where="sector in (1,3)")
+        assert chosen.targets == 60
+        assert all(agent[:4] in {"s001", "s003"} for agent in await fleet.states(chosen.id))
+        one, other = [await fleet.operate(sample=17, seed=5) for _ in range(2)]
+        assert one.targets == 17
+        assert set(await fleet.states(one.id)) == set(await fleet.states(other.id))
+        nobody = await fleet.operate(where="sector=2 and class=F and cluster=99")
+        assert (nobody.outcome, nobody.targets) == ("EMPTY", 0)
+        with pytest.raises(InvalidSelector, match="sektor"):
+            await fleet.operate(where="sektor=2")
+
+    with_fleet(story)
+
+
+def test_asking_again_with_the_same_id_begins_nothing_new() -> None:
+    async def story(fleet: Fleet) -> None:
+        request = StartOperation(operation="the-one", what="act", verb=Verb.ACT, timeout_ms=400.0)
+        first, second = await asyncio.gather(*(fleet.ask(request, OperationView) for _ in range(2)))
+        assert first == second
+        assert len(fleet.orchestrators[0].conductor.operations) == 1
+
+    with_fleet(story)
+
+
+def test_answers_that_come_late_change_the_record_and_not_the_decision() -> None:
+    async def story(fleet: Fleet) -> None:
+        view = await fleet.operate("act", verb=Verb.ACT, timeout_ms=100.0, where="not class=F")
+        assert view.outcome == "PARTIAL"
+        await pass_time(3.0)
+        later = await fleet.ask(GetOperation(view.id), OperationView)
+        assert later.outcome == "PARTIAL"
+        assert later.ready > view.ready
+        assert is_accounted_for(later)
+        stored = await fleet.orchestrators[0].store.find(view.id)
+        assert stored is not None
+        assert stored.ready == later.ready
+
+    with_fleet(story)
+
+
+def test_what_is_asked_for_wrongly_is_refused_with_the_reason() -> None:
+    async def story(fleet: Fleet) -> None:
+        with pytest.raises(InvalidArgument, match="no strategy 'zigzag'"):
+            await fleet.operate(strategy="zigzag")
+        with pytest.raises(InvalidArgument, match="no operation nowhere"):
+            await fleet.ask(GetOperation("nowhere"), OperationView)
+        with pytest.raises(InvalidArgument):
+            await fleet.operate(rate=0.0)
+
+    with_fleet(story)
+
+
+def test_agents_sectors_clusters_and_operations_are_listed() -> None:
+    async def story(fleet: Fleet) -> None:
+        page = await fleet.ask(ListAgents(limit=50), AgentsPage)
+        rest = await fleet.ask(ListAgents(limit=100, after=page.after), AgentsPage)
+        assert (len(page.agents), page.total, len(rest.agents), rest.after) == (50, 120, 70, -1)
+        assert page.agents[0].agent == "s000.c00.a00"
+        sectors = await fleet.ask(ListScopes(), ScopesPage)
+        assert [(scope.scope, scope.agents, scope.lead) for scope in sectors.scopes] == [
+            ("s000", 30, "host-0"),
+            ("s001", 30, "host-0"),
+            ("s002", 30, "host-1"),
+            ("s003", 30, "host-1"),
+        ]
+        clusters = await fleet.ask(ListScopes(clusters=True, sector=2), ScopesPage)
+        assert [scope.scope for scope in clusters.scopes] == ["s002.c00", "s002.c01", "s002.c02"]
+        views = [await fleet.operate() for _ in range(3)]
+        listed = await fleet.ask(ListOperations(2), OperationsPage)
+        assert [view.id for view in listed.operations] == [view.id for view in reversed(views)][:2]
+        description = await fleet.describe()
+        assert (description.agents, description.active, description.mode) == (120, 120, "FULL")
+        assert description.last_operation is not None
+        assert description.last_operation.id == views[-1].id
+
+    with_fleet(story)
+
+
+def test_clusters_that_span_processes_are_led_by_one_and_reach_all() -> None:
+    async def story(fleet: Fleet) -> None:
+        view = await fleet.operate(rate=1.0)
+        assert (view.ready, view.outcome) == (120, "SUCCEEDED")
+        held = await fleet.operate("act", verb=Verb.ACT, timing=Timing.HOLD, window_ms=800.0, rate=0.9)
+        assert held.hit_rate >= 0.98
+
+    with_fleet(story, cuts=(0, 17, 44, 95, 120))
