@@ -118,7 +118,7 @@ class WorkRequest:
     is_approved: bool = False
 
 
-class Verdict(StrEnum):
+class Permission(StrEnum):
     ALLOW = "allow"
     QUEUE = "queue"
     ASK = "ask"
@@ -128,7 +128,7 @@ class Verdict(StrEnum):
 class Ruling(Struct, frozen=True):
     """QUEUE: keep it until the mode is better. ASK: a person has to approve it first. `why` names mode and rule."""
 
-    verdict: Verdict
+    permission: Permission
     why: str = ""
     healthy_sectors_only: bool = False
 
@@ -151,31 +151,31 @@ def rule_on(mode: Mode, request: WorkRequest) -> Ruling:
     """Whether this may be done now. Reading always may; so may repairs that a person asked for, in every mode."""
     rules = RULES[mode]
     if request.work is Work.READ or (request.work is Work.REPAIR and not request.is_automatic):
-        return Ruling(Verdict.ALLOW)
+        return Ruling(Permission.ALLOW)
     if request.is_automatic and not rules.automatic:
         return _not_now(mode, request, "does nothing by itself")
     if request.work is Work.REPAIR:
-        return Ruling(Verdict.ALLOW)
+        return Ruling(Permission.ALLOW)
     if request.work is Work.BACKGROUND and not rules.background:
         return _not_now(mode, request, "does no background work")
     if request.priority < rules.least_priority:
         return _not_now(mode, request, f"does work from {rules.least_priority.name} up")
     if request.is_approved:  # and so are its size and its reach
-        return Ruling(Verdict.ALLOW, healthy_sectors_only=rules.healthy_sectors_only)
+        return Ruling(Permission.ALLOW, healthy_sectors_only=rules.healthy_sectors_only)
     if request.is_mesh_wide and rules.approval:
-        return Ruling(Verdict.ASK, f"{mode.name} wants an approval for an operation on the whole mesh.")
+        return Ruling(Permission.ASK, f"{mode.name} wants an approval for an operation on the whole mesh.")
     if rules.target_limit and request.targets > rules.target_limit:
         return Ruling(
-            Verdict.REFUSE,
+            Permission.REFUSE,
             f"{mode.name} allows operations on up to {rules.target_limit} agents; this one is on {request.targets}.",
         )
-    return Ruling(Verdict.ALLOW, healthy_sectors_only=rules.healthy_sectors_only)
+    return Ruling(Permission.ALLOW, healthy_sectors_only=rules.healthy_sectors_only)
 
 
 def _not_now(mode: Mode, request: WorkRequest, rule: str) -> Ruling:
     if request.can_wait:
-        return Ruling(Verdict.QUEUE, f"{mode.name} {rule}; this waits until it is over.")
-    return Ruling(Verdict.REFUSE, f"{mode.name} {rule}, and this cannot wait.")
+        return Ruling(Permission.QUEUE, f"{mode.name} {rule}; this waits until it is over.")
+    return Ruling(Permission.REFUSE, f"{mode.name} {rule}, and this cannot wait.")
 
 
 class ModeChange(Struct, frozen=True):

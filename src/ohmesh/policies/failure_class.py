@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from ohmesh.errors import InvalidArgument
 from ohmesh.model.fleet_message import Scope
 
-Counts = NDArray[np.int64]
+Numbers = NDArray[np.int64]
 
 
 class FailureClass(IntEnum):
@@ -83,14 +83,14 @@ class Evidence:
     none is wanted. contradicted: number of distinct agents that it contradicts.
     """
 
-    timeouts: Counts
+    timeouts: Numbers
     silent_ms: NDArray[np.float64]
     death_ms: NDArray[np.float64]
     impedance_ms: NDArray[np.float64]
     average_ms: NDArray[np.float64]
     context_hash: NDArray[np.uint64]
     wanted_hash: NDArray[np.uint64]
-    contradicted: Counts
+    contradicted: Numbers
 
 
 class Escalation(StrEnum):

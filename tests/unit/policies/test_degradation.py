@@ -13,7 +13,7 @@ from ohmesh.policies.degradation import (
     Measure,
     Mode,
     ModeKeeper,
-    Verdict,
+    Permission,
     Work,
     WorkRequest,
     mode_of,
@@ -21,7 +21,7 @@ from ohmesh.policies.degradation import (
 )
 
 FULL, LIGHT, MODERATE, SEVERE, EMERGENCY = Mode
-ALLOW, QUEUE, ASK, REFUSE = Verdict
+ALLOW, QUEUE, ASK, REFUSE = Permission
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def mesh_wide(priority: Priority, targets: int, *, is_approved: bool = False) ->
 
 
 @pytest.mark.parametrize(
-    ("asked", "verdicts"),  # in FULL, LIGHT, MODERATE, SEVERE, EMERGENCY
+    ("asked", "permissions"),  # in FULL, LIGHT, MODERATE, SEVERE, EMERGENCY
     [
         (request(Work.READ, Priority.LOW, 30_000, is_automatic=True), [ALLOW] * 5),
         (request(Work.REPAIR, Priority.LOW, 30_000), [ALLOW] * 5),
@@ -92,16 +92,16 @@ def mesh_wide(priority: Priority, targets: int, *, is_approved: bool = False) ->
         ),
     ],
 )
-def test_what_each_mode_allows(asked: WorkRequest, verdicts: list[Verdict]) -> None:
-    assert [rule_on(mode, asked).verdict for mode in Mode] == verdicts
+def test_what_each_mode_allows(asked: WorkRequest, permissions: list[Permission]) -> None:
+    assert [rule_on(mode, asked).permission for mode in Mode] == permissions
 
 
 def test_a_ruling_that_is_no_yes_says_why() -> None:
     for mode in Mode:
         for asked in (BACKGROUND, request(targets=9_999), request(priority=Priority.LOW, can_wait=False)):
             ruling = rule_on(mode, asked)
-            assert (ruling.verdict is ALLOW) == (ruling.why == "")
-            assert ruling.verdict is ALLOW or ruling.why.startswith(mode.name)
+            assert (ruling.permission is ALLOW) == (ruling.why == "")
+            assert ruling.permission is ALLOW or ruling.why.startswith(mode.name)
 
 
 def test_from_moderate_on_only_healthy_sectors_are_used() -> None:
@@ -207,5 +207,5 @@ REQUESTS = st.builds(
 
 @given(st.sampled_from(Mode), REQUESTS)
 def test_what_a_mode_does_not_allow_no_worse_one_does(mode: Mode, asked: WorkRequest) -> None:
-    if rule_on(mode, asked).verdict is not ALLOW:
-        assert all(rule_on(worse, asked).verdict is not ALLOW for worse in Mode if worse > mode)
+    if rule_on(mode, asked).permission is not ALLOW:
+        assert all(rule_on(worse, asked).permission is not ALLOW for worse in Mode if worse > mode)

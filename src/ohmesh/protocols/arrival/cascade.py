@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from msgspec import Struct
 
 from ohmesh.errors import InvalidArgument
-from ohmesh.protocols.arrival.cascade_plan import CascadePlan, Stage, Strategy, Tier
+from ohmesh.protocols.arrival.cascade_plan import CascadePlan, CascadeStrategy, Stage, Tier
 from ohmesh.protocols.arrival.cascade_sector import CascadeSector
 from ohmesh.protocols.arrival.counts import Counts, sum_counts
 from ohmesh.protocols.arrival.operation import Event, SectorRecord
@@ -65,7 +65,7 @@ class CascadeReport:
     """`stages` that were begun, in order. `degraded`: names of those that fell short. `silent_sectors`: never heard."""
 
     operation: str
-    strategy: Strategy
+    strategy: CascadeStrategy
     outcome: Outcome
     stages: tuple[StageResult, ...]
     counts: Counts

@@ -20,7 +20,7 @@ OTHERS = "*"
 MAX_STAGES = 64
 
 
-class Strategy(StrEnum):
+class CascadeStrategy(StrEnum):
     WAVE = "wave"
     PARALLEL = "parallel"
     PRIORITY_FIRST = "priority_first"
@@ -60,7 +60,7 @@ class Stage:
 class CascadePlan:
     """Stages in their order. Those of agents come last, and each agent belongs to one of them."""
 
-    strategy: Strategy
+    strategy: CascadeStrategy
     stages: tuple[Stage, ...]
 
     def __post_init__(self) -> None:
@@ -94,7 +94,7 @@ class CascadePlan:
 
 
 WAVE = CascadePlan(
-    Strategy.WAVE,
+    CascadeStrategy.WAVE,
     (
         Stage(name="sectors", tier=Tier.SECTORS, timeout_ms=200, rate=0.98, budget_ms=60, is_gate=True),
         Stage(name="clusters", tier=Tier.CLUSTERS, timeout_ms=1_000, rate=0.95, budget_ms=40),
@@ -102,11 +102,11 @@ WAVE = CascadePlan(
     ),
 )
 PARALLEL = CascadePlan(
-    Strategy.PARALLEL, (Stage(name="agents", tier=Tier.AGENTS, timeout_ms=1_000, rate=0.90),)
+    CascadeStrategy.PARALLEL, (Stage(name="agents", tier=Tier.AGENTS, timeout_ms=1_000, rate=0.90),)
 )
 _CLASS_RATES = (("D", 0.99), ("C", 0.98), ("B", 0.95), ("A", 0.90), ("E", 0.85))
 PRIORITY_FIRST = CascadePlan(
-    Strategy.PRIORITY_FIRST,
+    CascadeStrategy.PRIORITY_FIRST,
     (
         *(
             Stage(name=f"class {name}", tier=Tier.AGENTS, timeout_ms=1_000, rate=rate, class_name=name)

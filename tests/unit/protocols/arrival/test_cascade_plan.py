@@ -14,8 +14,8 @@ from ohmesh.protocols.arrival.cascade_plan import (
     PRIORITY_FIRST,
     WAVE,
     CascadePlan,
+    CascadeStrategy,
     Stage,
-    Strategy,
     Tier,
 )
 
@@ -46,7 +46,9 @@ def test_priority_first_goes_class_by_class_and_forgets_no_class() -> None:
 
 
 def test_every_strategy_has_its_plan() -> None:
-    assert {strategy: plan.strategy for strategy, plan in PLANS.items()} == {each: each for each in Strategy}
+    assert {strategy: plan.strategy for strategy, plan in PLANS.items()} == {
+        each: each for each in CascadeStrategy
+    }
 
 
 @pytest.mark.parametrize(
@@ -62,7 +64,7 @@ def test_every_strategy_has_its_plan() -> None:
 )
 def test_stages_that_are_no_cascade_are_refused(stages: tuple[Stage, ...]) -> None:
     with pytest.raises(InvalidArgument, match="no cascade"):
-        CascadePlan(Strategy.WAVE, stages)
+        CascadePlan(CascadeStrategy.WAVE, stages)
 
 
 @pytest.mark.parametrize(

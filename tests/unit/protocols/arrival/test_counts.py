@@ -37,6 +37,12 @@ def test_the_boundary_itself_meets_the_rate(hundreds: int, share: tuple[int, int
     assert not Counts(pending=enough - 1, unreachable=sent - enough + 1).can_meet(rate)
 
 
+def test_who_is_ready_under_way_or_not_asked_yet_may_all_be_ready_in_the_end() -> None:
+    counts = Counts(ready=3, transit=4, pending=2, conflict=1)
+    assert counts.can_meet(0.9)
+    assert not counts.can_meet(0.91)
+
+
 @given(COUNTS, COUNTS)
 def test_parts_add_up_and_are_taken_away_again(a: Counts, b: Counts) -> None:
     both = sum_counts([a, b])
