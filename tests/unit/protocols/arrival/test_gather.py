@@ -63,6 +63,11 @@ def test_t_is_a_window_after_the_start_and_gathering_ends_a_window_after_t() -> 
     )
 
 
+def test_a_timeout_as_long_as_the_window_ends_it_at_t() -> None:
+    gather = gather_of(FIRST, config=GatherConfig(window_ms=700, timeout_ms=700))
+    assert gather.deadline_ms == gather.target_ms == START + 700
+
+
 def test_the_timeout_ends_it_whatever_the_window_is() -> None:
     gather = gather_of(FIRST, config=GatherConfig(window_ms=4_000, timeout_ms=5_000))
     assert (gather.target_ms, gather.deadline_ms) == (START + 4_000, START + 5_000)

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ohmesh.errors import InvalidArgument
-from ohmesh.protocols.arrival.operation import Event, SectorRecord
+from ohmesh.protocols.arrival.operation import Event, SectorRecord, skipped_for
 from ohmesh.protocols.arrival.operation_wire import decode_record, encode_record
-from ohmesh.protocols.arrival.target_state import Knowledge
+from ohmesh.protocols.arrival.target_state import Knowledge, SkipReason
 from tests.unit.protocols.arrival.operation_events import (
     CONFLICT,
     EVENTS,
@@ -20,6 +20,7 @@ from tests.unit.protocols.arrival.operation_events import (
     picture,
     record_of,
     released,
+    rows_of,
     skipped,
 )
 
@@ -35,6 +36,18 @@ def test_what_was_encoded_comes_back(history: list[Event], rows: tuple[int, ...]
     assert (again.sector, again.target_ms) == (record.sector, record.target_ms)
     assert picture(again) == picture(record)
     assert again.take(record).grown == 0
+
+
+@pytest.mark.parametrize("sector", [0, 999])
+def test_the_first_and_the_last_sector_there_can_be_come_back(sector: int) -> None:
+    assert decode_record(encode_record(record_of(sector=sector))).sector == sector
+
+
+@pytest.mark.parametrize("reason", SkipReason)
+def test_every_reason_of_a_skip_comes_back(reason: SkipReason) -> None:
+    record = record_of()
+    record.take(skipped_for(reason, rows_of(ROWS[0])))
+    assert decode_record(encode_record(record)).reasons[0] == reason
 
 
 def test_a_sector_of_three_hundred_takes_less_than_three_kilobytes() -> None:

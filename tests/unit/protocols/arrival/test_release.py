@@ -61,6 +61,15 @@ def test_who_would_be_ready_past_the_window_is_not_asked_any_more() -> None:
     assert due.expired.reasons.tolist() == [SkipReason.INSUFFICIENT_LEAD_TIME]
 
 
+def test_without_any_tolerance_it_is_asked_until_t_minus_its_lead() -> None:
+    strict = ScheduleConfig(tolerance_ms=0)
+    for now_ms, expired in ((1_200, []), (1_200.5, [0])):
+        sleeper = Sleeper()
+        sleeper.add("a", plan_releases(np.array([300.0]), NOW + 500, NOW, config=strict))
+        (due,) = sleeper.due(now_ms)
+        assert due.expired.places.tolist() == expired
+
+
 def test_what_is_cancelled_is_not_released_and_its_name_is_free() -> None:
     sleeper = Sleeper()
     sleeper.add("a", schedule_of(400, 200, 100))

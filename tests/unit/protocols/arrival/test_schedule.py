@@ -10,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ohmesh.errors import InvalidArgument
+from ohmesh.model.agent_class import STANDARD_CLASSES
+from ohmesh.protocols.arrival import prior
 from ohmesh.protocols.arrival.schedule import Schedule, ScheduleConfig, plan_releases
 from ohmesh.protocols.arrival.target_state import Delivery, SkipReason
 
@@ -70,6 +72,16 @@ def test_who_waits_by_itself_is_asked_at_once_but_needs_its_lead_all_the_same() 
     assert releases(schedule) == [(0, [0]), (440, [3]), (460, [1])]
     assert schedule.deliveries.tolist() == [Delivery.HOLD, Delivery.LEAD, Delivery.LEAD]
     assert schedule.skipped.places.tolist() == [2]
+
+
+def test_of_a_fleet_as_it_is_meant_to_be_only_people_are_too_slow_for_a_window_of_half_a_second() -> None:
+    base_ms = np.repeat([one.base_ms for one in STANDARD_CLASSES], [one.share for one in STANDARD_CLASSES])
+    leads = prior.lead_ms(prior.processing_ms(base_ms, 0.0, 0.0), np.full(30_000, 40.0), 0.25)
+    schedule = plan_releases(leads, T, NOW)
+    assert [at_ms for at_ms, _ in releases(schedule)] == [270, 320, 370, 420, 460]  # C, E, D, B, A
+    assert len(schedule.order) / 30_000 == 28 / 30
+    assert schedule.skipped.places.tolist() == list(range(28_000, 30_000))
+    assert set(schedule.skipped.needed_ms.tolist()) == {60_030}
 
 
 def test_nobody_is_a_schedule_too() -> None:
