@@ -42,11 +42,11 @@ class HoldingConfig:
     ask_every_ms: float = 100.0
 
     def __post_init__(self) -> None:
-        if not (self.window_ms >= 0 and self.ask_before_ms >= 0 and self.ask_every_ms > 0):
+        if not (self.window_ms > 0 and self.ask_before_ms >= 0 and self.ask_every_ms > 0):
             raise InvalidArgument(
                 f"HoldingConfig has window_ms {self.window_ms}, ask_before_ms {self.ask_before_ms} and ask_every_ms "
                 f"{self.ask_every_ms}.",
-                hint="The last is above 0, the others are not below.",
+                hint="Window and ask_every_ms are above 0, ask_before_ms is not below.",
             )
 
 

@@ -94,6 +94,11 @@ def test_a_commit_that_is_itself_the_first_word_after_the_end_drops_and_says_so(
     assert shown(holding.hear(Verdict.COMMIT, T + 500)) == ([], [3, 5, 9], False, [3, 5, 9])
 
 
+def test_it_may_ask_from_t_on_only() -> None:
+    holding = holding_of(HoldingConfig(is_conditional=True, ask_before_ms=0))
+    assert next_ms(holding) == T
+
+
 def test_an_abort_after_the_work_was_dropped_is_as_it_should_be() -> None:
     holding = holding_of()
     holding.tick(T + 500)
@@ -122,7 +127,7 @@ def test_who_refused_is_not_prepared_by_a_later_word_and_strangers_are_nobody() 
     assert holding.tick(T).act.tolist() == [5]
 
 
-@pytest.mark.parametrize("wrong", [{"window_ms": -1}, {"ask_before_ms": -1}, {"ask_every_ms": 0}])
+@pytest.mark.parametrize("wrong", [{"window_ms": 0}, {"ask_before_ms": -1}, {"ask_every_ms": 0}])
 def test_a_config_that_cannot_be_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(InvalidArgument, match=next(iter(wrong))):
         HoldingConfig(**wrong)
