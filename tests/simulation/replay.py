@@ -1,6 +1,6 @@
 """Run one seed of the task plane and print what came of it, the digest of the run last.
 
-python -m tests.simulation.replay SEED [--patient | --scheduled | --sharded]
+python -m tests.simulation.replay SEED [--patient | --scheduled | --sharded | --parked]
 """
 
 from __future__ import annotations

@@ -27,6 +27,7 @@ from ohmesh.model.subject import Subjects
 from ohmesh.model.task import FINAL_STATES, OutcomeStatus, Submission, TaskResult, TaskState
 from ohmesh.policies.retry import RetryPolicy
 from ohmesh.protocols.membership.assignment import decode_assignment
+from ohmesh.protocols.queue.parked import Parking
 from ohmesh.protocols.queue.shard import ShardConfig
 from ohmesh.protocols.queue.task_record import Task
 from ohmesh.protocols.queue.task_table import TaskTable
@@ -74,6 +75,8 @@ class Plan:
     kinds: tuple[str, ...] = ("text", "image")
     nodes: tuple[str, ...] = ("node-1", "node-2")
     come_and_go: bool = False
+    delays_ms: tuple[int, ...] = (0, 0, 0, 1_500)
+    parking: Parking = field(default_factory=Parking)
 
 
 # Nothing hangs and no attempt may count on its time limit: what is lost on the way has to be missed by its owner.
@@ -90,14 +93,22 @@ SHARDED = Plan(
 )
 # Beside a few tasks a schedule, whose every occurrence becomes one task.
 SCHEDULED = Plan(tasks=30, is_scheduled=True)
+# Whatever waits is parked: by every dispatcher, in snapshots and out of them.
+PARKED = Plan(delays_ms=(0, 0, 1_500, 40_000), parking=Parking(delay_ms=0, waiting=1))
 EVERY_MS = 1_000
 
-PLANS = {"plain": Plan(), "patient": PATIENT, "scheduled": SCHEDULED, "sharded": SHARDED}
+PLANS = {"plain": Plan(), "patient": PATIENT, "scheduled": SCHEDULED, "sharded": SHARDED, "parked": PARKED}
 
 
 def dispatcher_config(plan: Plan) -> DispatcherConfig:
     return DispatcherConfig(
-        shard=ShardConfig(step_bytes=2_000, timeout_ms=plan.timeout_ms, lease_ms=3_000, overrun_ms=5_000),
+        shard=ShardConfig(
+            step_bytes=2_000,
+            timeout_ms=plan.timeout_ms,
+            lease_ms=3_000,
+            overrun_ms=5_000,
+            parking=plan.parking,
+        ),
         retry=RetryPolicy(max_attempts=6, base_ms=50, cap_ms=1_000),
         snapshot=SnapshotConfig(after_bytes=3_000, trim_interval_s=1.0),
     )
@@ -184,7 +195,7 @@ class Plane:
                     kind=rng.choice(self.plan.kinds),
                     payload=b"payload-%d" % number * rng.randint(1, 20),
                     priority=rng.randint(0, 3),
-                    delay_ms=rng.choice([0, 0, 0, 1_500]),
+                    delay_ms=rng.choice(self.plan.delays_ms),
                 )
                 cancels = rng.random() < self.plan.cancelled
                 if rng.random() < self.plan.envelopes:

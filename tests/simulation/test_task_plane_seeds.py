@@ -1,6 +1,6 @@
 """No acknowledged task is lost and none has two committed results, under some hundred seeds of disaster.
 
-Replay one seed:  .venv/bin/python -m tests.simulation.replay SEED [--patient | --scheduled | --sharded]
+Replay one seed:  .venv/bin/python -m tests.simulation.replay SEED [--patient | --scheduled | --sharded | --parked]
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.simulation.task_plane import PATIENT, PLANS, SCHEDULED, SHARDED, Plan, simulate
+from tests.simulation.task_plane import PARKED, PATIENT, PLANS, SCHEDULED, SHARDED, Plan, simulate
 
 SEEDS = int(os.environ.get("OHMESH_SEEDS", "200"))
 CHUNK = 10
@@ -43,6 +43,13 @@ def test_what_is_lost_on_the_way_is_missed_without_a_time_limit(first: int) -> N
 def test_each_occurrence_of_a_schedule_is_one_task(first: int) -> None:
     for seed in range(first, min(first + CHUNK, SEEDS // 4)):
         _check(seed, SCHEDULED)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("first", range(0, SEEDS // 8, CHUNK))
+def test_tasks_that_are_held_packed_are_not_lost_either(first: int) -> None:
+    for seed in range(first, min(first + CHUNK, SEEDS // 8)):
+        _check(seed, PARKED)
 
 
 @pytest.mark.timeout(600)

@@ -38,10 +38,11 @@ class Batching:
     ) -> AsyncMap:
         """Submit a task for each item, with the item as its only argument, and gather the outcomes in their order.
 
-        Iterate over it (outcomes in the order of the items, as they come), over its `as_completed()` (with the place of
-        the item, as they end), or take all at once: await it, or call `result()`. An outcome has state, value and
-        failure; one that fails hides no other. wait: give up waiting for one after so long; 0: do not wait for any.
-        The other options are those of `prepare`. A bounded number of items is on its way at a time.
+        They are submitted once, when the map is first read; `submit_many` submits at once. Iterate over it (outcomes in
+        the order of the items, as they come), over its `as_completed()` (with the place of the item, as they end), or
+        take all at once: await it, or call `result()`. An outcome has state, value and failure; one that fails hides no
+        other. wait: give up waiting for one after so long; None: however long it takes; 0: do not wait for any. The
+        other options are those of `prepare`. A bounded number of items is on its way at a time.
         """
         options: dict[str, Any] = {
             "priority": priority,

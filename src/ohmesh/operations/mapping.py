@@ -9,17 +9,19 @@ hides another.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Generator, Iterable, Iterator
-from itertools import islice
+from collections.abc import AsyncIterable, AsyncIterator, Coroutine, Generator, Iterable, Iterator
+from contextlib import suppress
+from itertools import count, islice
 from typing import Any
+from weakref import finalize
 
 from msgspec import Struct
 
 from ohmesh.errors import TaskFailed
 from ohmesh.model.task import TaskState
 from ohmesh.operations import arguments as a
-from ohmesh.operations.chunks import Ahead, ChunkedWork
+from ohmesh.operations.chunks import ChunkedWork
+from ohmesh.operations.gathering import Found, Gathered
 from ohmesh.operations.results import TaskOutcome
 from ohmesh.operations.tasks import request_of
 from ohmesh.roles.client import Client, TaskRequest
@@ -63,69 +65,99 @@ class MappedTasks(Struct, frozen=True):
 
 
 class AsyncMap:
-    """Many tasks on their way. `async for outcome in it` gives the outcomes in the order of the items as they come,
-    `as_completed()` as they end, `await it` all of them. Each of the three hands the items in anew."""
+    """Many tasks, submitted once, from the first reading on. `async for outcome in it` gives the outcomes in the order
+    of the items as they come, `as_completed()` as they end, `await it` all of them. A second reading gives the same
+    outcomes, or goes on where the first one left (of items from an iterator it raises UsageError; see `gathering`).
+    """
 
     def __init__(self, items: Iterable[object] | AsyncIterable[object], work: ChunkedWork) -> None:
         self.items = items
         self.work = work
+        self._gathered = Gathered(items)
+        self._source = _chunks(items, work.largest)
+        self._is_drawn = False
+        self._driving = asyncio.Lock()
+        self._ended: asyncio.Queue[asyncio.Task[Any]] = asyncio.Queue()
+        self._ahead: dict[asyncio.Task[Any], int] = {}
 
     def __await__(self) -> Generator[object, None, MappedTasks]:
         return self.result().__await__()
 
     async def result(self) -> MappedTasks:
-        outcomes: list[TaskOutcome] = []
-        async for begun in self._in_order():
-            outcomes += [one if isinstance(one, TaskOutcome) else await one for one in begun]
-        return counted(outcomes)
+        gathered = self._gathered
+        gathered.begin(keep=True)
+        while await self._more(gathered.seen):
+            gathered.read = gathered.seen
+        return counted(list(gathered.all()))
 
     async def __aiter__(self) -> AsyncIterator[TaskOutcome]:
-        async for begun in self._in_order():
-            for one in begun:
-                yield one if isinstance(one, TaskOutcome) else await one
-
-    async def _in_order(self) -> AsyncIterator[list[TaskOutcome | asyncio.Task[TaskOutcome]]]:
-        """Of each chunk in turn the outcomes, some of which may still be on their way."""
-        waiting: deque[tuple[int, asyncio.Task[list[Ahead]]]] = deque()
-        begun: list[TaskOutcome | asyncio.Task[TaskOutcome]] = []
-        in_flight = 0
-        try:
-            async for chunk in _chunks(self.items, self.work.largest):
-                waiting.append((len(chunk), asyncio.create_task(self.work(chunk))))
-                in_flight += len(chunk)
-                while waiting and (waiting[0][1].done() or in_flight >= IN_FLIGHT):
-                    begun = [_begun(ahead) for ahead in await waiting[0][1]]
-                    yield begun
-                    in_flight -= waiting.popleft()[0]
-            while waiting:
-                begun = [_begun(ahead) for ahead in await waiting[0][1]]
-                yield begun
-                waiting.popleft()
-        finally:
-            await _abandon([*(task for _, task in waiting), *begun])
+        gathered = self._gathered
+        gathered.begin(by_place=True)
+        for place in count():
+            while not gathered.has(place):
+                if not await self._more(gathered.seen):
+                    return
+            yield gathered.at(place)
 
     async def as_completed(self) -> AsyncIterator[tuple[int, TaskOutcome]]:
         """(place of the item, counted from 0; its outcome), in the order of their ends."""
-        ended: asyncio.Queue[asyncio.Task[Any]] = asyncio.Queue()
-        chunks: dict[asyncio.Task[list[Ahead]], int] = {}
-        single: dict[asyncio.Task[TaskOutcome], int] = {}
-        in_flight = place = 0
-        try:
-            async for chunk in _chunks(self.items, self.work.largest):
-                task = asyncio.create_task(self.work(chunk))
-                chunks[task] = place
-                task.add_done_callback(ended.put_nowait)
-                place += len(chunk)
-                in_flight += len(chunk)
-                while not ended.empty() or in_flight >= IN_FLIGHT:
-                    for found in _ended(await ended.get(), chunks, single, ended):
-                        in_flight -= 1
-                        yield found
-            while chunks or single:
-                for found in _ended(await ended.get(), chunks, single, ended):
-                    yield found
-        finally:
-            await _abandon([*chunks, *single])
+        gathered = self._gathered
+        gathered.begin()
+        for number in count():
+            while number >= gathered.seen:
+                if not await self._more(gathered.seen):
+                    return
+            yield gathered.end(number)
+
+    async def _more(self, seen: int) -> bool:
+        """Wait until more than `seen` outcomes have come; False where there are no more."""
+        gathered = self._gathered
+        async with self._driving:
+            while gathered.seen == seen:
+                await self._hand_in()
+                if not self._ahead:
+                    return False
+                ended = [await self._ended.get()]
+                while not self._ended.empty():
+                    ended.append(self._ended.get_nowait())
+                for task in ended:
+                    gathered.add(self._found(task))
+        return True
+
+    async def _hand_in(self) -> None:
+        """Draw items while there is nothing to read, as many as may be on their way."""
+        gathered = self._gathered
+        gathered.check()
+        while not self._is_drawn and self._ended.empty() and gathered.submitted - gathered.read < IN_FLIGHT:
+            with gathered.watched():
+                chunk = await anext(self._source, None)
+            if chunk is None:
+                self._is_drawn = True
+                return
+            if not gathered.submitted:
+                finalize(self, _abandon, asyncio.get_running_loop(), self._ahead).atexit = False
+            self._begin(self.work(chunk), gathered.submitted)
+            gathered.submitted += len(chunk)
+
+    def _begin(self, work: Coroutine[Any, Any, Any], place: int) -> None:
+        task = asyncio.create_task(work)
+        self._ahead[task] = place
+        task.add_done_callback(self._ended.put_nowait)
+
+    def _found(self, task: asyncio.Task[Any]) -> list[Found]:
+        """What is known by the end of this task; what is still ahead is begun, and will come through `_ended`."""
+        place = self._ahead.pop(task)
+        with self._gathered.watched():
+            outcome = task.result()
+        if isinstance(outcome, TaskOutcome):
+            return [(place, outcome)]
+        found: list[Found] = []
+        for at, ahead in enumerate(outcome, place):
+            if isinstance(ahead, TaskOutcome):
+                found.append((at, ahead))
+            else:
+                self._begin(ahead(), at)
+        return found
 
 
 async def map_tasks(client: Client, arguments: a.MapTasks) -> MappedTasks:
@@ -180,33 +212,12 @@ async def _chunks(
         yield chunk
 
 
-def _begun(ahead: Ahead) -> TaskOutcome | asyncio.Task[TaskOutcome]:
-    return ahead if isinstance(ahead, TaskOutcome) else asyncio.create_task(ahead())
+def _abandon(loop: asyncio.AbstractEventLoop, ahead: dict[asyncio.Task[Any], int]) -> None:
+    """Nobody can read on: stop waiting. What is submitted goes on in the mesh."""
+    with suppress(RuntimeError):  # the loop is closed, and what it did has ended with it
+        loop.call_soon_threadsafe(_cancel, list(ahead))
 
 
-def _ended(
-    task: asyncio.Task[Any],
-    chunks: dict[asyncio.Task[list[Ahead]], int],
-    single: dict[asyncio.Task[TaskOutcome], int],
-    ended: asyncio.Queue[asyncio.Task[Any]],
-) -> list[tuple[int, TaskOutcome]]:
-    """What is known by the end of this task; what is still ahead is begun, and will come through `ended`."""
-    if task in single:
-        return [(single.pop(task), task.result())]
-    found: list[tuple[int, TaskOutcome]] = []
-    for place, ahead in enumerate(task.result(), chunks.pop(task)):
-        one = _begun(ahead)
-        if isinstance(one, TaskOutcome):
-            found.append((place, one))
-        else:
-            single[one] = place
-            one.add_done_callback(ended.put_nowait)
-    return found
-
-
-async def _abandon(tasks: Iterable[object]) -> None:
-    """Nobody reads on: stop waiting. What is submitted goes on in the mesh."""
-    left = [task for task in tasks if isinstance(task, asyncio.Task)]
-    for task in left:
+def _cancel(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    for task in tasks:
         task.cancel()
-    await asyncio.gather(*left, return_exceptions=True)

@@ -19,7 +19,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
+import numpy as np
 from msgspec import Struct
+from numpy.typing import NDArray
 
 from ohmesh.errors import InvalidArgument
 from ohmesh.model.priority import Priority
@@ -145,6 +147,13 @@ def mode_of(active: int, total: int) -> Mode:
     return next(
         (mode for mode, least in zip(Mode, LEAST_RATES, strict=False) if rate >= least), Mode.EMERGENCY
     )
+
+
+def healthy_sectors(active: NDArray[np.int64], total: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which sectors count as healthy: those in which the active rate would make a mesh FULL. Shape (sectors,) each; one
+    without agents is none that could be used."""
+    healthy: NDArray[np.bool_] = (total > 0) & (active / np.maximum(total, 1) >= LEAST_RATES[Mode.FULL])
+    return healthy
 
 
 def rule_on(mode: Mode, request: WorkRequest) -> Ruling:

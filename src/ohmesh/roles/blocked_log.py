@@ -49,7 +49,7 @@ def declined(body: ToDispatcher, table: TaskTable, shard: int, why: OhmeshError)
         "that was acknowledged is lost, and it goes on by itself."
     )
     if isinstance(body, Submit):
-        fresh = [task.task_id for task in body.tasks if task.task_id not in table.tasks]
+        fresh = [task.task_id for task in body.tasks if not table.holds(task.task_id)]
         return Accepted([], [Refusal(each, Backpressure.code, message, RETRY_AFTER_MS) for each in fresh])
     if isinstance(body, _REQUESTS):
         return Problem(EngineUnavailable.code, message, RETRY_AFTER_MS)

@@ -144,7 +144,7 @@ class Dispatcher:
     async def _take_over(self, term: int) -> None:
         """Read, append the epoch row, and read again whenever somebody else's entry came first."""
         while True:
-            loaded = await load(self._source)
+            loaded = await load(self._source, self.config.shard.parking)
             self._clock.begin(loaded.table.time_ms)
             if loaded.table.epoch >= term:
                 raise Fenced(f"Shard {self._number} is at epoch {loaded.table.epoch}, ours would be {term}.")

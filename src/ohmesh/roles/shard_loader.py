@@ -18,6 +18,7 @@ from ohmesh.errors import EngineUnavailable, LogCorrupt
 from ohmesh.ports.blobs import Blobs
 from ohmesh.ports.log import Bounds, Log
 from ohmesh.ports.state import State
+from ohmesh.protocols.queue.parked import Parking
 from ohmesh.protocols.queue.rows import EpochStarted, decode_log_frame, digest
 from ohmesh.protocols.queue.snapshot import decode_snapshot
 from ohmesh.protocols.queue.task_table import TaskTable
@@ -94,20 +95,20 @@ class ShardSource:
         return int(entry.value) if entry is not None and entry.value else 0
 
 
-async def load(source: ShardSource) -> Loaded:
-    """Read the shard as it is now. Raises LogCorrupt, EngineUnavailable."""
+async def load(source: ShardSource, parking: Parking | None = None) -> Loaded:
+    """Read the shard as it is now; `parking` is that of its table. Raises LogCorrupt, EngineUnavailable."""
     for _ in range(LOAD_TRIES):
         bounds = await source.log.bounds(source.name)
         try:
-            return await _load(source, bounds)
+            return await _load(source, bounds, parking)
         except LogCorrupt:
             if (await source.log.bounds(source.name)).first == bounds.first:
                 raise
     raise EngineUnavailable(f"Log {source.name} was trimmed {LOAD_TRIES} times while it was read.")
 
 
-async def _load(source: ShardSource, bounds: Bounds) -> Loaded:
-    loaded = await _newest_snapshot(source, bounds)
+async def _load(source: ShardSource, bounds: Bounds, parking: Parking | None) -> Loaded:
+    loaded = await _newest_snapshot(source, bounds, parking)
     if loaded.lost_tail:
         return loaded
     await replay(source, loaded)
@@ -145,7 +146,7 @@ async def replay(source: ShardSource, loaded: Loaded) -> None:
                 return
 
 
-async def _newest_snapshot(source: ShardSource, bounds: Bounds) -> Loaded:
+async def _newest_snapshot(source: ShardSource, bounds: Bounds, parking: Parking | None) -> Loaded:
     """What the newest usable snapshot holds; with a lost tail, brought to the end of the log already."""
     end: _End | None = None
     orphans: list[str] = []
@@ -155,7 +156,7 @@ async def _newest_snapshot(source: ShardSource, bounds: Bounds) -> Loaded:
         data = await source.blobs.get(key)
         if data is None:
             continue
-        table, sequence, previous = decode_snapshot(data)
+        table, sequence, previous = decode_snapshot(data, parking)
         if sequence <= bounds.last and await _is_of_this_log(source, bounds, sequence, previous):
             return Loaded(table, sequence, previous, orphans=orphans)
         orphans.insert(0, key)
@@ -169,7 +170,7 @@ async def _newest_snapshot(source: ShardSource, bounds: Bounds) -> Loaded:
             f"Log {source.name} begins at {bounds.first} and no snapshot covers what came before.",
             hint="Restore the data directory from a backup.",
         )
-    return Loaded(TaskTable(), 0, b"", orphans=orphans)
+    return Loaded(TaskTable(parking), 0, b"", orphans=orphans)
 
 
 async def _is_of_this_log(source: ShardSource, bounds: Bounds, sequence: int, previous: bytes) -> bool:

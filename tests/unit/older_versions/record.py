@@ -164,7 +164,7 @@ def kept(world: World) -> dict[str, object]:
         "snapshot": {"key": key, "sequence": table.snapshot.sequence, "data": snapshot.hex()},
         "tasks": {
             task.task_id: [TaskState(task.state).value, task.attempts, task.value.hex(), len(task.failures)]
-            for task in table.tasks.values()
+            for task in table.every()
         },
     }
 

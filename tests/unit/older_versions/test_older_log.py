@@ -23,7 +23,7 @@ def replayed(entries: list[bytes], table: TaskTable | None = None) -> TaskTable:
 def told(table: TaskTable) -> dict[str, tuple[str, int, str, int]]:
     return {
         task.task_id: (task.state.value, task.attempts, task.value.hex(), len(task.failures))
-        for task in table.tasks.values()
+        for task in table.every()
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 
@@ -10,7 +11,7 @@ import pytest
 from ohmesh.cli import map_lines
 from ohmesh.cli.exit_codes import ExitCode
 from ohmesh.cli.output import Output
-from ohmesh.errors import InvalidArgument, TaskFailed
+from ohmesh.errors import InvalidArgument, TaskFailed, UsageError
 from ohmesh.mesh import AsyncMesh, Mesh
 from ohmesh.mesh.async_mesh import Opening
 from ohmesh.model.task import TaskState
@@ -66,6 +67,67 @@ def test_an_item_that_is_refused_or_fails_hides_no_other(run: Run) -> None:
     with_mesh(run, scenario)
 
 
+def test_however_often_a_map_is_read_its_items_are_submitted_once(run: Run) -> None:
+    async def scenario(mesh: AsyncMesh) -> None:
+        mapped = mesh.map("echo", range(40))
+        assert (await mesh.tasks()).tasks == [], "nothing is submitted before it is read"
+        async for first in mapped:
+            assert first.value == echoed(0)
+            break
+        in_order = [one async for one in mapped]
+        assert in_order[0] == first
+        assert [one.value for one in in_order] == [echoed(number) for number in range(40)]
+        ends = {place: one async for place, one in mapped.as_completed()}
+        assert [ends[place] for place in range(40)] == in_order
+        assert (await mapped).outcomes == (await mapped.result()).outcomes == in_order
+
+    with_mesh(run, scenario)
+
+
+def test_two_may_read_one_map_at_a_time(run: Run) -> None:
+    async def scenario(mesh: AsyncMesh) -> None:
+        mapped = mesh.map("echo", range(300))
+        one, other = await asyncio.gather(mapped.result(), mapped.result())
+        assert one.outcomes == other.outcomes
+        assert one.values == [echoed(number) for number in range(300)]
+
+    with_mesh(run, scenario)
+
+
+def test_what_comes_of_an_iterator_is_let_go_as_it_is_read_unless_all_is_wanted(run: Run) -> None:
+    async def scenario(mesh: AsyncMesh) -> None:
+        passing = mesh.map("echo", iter("abc"))
+        assert [one.value async for one in passing] == [echoed(one) for one in "abc"]
+        with pytest.raises(UsageError, match="came from an iterator"):
+            await passing
+        whole = mesh.map("echo", iter("abc"))
+        assert (await whole).outcomes == (await whole).outcomes == [one async for one in whole]
+
+    with_mesh(run, scenario)
+
+
+def test_a_source_that_fails_is_told_at_each_reading(run: Run) -> None:
+    def items() -> Iterator[int]:
+        yield 1
+        raise ZeroDivisionError
+
+    class Two:
+        def __len__(self) -> int:
+            return 2
+
+        def __iter__(self) -> Iterator[int]:
+            return items()
+
+    async def scenario(mesh: AsyncMesh) -> None:
+        mapped = mesh.map("echo", Two())
+        with pytest.raises(ZeroDivisionError):
+            await mapped
+        with pytest.raises(UsageError, match="ended early: ZeroDivisionError"):
+            await mapped
+
+    with_mesh(run, scenario)
+
+
 def test_no_more_items_are_drawn_than_may_be_on_their_way(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mapping, "IN_FLIGHT", 3)
     drawn: list[int] = []
@@ -110,6 +172,19 @@ def test_code_without_an_event_loop_maps_as_well(mesh: Mesh) -> None:
     assert [one.value for one in mesh.map("echo", iter("ab"))] == [echoed("a"), echoed("b")]
     assert sorted(place for place, _ in mesh.map("echo", "abc").as_completed()) == [0, 1, 2]
     assert next(iter(mesh.map("echo", iter(int, 1), wait=30))).value == echoed(0)
+
+
+def test_without_an_event_loop_too_a_map_submits_once(mesh: Mesh) -> None:
+    mapped = mesh.map("echo", range(40))
+    first = next(iter(mapped))
+    in_order = list(mapped)
+    assert in_order[0] == first
+    ends = dict(mapped.as_completed())
+    assert [ends[place] for place in range(40)] == in_order == mapped.result().outcomes
+    passing = mesh.map("echo", iter("ab"))
+    assert [one.value for one in passing] == [echoed("a"), echoed("b")]
+    with pytest.raises(UsageError, match="came from an iterator"):
+        passing.result()
 
 
 def test_a_mesh_without_a_loop_refuses_what_only_a_loop_can_read(mesh: Mesh) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,6 +17,7 @@ from ohmesh.policies.degradation import (
     Permission,
     Work,
     WorkRequest,
+    healthy_sectors,
     mode_of,
     rule_on,
 )
@@ -43,6 +45,15 @@ ALLOW, QUEUE, ASK, REFUSE = Permission
 )
 def test_the_mode_follows_from_the_active_rate(active: int, total: int, mode: Mode) -> None:
     assert mode_of(active, total) is mode
+
+
+def test_a_sector_is_healthy_at_the_rate_that_makes_a_mesh_full() -> None:
+    assert healthy_sectors(np.array([285, 284, 0, 0]), np.array([300, 300, 300, 0])).tolist() == [
+        True,
+        False,
+        False,
+        False,
+    ]
 
 
 @pytest.mark.parametrize("counts", [(2, 1), (-1, 1)])

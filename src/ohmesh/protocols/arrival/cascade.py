@@ -121,7 +121,7 @@ class Cascade:
     def begin(self) -> list[Instruction]:
         """To be called once, first: the first stage begins in every sector."""
         every = tuple(self._sectors)
-        return [*([GoOn(0, every)] if every else []), *self._look()]
+        return [*([GoOn(0, every)] if every else []), *self._look(self._now_ms)]
 
     def tick(self, now_ms: float) -> list[Instruction]:
         """Stages whose time is over are judged."""
@@ -130,6 +130,7 @@ class Cascade:
         while not self.is_closed and (deadline_ms := self._deadline_ms()) <= self._now_ms:
             if self.decision is None:
                 found += self._judge(deadline_ms)
+                found += self._look(deadline_ms)
             else:
                 self._close()
         return found
@@ -154,7 +155,7 @@ class Cascade:
         self._recount(sector, found)
         if found.is_reached and not was_reached:
             instructions += self._welcome(sector)
-        return instructions + self._look()
+        return instructions + self._look(self._now_ms)
 
     def _recount(self, number: int, sector: CascadeSector) -> None:
         before, after = self._counts[number], sector.counts()
@@ -169,14 +170,14 @@ class Cascade:
         stage = min(len(self._results), len(self.plan.stages) - 1)
         return [GoOn(stage, (sector,))] if stage and not self.is_closed else []
 
-    def _look(self) -> list[Instruction]:
+    def _look(self, at_ms: float) -> list[Instruction]:
         found: list[Instruction] = []
         while self.decision is None:
             place = len(self._results)
             totals = self._totals[place]
             if not (totals.is_settled or totals.meets(self.plan.stages[place].rate)):
                 break
-            found += self._judge(self._now_ms)
+            found += self._judge(at_ms)
         return found
 
     def _deadline_ms(self) -> float:

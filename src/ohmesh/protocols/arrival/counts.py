@@ -70,9 +70,9 @@ class Counts(Struct, array_like=True, frozen=True):
         return self.sent / self.targets if self.targets else 0.0
 
     def meets(self, rate: float) -> bool:
-        """Whether so many of those that were sent are ready. Of nobody, no rate is met."""
+        """Whether so many of those that were sent are ready. Of nobody, no rate above 0 is met."""
         # A quotient that equals the rate is rounded to the same float, so the boundary itself counts.
-        return self.sent > 0 and self.rate >= rate
+        return self.rate >= rate
 
     def can_meet(self, rate: float) -> bool:
         """Whether those that may still answer suffice for it, if all of them are ready."""

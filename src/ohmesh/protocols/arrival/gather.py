@@ -108,6 +108,22 @@ class Gather:
         """As of now, with what came late; its outcome is what the records say, `decision` is what was decided."""
         return self._report(self._now_ms)
 
+    def extend(self, extra_ms: float, now_ms: float) -> Gather:
+        """Gather for longer, over the same records, with a decision of its own: what a quorum that has to WAIT may
+        recommend. This one stays decided as it was; tell the new one what comes from now on.
+
+        Raises InvalidArgument: it is not decided yet, or nothing is left until the timeout."""
+        limit_ms = self.start_ms + self.config.timeout_ms
+        if self.decision is None or not extra_ms > 0 or now_ms >= limit_ms:
+            raise InvalidArgument(
+                f"Operation {self.operation} cannot be gathered {extra_ms:g} ms longer.",
+                hint="Only once it is decided, for a time above 0, and before its timeout.",
+            )
+        longer = Gather(self.operation, self.records.values(), self.start_ms, self.config)
+        longer.deadline_ms = min(now_ms + extra_ms, limit_ms)
+        longer._now_ms = now_ms
+        return longer
+
     def _advance(self, now_ms: float) -> None:
         """Time passes, before anything else happens: at the deadline it is over, with what was known before."""
         self._now_ms = max(self._now_ms, now_ms)

@@ -42,10 +42,13 @@ def cancel(shard: Shard, client: str, task_ids: list[str], now_ms: int) -> None:
 def cancel_all(shard: Shard, tasks: Sequence[Task], at_ms: int) -> None:
     """These have not ended; they are cancelled by one row."""
     ids = [task.task_id for task in tasks]
+    withdrawn = {task_id for task_id in ids if shard.withdraw(task_id)}
     shard.decide(r.Cancelled(at_ms, ids), sum(map(id_bytes, ids)))
-    for task in tasks:
+    for task_id in ids:
+        task = shard.table.tasks[task_id]
         if task.lease == 0:
-            shard.waiting.forget(task)
+            if task_id not in withdrawn:
+                shard.waiting.forget(task)
         else:
             shard.step.host(task.agent.rpartition("/")[0]).revoked.append(task.lease)
         shard.announce(task)
@@ -53,21 +56,22 @@ def cancel_all(shard: Shard, tasks: Sequence[Task], at_ms: int) -> None:
 
 def _take_out_items(shard: Shard, task_ids: Sequence[str], at_ms: int) -> None:
     """Afterwards an item that is named and has not ended is a task: one that waits, or one that is cancelled."""
-    tasks = shard.table.tasks
+    table = shard.table
     running: dict[str, list[int]] = {}
     for task_id in task_ids:
-        parts = parts_of(task_id) if task_id not in tasks else None
-        envelope = tasks.get(parts[0]) if parts is not None else None
+        parts = parts_of(task_id) if not table.holds(task_id) else None
+        envelope = table.whole(parts[0]) if parts is not None else None
         if parts is None or envelope is None or parts[1] >= envelope.submission.items:
             continue
         if envelope.state is TaskState.RUNNING:
             running.setdefault(parts[0], []).append(parts[1])
         elif envelope.state not in FINAL_STATES:
-            opening.open_envelope(shard, envelope, at_ms)
+            is_in_lane = not shard.withdraw(parts[0])
+            opening.open_envelope(shard, table.tasks[parts[0]], at_ms, is_in_lane=is_in_lane)
     for envelope_id, named in running.items():
-        envelope = tasks[envelope_id]
+        envelope = table.tasks[envelope_id]
         indices = sorted(set(named).difference(envelope.opened))
         shard.decide(r.ItemsCancelled(at_ms, envelope_id, indices), ROW_OVERHEAD_BYTES + 3 * len(indices))
         shard.step.host(envelope.agent.rpartition("/")[0]).revoked.append(envelope.lease)
         for index in indices:
-            shard.announce(tasks[item_id(envelope_id, index)])
+            shard.announce(table.tasks[item_id(envelope_id, index)])

@@ -62,7 +62,7 @@ def change_tasks(shard: Shard, wish: ChangeTasks, now_ms: int) -> TasksChanged |
         if wish.change in _REQUEUEING:
             chosen = list(_with_free_keys(shard, chosen, key_taken))
     if chosen:
-        full = _full_kind(shard, chosen) if wish.change in _REQUEUEING else None
+        full = _what_is_full(shard, chosen) if wish.change in _REQUEUEING else None
         if full is not None:
             return full
         _change(shard, chosen, wish, at_ms)
@@ -81,7 +81,7 @@ def _change(shard: Shard, tasks: list[Task], wish: ChangeTasks, at_ms: int) -> N
         size = sum(map(id_bytes, ids)) + len(wish.request) + len((wish.edit and wish.edit.payload) or b"")
         shard.decide(r.Requeued(at_ms, ids, wish.request, wish.edit), size)
         for task_id in ids:
-            shard.waiting.add(shard.table.tasks[task_id], at_ms)
+            shard.enqueue(task_id, at_ms)
 
 
 def _with_free_keys(shard: Shard, tasks: Iterable[Task], taken: list[str]) -> Iterator[Task]:
@@ -130,7 +130,7 @@ def _fits(shard: Shard, task: Task, change: TaskChange) -> bool:
     return task.task_id in shard.table.dead_letters and not task.lease
 
 
-def _full_kind(shard: Shard, tasks: list[Task]) -> Problem | None:
+def _what_is_full(shard: Shard, tasks: list[Task]) -> Problem | None:
     for kind, count in Counter(task.submission.kind for task in tasks).items():
         depth = shard.table.depth.get(kind)
         present = depth.total() if depth is not None else 0
@@ -141,6 +141,14 @@ def _full_kind(shard: Shard, tasks: list[Task]) -> Problem | None:
                 f"{shard.config.depth_tasks}.",
                 RETRY_AFTER_MS,
             )
+    held_bytes = shard.table.held_bytes + sum(len(task.submission.payload) for task in tasks)
+    if held_bytes > shard.config.held_bytes:
+        return Problem(
+            Backpressure.code,
+            f"With these the arguments of the tasks that have not ended would take {held_bytes} bytes; the limit is "
+            f"{shard.config.held_bytes} (held_bytes).",
+            RETRY_AFTER_MS,
+        )
     return None
 
 

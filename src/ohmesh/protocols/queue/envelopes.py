@@ -10,7 +10,7 @@ from then on each item has attempts, a state and a lease of its own, and what ha
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from msgspec import structs
@@ -43,8 +43,8 @@ def open_up(table: TaskTable, row: r.Opened) -> None:
     envelope.opened = tuple(sorted((*envelope.opened, *taken_out)))
     envelope.value = row.values
     envelope.started_ms = row.started_ms
-    envelope.submission = without_payload(envelope.submission)
     table.end(envelope, TaskState.SUCCEEDED, row.at_ms)
+    envelope.submission = without_payload(envelope.submission)
 
 
 def cancel_items(table: TaskTable, row: r.ItemsCancelled) -> None:
@@ -69,6 +69,7 @@ def _take_out(table: TaskTable, envelope: Task, index: int, payload: bytes) -> T
         due_ms=envelope.due_ms,
     )
     table.next_order += 1
+    table.held_bytes += len(payload)
     table.came_out[submission.task_id] += 1
     return task
 
@@ -102,10 +103,10 @@ def _put_in_place(
             depth.queued += 1
 
 
-def find_item(tasks: Mapping[str, Task], task_id: str) -> Task | None:
-    """An item that is no task of its own, as if it were one; to be read only."""
+def find_item(whole: Callable[[str], Task | None], task_id: str) -> Task | None:
+    """An item that is no task of its own, as if it were one; to be read only. `whole` finds an envelope."""
     parts = parts_of(task_id)
-    envelope = tasks.get(parts[0]) if parts is not None else None
+    envelope = whole(parts[0]) if parts is not None else None
     if parts is None or envelope is None or not envelope.submission.items:
         return None
     return next(items_of(envelope, (parts[1],)), None)

@@ -77,7 +77,7 @@ class EventFold:
     def begin_with(self, table: TaskTable) -> None:
         """As if every entry up to that of this table had been taken."""
         self.epoch, self.time_ms = table.epoch, table.time_ms
-        for task in table.tasks.values():
+        for task in table.every():
             known = Known(
                 task.task_id,
                 task.submission.kind,

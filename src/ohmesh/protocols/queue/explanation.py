@@ -26,10 +26,10 @@ NAMED_AGENTS = 100
 
 def _to_explain(shard: Shard, task_id: str) -> Task | None:
     """An item that is no task of its own stands where its envelope does."""
-    tasks = shard.table.tasks
-    is_held = shard.table.find(task_id) is not None
-    parts = parts_of(task_id) if is_held and task_id not in tasks else None
-    return tasks.get(parts[0] if parts is not None else task_id)
+    table = shard.table
+    is_held = table.find(task_id) is not None
+    parts = parts_of(task_id) if is_held and not table.holds(task_id) else None
+    return table.whole(parts[0] if parts is not None else task_id)
 
 
 def explain(shard: Shard, task_id: str, now_ms: int) -> Explanation:
@@ -68,9 +68,9 @@ def _ahead(shard: Shard, task: Task, at_ms: int) -> tuple[dict[int, int], bool]:
         return {}, True
     ahead: Counter[int] = Counter()
     for other in islice(in_order(_rivals(shard, lane), at_ms), COUNTED_TASKS):
-        if other is task:
+        if other.minus_order == -task.order:
             return dict(ahead), True
-        ahead[other.submission.priority] += 1
+        ahead[other.priority] += 1
     return dict(ahead), False
 
 

@@ -67,6 +67,7 @@ class History:
     ) -> None:
         self.log = log
         self.table = table
+        table.forgotten.keep_count_only()
         self.sequence = sequence
         self.previous = previous
         self.tasks: list[TaskView] = []

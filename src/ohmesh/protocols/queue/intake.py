@@ -34,18 +34,18 @@ def submit(shard: Shard, client: str, submissions: list[Submission], now_ms: int
     `client` hears Accepted for what is in the log then, the reason for what is not, and the end of each task.
     """
     at_ms = shard.advance(now_ms)
-    tasks = shard.table.tasks
+    tasks, parked = shard.table.tasks, shard.table.parked
     taken: dict[str, Submission] = {}
     keys: set[tuple[str, str]] = set()
-    size = waiting = 0
+    size = waiting = held = 0
     for submission in submissions:
         task_id = submission.task_id
         if task_id in taken:
             continue
-        if task_id in tasks:
+        if task_id in tasks or (parked.count and parked.find(task_id)):
             _confirm(shard, client, task_id)
             continue
-        refusal = _refusal(shard, submission, at_ms, undecided_bytes=size, waiting=waiting)
+        refusal = _refusal(shard, submission, at_ms, (size, waiting, held))
         if refusal is not None:
             shard.room(REFUSAL_BYTES).client(client).refused.append(refusal)
             continue
@@ -54,11 +54,12 @@ def submit(shard: Shard, client: str, submissions: list[Submission], now_ms: int
         cost += text_bytes(submission.unique) if key else 0
         if taken and (size + cost > shard.config.step_bytes or (key and key in keys)):
             _take(shard, client, taken, size, at_ms)
-            taken, keys, size, waiting = {}, set(), 0, 0
+            taken, keys, size, waiting, held = {}, set(), 0, 0, 0
         if key and (holder := shard.table.unique.holder(submission)):
             _join(shard, client, task_id, holder)
             continue
         waiting += submission.items or 1
+        held += len(submission.payload)
         taken[task_id] = _by_our_clock(submission, at_ms) if submission.due_ms else submission
         if key:
             keys.add(key)
@@ -81,8 +82,12 @@ def _take(shard: Shard, client: str, taken: dict[str, Submission], size: int, at
     add = shard.waiting.add
     interest = shard.interest
     for task_id in taken:
-        interest[task_id] = client
-        add(tasks[task_id], at_ms)
+        task = tasks.get(task_id)
+        if task is None:
+            _wait_parked(shard, client, task_id, at_ms)
+        else:
+            interest[task_id] = client
+            add(task, at_ms)
     news = shard.step.client(client)
     news.accepted.extend(taken)
     news.unserved.update(
@@ -90,10 +95,19 @@ def _take(shard: Shard, client: str, taken: dict[str, Submission], size: int, at
     )
 
 
+def _wait_parked(shard: Shard, client: str, task_id: str, at_ms: int) -> None:
+    parked = shard.table.parked
+    ref = parked.find(task_id)
+    parked.set_note(ref, client)
+    shard.waiting.add_parked(ref, at_ms)
+
+
 def _confirm(shard: Shard, client: str, task_id: str) -> None:
     if not shard.is_clogged():
         shard.room(id_bytes(task_id)).client(client).accepted.append(task_id)
-        _tell_end(shard, client, shard.table.tasks[task_id])
+        task = shard.table.whole(task_id)
+        assert task is not None
+        _tell_end(shard, client, task)
 
 
 def _join(shard: Shard, client: str, task_id: str, holder: str) -> None:
@@ -125,9 +139,9 @@ def _tell_end(shard: Shard, client: str, task: Task) -> None:
         shard.subscribe(client, task.submission.task_id)
 
 
-def _refusal(
-    shard: Shard, submission: Submission, at_ms: int, *, undecided_bytes: int, waiting: int
-) -> Refusal | None:
+def _refusal(shard: Shard, submission: Submission, at_ms: int, taken: tuple[int, int, int]) -> Refusal | None:
+    """`taken`, and not yet decided: bytes for the log, tasks, bytes of payload."""
+    undecided_bytes, waiting, held = taken
     config, table = shard.config, shard.table
     task_id = submission.task_id
     if not is_well_formed(submission):
@@ -152,7 +166,7 @@ def _refusal(
             InvalidArgument.code,
             f"Tasks of an earlier envelope {task_id} are here still; a new one needs an id of its own.",
         )
-    if task_id in table.forgotten_ids or 0 < submission.created_ms <= table.horizon_ms:
+    if task_id in table.forgotten or 0 < submission.created_ms <= table.horizon_ms:
         return Refusal(
             task_id,
             SubmissionTooOld.code,
@@ -167,6 +181,14 @@ def _refusal(
             task_id,
             Backpressure.code,
             f"Kind {submission.kind!r} has {present + waiting} tasks, its limit is {config.depth_tasks}.",
+            RETRY_AFTER_MS,
+        )
+    if table.held_bytes + held + len(submission.payload) > config.held_bytes:
+        return Refusal(
+            task_id,
+            Backpressure.code,
+            f"The arguments of the tasks here that have not ended take {table.held_bytes + held} bytes, and these "
+            f"{len(submission.payload)}; the limit is {config.held_bytes} (held_bytes).",
             RETRY_AFTER_MS,
         )
     if shard.undecided_bytes + undecided_bytes > config.undecided_bytes:

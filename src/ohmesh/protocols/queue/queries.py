@@ -79,16 +79,17 @@ def list_tasks(shard: Shard, query: ListTasks, sieve: Sieve | None = None) -> Ta
     their value (`value_omitted_bytes` says so)."""
     limit = max(1, min(query.limit, MAX_PAGE))
     is_dead = query.state == DEAD_LETTER
-    tasks = shard.table.dead_letters if is_dead else shard.table.tasks
+    table = shard.table
     if query.task_ids:
-        find = tasks.get if is_dead else shard.table.find
+        find = table.dead_letters.get if is_dead else table.find
         found = [task for task_id in query.task_ids[:MAX_PAGE] if (task := find(task_id)) is not None]
         return TaskPage(_views(shard, found, query.with_payload), "", len(found))
     last_order = int(query.after) if query.after else None
     if is_dead:  # they stand in the order of their ends
-        matching: Iterable[Task] = sorted(tasks.values(), key=lambda task: task.order, reverse=True)
+        dead = table.dead_letters.values()
+        matching: Iterable[Task] = sorted(dead, key=lambda task: task.order, reverse=True)
     else:
-        matching = _newest_first(tasks, last_order)
+        matching = _newest_first(table.newest_first(last_order, query.kind, query.state), last_order)
     if last_order is not None:
         matching = (task for task in matching if task.order < last_order)
     if query.kind:
@@ -103,13 +104,13 @@ def list_tasks(shard: Shard, query: ListTasks, sieve: Sieve | None = None) -> Ta
     return TaskPage(
         [view(task, shard.max_attempts(task)) for task in page[:fitting]],
         after,
-        len(tasks) if is_dead else _total(shard),
+        len(table.dead_letters) if is_dead else _total(shard),
     )
 
 
-def _newest_first(tasks: dict[str, Task], last_order: int | None) -> Iterator[Task]:
-    """Every task, the items of envelopes among them; envelopes beyond the cursor are not looked into."""
-    for task in reversed(tasks.values()):
+def _newest_first(tasks: Iterable[Task], last_order: int | None) -> Iterator[Task]:
+    """With the items of envelopes in the place of these; envelopes beyond the cursor are not looked into."""
+    for task in tasks:
         if not task.submission.items:
             yield task
         elif last_order is None or task.order < last_order:

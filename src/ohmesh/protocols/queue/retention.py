@@ -50,10 +50,6 @@ def _forget_ended(shard: Shard, at_ms: int) -> None:
 def _move_horizon(shard: Shard, at_ms: int) -> None:
     config, forgotten = shard.config, shard.table.forgotten
     excess = len(forgotten) - config.horizon_tasks
-    count = 0
-    for _, finished_ms in islice(forgotten, max(excess, config.forget_batch)):
-        if count >= excess and finished_ms + config.horizon_ms > at_ms:
-            break
-        count += 1
-    if count:
+    count = max(excess, forgotten.count_up_to(at_ms - config.horizon_ms, config.forget_batch))
+    if count > 0:
         shard.decide(r.HorizonMoved(count))

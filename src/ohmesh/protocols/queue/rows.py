@@ -23,6 +23,7 @@ from ohmesh.model.schedule import Schedule
 from ohmesh.model.task import Submission, TaskEdit, TaskFailure, TaskState
 
 LOG_VERSION = 1
+SNAPSHOT_VERSION = 2
 
 
 class EpochStarted(Struct, array_like=True, frozen=True, gc=False, tag=1):
@@ -278,7 +279,8 @@ Row = (
     | LockReleased
 )
 
-LOG_GENERATION = len(get_args(Row))  # rises with each row that an older version does not know
+# Rises with each row, and each form of a snapshot, that an older version does not know.
+LOG_GENERATION = len(get_args(Row)) + SNAPSHOT_VERSION - 1
 
 
 class LogFrame(Struct, array_like=True, frozen=True, gc=False):

@@ -74,7 +74,7 @@ def _run(shard: Shard, record: ScheduleRecord, at_ms: int) -> None:
     chosen = chosen[: len(chosen) - len(later)]
     tasks = [_task(record, occurrence_id(record, str(due_ms)), due_ms) for due_ms in chosen]
     tasks = [task for task in tasks if not _is_known(shard, task.task_id)]
-    if not _has_room(shard, schedule.kind, len(tasks)):
+    if not _has_room(shard, schedule, len(tasks)):
         return
     next_due_ms = later[0] if later else policies.next_due_ms(schedule, record.created_ms, at_ms)
     last_due_ms = chosen[-1] if later else found[-1]
@@ -87,7 +87,7 @@ def _chosen(shard: Shard, record: ScheduleRecord, found: list[int], at_ms: int) 
     """Which of the occurrences that are due become tasks."""
     schedule = record.schedule
     if schedule.overlap is Overlap.SKIP:
-        former = shard.table.tasks.get(record.last_task_id)
+        former = shard.table.whole(record.last_task_id)
         if former is not None and former.state not in FINAL_STATES:
             return []
     if schedule.catch_up is CatchUp.ALL and schedule.overlap is Overlap.ALLOW:
@@ -100,7 +100,7 @@ def _chosen(shard: Shard, record: ScheduleRecord, found: list[int], at_ms: int) 
 def _decide_run(shard: Shard, row: r.ScheduleRan, size_bytes: int) -> None:
     shard.decide(row, size_bytes)
     for task in row.tasks:
-        shard.waiting.add(shard.table.tasks[task.task_id], row.at_ms)
+        shard.enqueue(task.task_id, row.at_ms)
 
 
 def _task(record: ScheduleRecord, task_id: str, due_ms: int) -> Submission:
@@ -127,12 +127,15 @@ def occurrence_id(record: ScheduleRecord, occurrence: str) -> str:
 
 
 def _is_known(shard: Shard, task_id: str) -> bool:
-    return task_id in shard.table.tasks or task_id in shard.table.forgotten_ids
+    return shard.table.holds(task_id) or task_id in shard.table.forgotten
 
 
-def _has_room(shard: Shard, kind: str, count: int) -> bool:
-    depth = shard.table.depth.get(kind)
-    return (depth.total() if depth is not None else 0) + count <= shard.config.depth_tasks
+def _has_room(shard: Shard, schedule: Schedule, count: int) -> bool:
+    depth = shard.table.depth.get(schedule.kind)
+    held_bytes = shard.table.held_bytes + count * len(schedule.payload)
+    return (
+        depth.total() if depth is not None else 0
+    ) + count <= shard.config.depth_tasks and held_bytes <= shard.config.held_bytes
 
 
 # What is wished
@@ -196,8 +199,9 @@ def _run_now(shard: Shard, record: ScheduleRecord, request: str, at_ms: int) -> 
     schedule = record.schedule
     task_id = occurrence_id(record, f"wish {request}")
     if not _is_known(shard, task_id):
-        if not _has_room(shard, schedule.kind, 1):
-            text = f"Kind {schedule.kind!r} is full: its limit is {shard.config.depth_tasks} tasks."
+        if not _has_room(shard, schedule, 1):
+            limits = f"{shard.config.depth_tasks} tasks, and {shard.config.held_bytes} bytes of arguments in its shard"
+            text = f"Kind {schedule.kind!r} is full: its limits are {limits}."
             return Problem(Backpressure.code, text, RETRY_AFTER_MS)
         row = r.ScheduleRan(
             at_ms, schedule.name, schedule.kind, 0, record.next_due_ms, [_task(record, task_id, at_ms)]
@@ -235,7 +239,7 @@ def _page(shard: Shard, records: Iterable[ScheduleRecord]) -> SchedulePage:
 
 
 def _view(shard: Shard, record: ScheduleRecord) -> ScheduleView:
-    last = shard.table.tasks.get(record.last_task_id)
+    last = shard.table.whole(record.last_task_id)
     return ScheduleView(
         record.schedule,
         record.generation,

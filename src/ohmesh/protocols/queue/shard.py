@@ -29,6 +29,7 @@ from ohmesh.protocols.queue import rows as r
 from ohmesh.protocols.queue.buckets import Buckets
 from ohmesh.protocols.queue.fleet import Fleet
 from ohmesh.protocols.queue.locks import LockBook, LockConfig
+from ohmesh.protocols.queue.parked import Note, Parking
 from ohmesh.protocols.queue.shard_policies import ShardPolicies
 from ohmesh.protocols.queue.sizes import ROW_OVERHEAD_BYTES, failure_bytes
 from ohmesh.protocols.queue.step import Step
@@ -54,6 +55,8 @@ class ShardConfig:
         submission is not run again; older submissions are refused.
     losses: how often a task may lose its host before it is given up as the probable cause.
     overrun_ms: a lease older than its timeout and this is void though its host goes on reporting it.
+    held_bytes: payloads of the tasks that have not ended; above it submissions answer 429.
+    parking: which waiting tasks are held packed. It changes what they take and nothing that is decided.
     delay_limit_ms: a handler's wish to be tried again later is cut to this.
     paused_kinds, limited_kinds: kinds that may be so at a time.
     leap_ms: when nobody has looked for longer, time has leapt, and what rates allow begins anew.
@@ -66,6 +69,7 @@ class ShardConfig:
     payload_bytes: int = 512_000
     undecided_bytes: int = 32_000_000
     depth_tasks: int = 1_000_000
+    held_bytes: int = 1 << 30
     timeout_ms: int = 30_000
     max_attempts: int = 4
     losses: int = 20
@@ -82,6 +86,7 @@ class ShardConfig:
     schedules: int = 10_000
     schedule_late_ms: int = 60_000
     locks: LockConfig = field(default_factory=LockConfig)
+    parking: Parking = field(default_factory=Parking)
     hosts: int = 100_000
     forget_batch: int = 5_000
 
@@ -105,12 +110,12 @@ class Shard:
         self.policies = policies
         self.number = number
         self.rng = rng
-        self.table = table or TaskTable()
-        self.waiting = Waiting(policies.rank)
+        self.table = table if table is not None else TaskTable(config.parking)
+        self.waiting = Waiting(policies.rank, self.table)
         self.fleet = Fleet()
         self.locks = LockBook(self.table.locks, config.locks)
         self.buckets = Buckets(self.table.limits, policies.bucket, config.leap_ms)
-        self.interest: dict[str, str | tuple[str, ...]] = {}
+        self.interest = self.table.parked.notes
         self.item_interest: dict[str, set[int]] = {}
         self.stale_outcomes = 0
         self.hearing_since_ms = 0
@@ -124,9 +129,11 @@ class Shard:
         """Take over what the table holds: tasks wait again in their order, leases start anew."""
         at_ms = self.advance(now_ms)
         self.decide(r.EpochStarted(epoch, owner, at_ms, lost_tail))
-        for task in sorted(self.table.tasks.values(), key=lambda task: task.order):
-            if task.lease == 0 and is_waiting(task):
-                self.waiting.add(task, at_ms)
+        for held in self.table.in_order():
+            if isinstance(held, int):
+                self.waiting.add_parked(held, at_ms)
+            elif held.lease == 0 and is_waiting(held):
+                self.waiting.add(held, at_ms)
         self.hearing_since_ms = at_ms
         self.buckets.begin(at_ms)
         self.locks.begin(at_ms)
@@ -265,10 +272,12 @@ class Shard:
         failure = row.failure
         self.decide(row, failure_bytes(failure))
         self.fleet.release(task.agent, row.lease)
-        if row.state is TaskState.RETRYING:
+        if row.state is not TaskState.RETRYING:
+            self.announce(task)
+        elif task.task_id in self.table.tasks:
             self.waiting.add(task, row.at_ms, front=row.lost)
         else:
-            self.announce(task)
+            self.waiting.add_parked(self.table.parked.find(task.task_id), row.at_ms)
 
     def hand_back(self, leases: list[int], at_ms: int, reason: str) -> None:
         """Uncounted: the tasks wait again, in front of those submitted later."""
@@ -333,17 +342,31 @@ class Shard:
         for client in (clients,) if isinstance(clients, str) else clients:
             self.step.client(client).finished.append(ended)
 
+    def enqueue(self, task_id: str, at_ms: int) -> None:
+        """What has just been decided to wait does so."""
+        task = self.table.tasks.get(task_id)
+        if task is not None:
+            self.waiting.add(task, at_ms)
+        else:
+            self.waiting.add_parked(self.table.parked.find(task_id), at_ms)
+
+    def withdraw(self, task_id: str) -> bool:
+        """Whether it is parked. It waits no more then, and is an object: call before a row ends what waits."""
+        ref = self.table.parked.find(task_id) if self.table.parked.count else 0
+        if ref:
+            self.waiting.withdraw(ref)
+        return bool(ref)
+
     def subscribe(self, client: str, task_id: str) -> None:
         """`client` wants to hear the end of a task, or of an item of an envelope, that has not ended."""
+        parked = self.table.parked
+        ref = parked.find(task_id) if parked.count and task_id not in self.table.tasks else 0
+        if ref:
+            parked.set_note(ref, _with(client, parked.note(ref)))
+            return
         if task_id not in self.table.tasks:
             opening.watch_item(self, task_id)
-        present = self.interest.get(task_id)
-        if present is None:
-            self.interest[task_id] = client
-        elif present != client:
-            present = (present,) if isinstance(present, str) else present
-            if client not in present:
-                self.interest[task_id] = (*present, client)
+        self.interest[task_id] = _with(client, self.interest.get(task_id))
 
     def next_lease(self) -> int:
         """Leases are unique in the mesh, so that a host needs no second key: the shard stands in the high bits."""
@@ -355,6 +378,14 @@ class Shard:
             return task.submission.max_attempts
         agent = self.fleet.agents.get(task.agent)
         return (agent.spec.max_attempts if agent else 0) or self.config.max_attempts
+
+
+def _with(client: str, others: Note | None) -> Note:
+    """Who is to hear of a task."""
+    if others is None or others == client:
+        return client
+    others = (others,) if isinstance(others, str) else others
+    return others if client in others else (*others, client)
 
 
 def _belongs(outcome: Outcome, task: Task, prefix: str) -> bool:

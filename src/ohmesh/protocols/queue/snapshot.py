@@ -1,7 +1,8 @@
 """Snapshots: the whole table as bytes, so that a successor need not replay the log from its beginning.
 
 [version, sequence, header, tasks, order in which the ended ones ended, hosts]; the order of `tasks` is that of
-submission, so lanes rebuilt from a snapshot are FIFO again.
+submission, so lanes rebuilt from a snapshot are FIFO again. Which of them are parked is nobody's concern but that of
+the process that holds them.
 """
 
 from __future__ import annotations
@@ -15,17 +16,23 @@ from ohmesh.errors import LogCorrupt
 from ohmesh.model.envelope import parts_of
 from ohmesh.model.limit import KindLimit
 from ohmesh.model.task import DEAD_LETTER_STATES, FINAL_STATES, TaskState
+from ohmesh.protocols.queue.depth import Depth
 from ohmesh.protocols.queue.host_record import HostRecord
 from ohmesh.protocols.queue.lock_table import LockRecord
-from ohmesh.protocols.queue.rows import SnapshotTaken
+from ohmesh.protocols.queue.parked import Parking
+from ohmesh.protocols.queue.rows import SNAPSHOT_VERSION, SnapshotTaken
 from ohmesh.protocols.queue.schedule_table import ScheduleRecord, ScheduleTable
 from ohmesh.protocols.queue.task_record import Task
-from ohmesh.protocols.queue.task_table import Depth, TaskTable
+from ohmesh.protocols.queue.task_table import TaskTable
+from ohmesh.protocols.queue.waiting import is_waiting
 
-SNAPSHOT_VERSION = 1
+READABLE_VERSIONS = (1, SNAPSHOT_VERSION)
+_ARRAY_32 = b"\xdd"
 
 
 class _Snapshot(Struct, array_like=True):
+    """tasks: an array of tasks. forgotten: ids and times in version 1, since then in the columns at the end."""
+
     version: int
     sequence: int
     previous: bytes
@@ -34,7 +41,7 @@ class _Snapshot(Struct, array_like=True):
     time_ms: int
     next_order: int
     next_lease: int
-    tasks: list[Task]
+    tasks: msgspec.Raw
     finished: list[str]
     forgotten: list[tuple[str, int]]
     horizon_ms: int
@@ -48,10 +55,14 @@ class _Snapshot(Struct, array_like=True):
     next_generation: int = 1
     locks: list[LockRecord] = []
     last_token: int = 0
+    forgotten_digests: bytes = b""
+    forgotten_ms: bytes = b""
 
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(_Snapshot)
+_split_tasks = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
+_decode_task = msgspec.msgpack.Decoder(Task).decode
 
 
 def encode_snapshot(table: TaskTable, sequence: int, previous: bytes) -> bytes:
@@ -66,9 +77,9 @@ def encode_snapshot(table: TaskTable, sequence: int, previous: bytes) -> bytes:
             table.time_ms,
             table.next_order,
             table.next_lease,
-            list(table.tasks.values()),
+            _encoded_tasks(table),
             [task.task_id for task in table.finished],
-            list(table.forgotten),
+            [],
             table.horizon_ms,
             list(table.hosts.values()),
             dict(table.ended),
@@ -80,33 +91,50 @@ def encode_snapshot(table: TaskTable, sequence: int, previous: bytes) -> bytes:
             table.schedules.next_generation,
             list(table.locks.held.values()),
             table.locks.last_token,
+            *table.forgotten.columns(),
         )
     )
 
 
-def decode_snapshot(data: bytes) -> tuple[TaskTable, int, bytes]:
+def _encoded_tasks(table: TaskTable) -> msgspec.Raw:
+    count = len(table.tasks) + table.parked.count
+    data = bytearray(_ARRAY_32 + count.to_bytes(4))
+    encoded = table.parked.encoded
+    for held in table.in_order():
+        data += encoded(held) if isinstance(held, int) else _encoder.encode(held)
+    return msgspec.Raw(data)
+
+
+def decode_snapshot(data: bytes, parking: Parking | None = None) -> tuple[TaskTable, int, bytes]:
     """The table, the sequence of the last frame it contains, and that frame's digest. Raises LogCorrupt."""
     try:
         snapshot = _decoder.decode(data)
+        tasks = _split_tasks(snapshot.tasks)
     except msgspec.MsgspecError as error:
         raise LogCorrupt(f"A snapshot of {len(data)} bytes cannot be read: {error}.") from error
-    if snapshot.version != SNAPSHOT_VERSION:
-        raise LogCorrupt(f"A snapshot has version {snapshot.version}, this process reads {SNAPSHOT_VERSION}.")
-    return _restore(snapshot), snapshot.sequence, snapshot.previous
+    if snapshot.version not in READABLE_VERSIONS:
+        raise LogCorrupt(
+            f"A snapshot has version {snapshot.version}, this process reads those up to {SNAPSHOT_VERSION}."
+        )
+    try:
+        return _restore(snapshot, tasks, parking), snapshot.sequence, snapshot.previous
+    except msgspec.MsgspecError as error:
+        raise LogCorrupt(f"A task in a snapshot of {len(data)} bytes cannot be read: {error}.") from error
 
 
-def _restore(snapshot: _Snapshot) -> TaskTable:
-    table = TaskTable()
+def _restore(snapshot: _Snapshot, tasks: list[msgspec.Raw], parking: Parking | None) -> TaskTable:
+    table = TaskTable(parking)
     table.epoch = snapshot.epoch
     table.owner = snapshot.owner
     table.time_ms = snapshot.time_ms
     table.next_order = snapshot.next_order
     table.next_lease = snapshot.next_lease
-    table.tasks = {task.task_id: task for task in snapshot.tasks}
-    table.leases = {task.lease: task for task in snapshot.tasks if task.lease}
+    for task in map(_decode_task, tasks):
+        _restore_task(table, task)
+    table.leases = {task.lease: task for task in table.tasks.values() if task.lease}
     table.finished = deque(table.tasks[task_id] for task_id in snapshot.finished)
-    table.forgotten = deque(snapshot.forgotten)
-    table.forgotten_ids = {task_id for task_id, _ in snapshot.forgotten}
+    table.forgotten.extend([each[0] for each in snapshot.forgotten], [each[1] for each in snapshot.forgotten])
+    table.forgotten.restore(snapshot.forgotten_digests, snapshot.forgotten_ms)
     table.horizon_ms = snapshot.horizon_ms
     table.hosts = {host.host: host for host in snapshot.hosts}
     table.ended = Counter(snapshot.ended)
@@ -119,22 +147,35 @@ def _restore(snapshot: _Snapshot) -> TaskTable:
     for kind, limit in snapshot.limits.items():
         table.limits.restore(kind, limit, leased)
     table.retained = sum(task.count for task in table.finished)
-    parts = [parts_of(task_id) for task_id in table.tasks]
-    table.came_out = Counter(part[0] for part in parts if part is not None)
     table.schedules = ScheduleTable(snapshot.schedules, snapshot.next_generation)
     table.dead_letters = {
         task.task_id: task
         for task in table.finished
         if task.state in DEAD_LETTER_STATES and not task.is_purged
     }
-    for task in snapshot.tasks:
-        if task.state not in FINAL_STATES:
-            table.unique.claim(task.submission)
-        depth = table.depth.setdefault(task.submission.kind, Depth())
-        if task.state is TaskState.QUEUED:
-            depth.queued += task.count
-        elif task.state is TaskState.RUNNING:
-            depth.running += task.count
-        elif task.state is TaskState.RETRYING:
-            depth.retrying += task.count
     return table
+
+
+def _restore_task(table: TaskTable, task: Task) -> None:
+    submission = task.submission
+    kind, state = submission.kind, task.state
+    parts = parts_of(submission.task_id)
+    if parts is not None:
+        table.came_out[parts[0]] += 1
+    depth = table.depth.get(kind)
+    if depth is None:
+        depth = table.depth[kind] = Depth()
+    is_parked = is_waiting(task) and not task.lease and table.is_to_be_parked(task)
+    if state not in FINAL_STATES:
+        table.unique.claim(submission)
+        table.held_bytes += len(submission.payload)
+    if state is TaskState.QUEUED:
+        depth.queued += task.count
+    elif state is TaskState.RUNNING:
+        depth.running += task.count
+    elif state is TaskState.RETRYING:
+        depth.retrying += task.count
+    if is_parked:
+        table.parked.park(task)
+    else:
+        table.tasks[submission.task_id] = task

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from sys import intern
+
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -63,10 +65,11 @@ def edited(task: Task, edit: TaskEdit | None, at_ms: int) -> tuple[Submission, t
 
 
 def without_payload(submission: Submission) -> Submission:
-    """A task that succeeded never runs again: its payload is let go, its name, kind and weight stay."""
+    """A task that succeeded never runs again: its payload is let go, its name, kind and weight stay. Every submission
+    that was read has brought a copy of its kind's name; those that are kept for long share one."""
     return Submission(
         submission.task_id,
-        submission.kind,
+        intern(submission.kind),
         b"",
         submission.priority,
         submission.created_ms,

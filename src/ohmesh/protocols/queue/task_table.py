@@ -9,17 +9,20 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
-
-from msgspec import Struct
+from sys import intern
 
 from ohmesh.errors import LogCorrupt
 from ohmesh.model.agent import Liveness
 from ohmesh.model.task import DEAD_LETTER_STATES, FINAL_STATES, TaskState
 from ohmesh.protocols.queue import envelopes
 from ohmesh.protocols.queue import rows as r
+from ohmesh.protocols.queue.depth import Depth
+from ohmesh.protocols.queue.forgotten import ForgottenIds
+from ohmesh.protocols.queue.held_tasks import HeldTasks
 from ohmesh.protocols.queue.host_record import HostRecord, kinds_served
 from ohmesh.protocols.queue.kind_limits import KindLimits
 from ohmesh.protocols.queue.lock_table import LockTable
+from ohmesh.protocols.queue.parked import Parking
 from ohmesh.protocols.queue.schedule_table import ScheduleTable
 from ohmesh.protocols.queue.task_record import Task, edited, without_payload
 from ohmesh.protocols.queue.unique_keys import UniqueKeys
@@ -32,27 +35,19 @@ _QUEUED, _RUNNING, _SUCCEEDED = TaskState.QUEUED, TaskState.RUNNING, TaskState.S
 _AFTER_FAILURE = {TaskState.RETRYING} | DEAD_LETTER_STATES
 
 
-class Depth(Struct, array_like=True):
-    """Tasks of one kind that have not ended."""
+class TaskTable(HeldTasks):
+    """All tasks of a shard, live and ended, with the leases and hosts. Public attributes are for reading.
 
-    queued: int = 0
-    running: int = 0
-    retrying: int = 0
+    held_bytes: the payloads of those that have not ended."""
 
-    def total(self) -> int:
-        return self.queued + self.running + self.retrying
-
-
-class TaskTable:
-    """All tasks of a shard, live and ended, with the leases and hosts. Public attributes are for reading."""
-
-    def __init__(self) -> None:
+    def __init__(self, parking: Parking | None = None) -> None:
+        super().__init__(parking)
         self.epoch = 0
         self.owner = ""
         self.time_ms = 0
         self.next_order = 1
         self.next_lease = 1
-        self.tasks: dict[str, Task] = {}
+        self.held_bytes = 0
         self.leases: dict[int, Task] = {}
         self.finished: deque[Task] = deque()
         self.retained = 0
@@ -63,8 +58,7 @@ class TaskTable:
         self.unique = UniqueKeys()
         self.schedules = ScheduleTable()
         self.locks = LockTable()
-        self.forgotten: deque[tuple[str, int]] = deque()
-        self.forgotten_ids: set[str] = set()
+        self.forgotten = ForgottenIds()
         self.horizon_ms = 0
         self.hosts: dict[str, HostRecord] = {}
         self._served: frozenset[str] | None = None
@@ -116,25 +110,35 @@ class TaskTable:
 
     def _submitted(self, row: r.Submitted) -> None:
         self.time_ms = at_ms = row.at_ms
-        order = self.next_order
-        tasks = self.tasks
+        order, held_bytes = self.next_order, self.held_bytes
+        tasks, parked, parking = self.tasks, self.parked, self.parking
+        far_ms, most = at_ms + parking.delay_ms, parking.waiting
         for submission in row.tasks:
-            if submission.task_id in tasks:
-                raise LogCorrupt(f"Task {submission.task_id} was submitted twice.")
+            task_id, kind = submission.task_id, submission.kind
+            if task_id in tasks or (parked.count and parked.find(task_id)):
+                raise LogCorrupt(f"Task {task_id} was submitted twice.")
             if submission.unique:
                 self.unique.claim(submission)
-            tasks[submission.task_id] = Task(submission, order, at_ms, due_ms=submission.due_ms)
+            depth = self.depth_of(kind)
+            if submission.due_ms > far_ms or (
+                depth.queued >= most and depth.queued - parked.queued[kind] >= most
+            ):
+                parked.park_submission(submission, order, at_ms)
+            else:
+                tasks[task_id] = Task(submission, order, at_ms, due_ms=submission.due_ms)
             count = submission.items or 1
-            self.depth_of(submission.kind).queued += count
+            depth.queued += count
             order += count
-        self.next_order = order
+            held_bytes += len(submission.payload)
+        self.next_order, self.held_bytes = order, held_bytes
 
     def _granted(self, row: r.Granted) -> None:
         self.time_ms = at_ms = row.at_ms
         lease = row.first_lease
         if lease < self.next_lease:
             raise LogCorrupt(f"Lease {lease} was granted again; the next one is {self.next_lease}.")
-        tasks, leases, agent, depths, limits = self.tasks, self.leases, row.agent, self.depth, self.limits
+        tasks, leases, depths, limits = self.tasks, self.leases, self.depth, self.limits
+        agent = intern(row.agent)
         for task_id in row.task_ids:
             task = tasks.get(task_id) or self.known(task_id)
             submission, state = task.submission, task.state
@@ -162,7 +166,7 @@ class TaskTable:
     def _succeeded(self, row: r.Succeeded) -> None:
         self.time_ms = at_ms = row.at_ms
         finished, depths = self.finished, self.depth
-        total = 0
+        total = ended_bytes = 0
         for lease, value, started_ms in zip(row.leases, row.values, row.started_ms, strict=True):
             task = self.end_lease(lease)
             if task.state is not _RUNNING:
@@ -174,6 +178,7 @@ class TaskTable:
             task.value = value
             task.started_ms = started_ms
             task.finished_ms = at_ms
+            ended_bytes += len(submission.payload)
             task.submission = without_payload(submission)
             finished.append(task)
             count = submission.items or 1
@@ -181,6 +186,7 @@ class TaskTable:
             total += count
         self.ended[TaskState.SUCCEEDED] += total
         self.retained += total
+        self.held_bytes -= ended_bytes
 
     def _failed(self, row: r.Failed) -> None:
         self.time_ms = row.at_ms
@@ -198,6 +204,8 @@ class TaskTable:
             depth.retrying += 1
             task.state = TaskState.RETRYING
             task.due_ms = row.due_ms
+            if row.due_ms > row.at_ms + self.parking.delay_ms:
+                self.park(task)
         else:
             self.end(task, row.state, row.at_ms)
 
@@ -248,8 +256,8 @@ class TaskTable:
     def _forgotten(self, row: r.Forgotten) -> None:
         if row.count > len(self.finished):
             raise LogCorrupt(f"{row.count} ended tasks were forgotten, {len(self.finished)} are held.")
-        for _ in range(row.count):
-            task = self.finished.popleft()
+        gone = [self.finished.popleft() for _ in range(row.count)]
+        for task in gone:
             if task.lease:
                 raise LogCorrupt(f"{self.story_of(task)} was forgotten while its lease was live.")
             task_id, kind = task.submission.task_id, task.submission.kind
@@ -257,19 +265,13 @@ class TaskTable:
             del self.tasks[task_id]
             envelopes.forget_item(self, task_id)
             self.dead_letters.pop(task_id, None)
-            self.forgotten.append((task_id, task.finished_ms))
-            self.forgotten_ids.add(task_id)
             # Else kinds that are used once, or mistyped, would stay for ever.
             if kind in self.depth and not self.depth[kind].total():
                 del self.depth[kind]
+        self.forgotten.extend([task.submission.task_id for task in gone], [task.finished_ms for task in gone])
 
     def _horizon_moved(self, row: r.HorizonMoved) -> None:
-        if row.count > len(self.forgotten):
-            raise LogCorrupt(f"The horizon moved over {row.count} ids, {len(self.forgotten)} are remembered.")
-        for _ in range(row.count):
-            task_id, finished_ms = self.forgotten.popleft()
-            self.forgotten_ids.discard(task_id)
-            self.horizon_ms = max(self.horizon_ms, finished_ms)
+        self.horizon_ms = max(self.horizon_ms, self.forgotten.drop(row.count))
 
     def _requeued(self, row: r.Requeued) -> None:
         self.time_ms = at_ms = row.at_ms
@@ -299,6 +301,7 @@ class TaskTable:
                 edits=edits,
             )
             self.next_order += ended.submission.items or 1
+            self.held_bytes += len(submission.payload)
             self.depth_of(ended.submission.kind).queued += ended.count
         self.finished = deque(task for task in self.finished if task.submission.task_id not in again)
 
@@ -341,6 +344,7 @@ class TaskTable:
 
     def end(self, task: Task, state: TaskState, at_ms: int) -> None:
         self.unique.release(task.submission)
+        self.held_bytes -= len(task.submission.payload)
         task.state = state
         task.finished_ms = at_ms
         self.finished.append(task)
@@ -358,15 +362,12 @@ class TaskTable:
             self.limits.end(task.submission.kind, lease)
         return task
 
-    def known(self, task_id: str) -> Task:
-        task = self.tasks.get(task_id)
-        if task is None:
-            raise LogCorrupt(f"A row speaks of task {task_id}, which is not in the table.")
-        return task
-
-    def find(self, task_id: str) -> Task | None:
-        """The task of this id; an item of an envelope is shown as a task, to be read only."""
-        return self.tasks.get(task_id) or envelopes.find_item(self.tasks, task_id)
+    def is_to_be_parked(self, task: Task) -> bool:
+        """This one, which waits."""
+        kind, parking = task.submission.kind, self.parking
+        if task.due_ms > self.time_ms + parking.delay_ms:
+            return True
+        return self.depth_of(kind).queued - self.parked.queued[kind] >= parking.waiting
 
     def serves(self, kind: str) -> bool:
         """Some worker that is here runs this kind."""

@@ -190,6 +190,15 @@ def test_a_class_of_which_nobody_is_meant_is_no_shortage() -> None:
     assert (report.outcome, report.stages[-1].counts) == (Outcome.SUCCEEDED, Counts(skipped=1))
 
 
+def test_a_stage_that_is_met_when_it_begins_takes_no_time() -> None:
+    cascade = cascade_of(PRIORITY_FIRST, sectors=1)
+    cascade.begin()
+    cascade.take(0, fold_of_classes(0, "C", "B"), START + 9)
+    told = cascade.tick(START + 1_500)  # nobody of class D answered; of C and B all have already
+    assert told == [GoOn(1, (0,)), GoOn(2, (0,)), GoOn(3, (0,))]
+    assert cascade.wake_ms == START + 2_000
+
+
 def test_a_wave_over_nobody_is_empty_at_once() -> None:
     for cascade in (cascade_of(WAVE, sectors=0), Cascade("op", WAVE, [sector_of(())], START)):
         cascade.begin()

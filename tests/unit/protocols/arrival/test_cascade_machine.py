@@ -69,6 +69,15 @@ class CascadeMachine(RuleBasedStateMachine):
         assert counts == sum_counts(record.counts() for record in self.cascade.records.values())
 
     @invariant()
+    def a_stage_that_could_end_is_not_waited_for(self) -> None:
+        if self.cascade.decision is None:
+            stage = self.plan.stages[self.cascade.stage]
+            if stage.tier is Tier.AGENTS and sum(s.tier is Tier.AGENTS for s in self.plan.stages) == 1:
+                counts = self.cascade.counts
+                assert not counts.is_settled
+                assert not counts.meets(stage.rate)
+
+    @invariant()
     def stages_are_judged_in_order_once_and_in_time(self) -> None:
         if self.decision is not None:
             assert self.cascade.decision is self.decision

@@ -197,6 +197,55 @@ def test_a_folded_record_of_a_sector_counts_as_its_answers() -> None:
     assert gather.decision.counts.ready == 100
 
 
+def test_an_operation_that_has_to_wait_is_gathered_for_longer_and_never_past_the_timeout() -> None:
+    gather = asked(FIRST)
+    gather.take(0, ready(*FIRST[:80]), START + 500)
+    with pytest.raises(InvalidArgument, match="longer"):
+        gather.extend(500, START + 600)
+    gather.tick(START + 1_000)
+    longer = gather.extend(500, START + 1_000)
+    assert longer.wake_ms == START + 1_500
+    longer.take(0, ready(*FIRST[80:95], offset_ms=700), START + 1_200)
+    assert longer.decision is not None
+    assert (longer.decision.outcome, longer.decision.elapsed_ms) == (Outcome.SUCCEEDED, 1_200)
+    assert gather.decision is not None
+    assert gather.decision.outcome is Outcome.PARTIAL
+    assert gather.extend(9_000, START + 1_300).wake_ms == START + 5_000
+    for extra_ms, now_ms in ((500, START + 5_000), (0, START + 1_300)):
+        with pytest.raises(InvalidArgument, match="longer"):
+            gather.extend(extra_ms, now_ms)
+
+
+def test_of_thirty_thousand_with_late_and_dead_ones_each_has_a_true_state() -> None:
+    """Two in a hundred answer late, one in two hundred is dead, and sectors fold twice."""
+    fleet = Topology()
+    gather = gather_of(*(fleet_rows(fleet, sector) for sector in range(fleet.sectors)))
+    late, dead = set(range(7, fleet.size, 50)), set(range(0, fleet.size, 200))
+    for sector in range(fleet.sectors):
+        rows = fleet_rows(fleet, sector)
+        fold = record_of(rows, sector=sector, target_ms=T)
+        fold.take(released(*rows))
+        fold.take(lost(*(row for row in rows if row in dead)))
+        fold.take(ready(*(row for row in rows if row not in late | dead)))
+        gather.take(sector, fold, START + 510)
+        gather.take(sector, fold, START + 515)
+    decision = gather.decision
+    assert decision is not None
+    assert decision.outcome is Outcome.SUCCEEDED
+    assert decision.counts.targets == fleet.size
+    gather.tick(START + 1_000)
+    for sector in range(fleet.sectors):
+        rows = fleet_rows(fleet, sector)
+        gather.take(sector, ready(*(row for row in rows if row in late), offset_ms=900), START + 1_500)
+    assert gather.counts == Counts(ready=29_850, unreachable=150, lead=30_000)
+    assert gather.decision is decision
+
+
+def fleet_rows(fleet: Topology, sector: int) -> range:
+    rows = fleet.rows_of_sector(sector)
+    return range(rows.start, rows.stop)
+
+
 def test_a_sector_that_was_not_asked_is_unknown() -> None:
     assert asked(FIRST).take(7, ready(1, 2, 3), START) == Heard(unknown=3)
 

@@ -77,7 +77,7 @@ class ShardDriver:
         self.epoch = 0
         self.frames: list[bytes] = []
         self.steps: list[Step] = []
-        self.mirror = TaskTable()
+        self.mirror = TaskTable(self.config.parking)
         self.heard = Heard()
         self.shard = self._shard(table, seed)
         self.take_over()
@@ -93,7 +93,7 @@ class ShardDriver:
         self.settle()
 
     def replayed(self) -> TaskTable:
-        table = TaskTable()
+        table = TaskTable(self.config.parking)
         for sequence, data in enumerate(self.frames, 1):
             table.apply_all(decode_log_frame(data, sequence).rows)
         return table
@@ -197,7 +197,9 @@ class ShardDriver:
         self.report(host, specs=specs, held=held, number=self.heard.numbers.get(host, 0))
 
     def state(self, task_id: str) -> TaskState:
-        return self.shard.table.tasks[task_id].state
+        task = self.shard.table.whole(task_id)
+        assert task is not None
+        return task.state
 
     def granted(self, host: str = "host") -> list[Grant]:
         return self.heard.grants.get(host, [])
@@ -219,9 +221,8 @@ def submission(task_id: str, **fields: object) -> Submission:
 
 def check_told(step: Step, table: TaskTable) -> None:
     """What a step lets be heard is true in the log up to and with its own rows."""
-    known = table.tasks.keys() | table.forgotten_ids
     for news in step.clients.values():
-        assert known.issuperset(news.accepted)
+        assert all(table.holds(task_id) or task_id in table.forgotten for task_id in news.accepted)
         cancelled = [table.find(task_id) for task_id in news.cancelled]
         assert all(task is not None and task.state is TaskState.CANCELLED for task in cancelled)
         ends = [(table.find(ended.task_id), ended.state) for ended in news.finished]

@@ -9,6 +9,7 @@ from ohmesh.model.task import Submission, TaskState
 from ohmesh.protocols.queue import intake
 from ohmesh.protocols.queue.rows import Submitted
 from ohmesh.protocols.queue.shard import ShardConfig
+from ohmesh.protocols.queue.snapshot import decode_snapshot, encode_snapshot
 from tests.unit.protocols.queue.shard_driver import ShardDriver, submission
 
 
@@ -111,6 +112,45 @@ def test_beyond_its_depth_a_kind_answers_backpressure_and_others_do_not(in_one_m
     assert driver.heard.accepted == ["t0", "t1", "t2", "other"]
 
 
+@pytest.mark.parametrize("in_one_message", [True, False])
+def test_beyond_the_bytes_that_a_shard_may_hold_every_kind_answers_backpressure(in_one_message: bool) -> None:
+    driver = ShardDriver(ShardConfig(held_bytes=30))
+    ids = [f"t{number}" for number in range(4)]
+    for part in [ids] if in_one_message else [[task_id] for task_id in ids]:
+        driver.submit(*part, payload=b"x" * 10)
+    driver.submit("other", kind="other", payload=b"x")
+    driver.submit("empty", payload=b"")
+    assert driver.heard.refused == {"t3": Backpressure.code, "other": Backpressure.code}
+    assert driver.heard.accepted == ["t0", "t1", "t2", "empty"]
+
+
+def test_the_refusal_of_bytes_says_how_many_there_are_and_may_be() -> None:
+    driver = ShardDriver(ShardConfig(held_bytes=30))
+    driver.submit("a", payload=b"x" * 20)
+    intake.submit(driver.shard, "client", [submission("b", payload=b"x" * 11)], driver.now_ms)
+    (refusal,) = driver.shard.step.client("client").refused
+    assert refusal.message == (
+        "The arguments of the tasks here that have not ended take 20 bytes, and these 11; the limit is 30 (held_bytes)."
+    )
+    assert refusal.retry_after_ms > 0
+
+
+@pytest.mark.parametrize("has_snapshot", [True, False])
+def test_bytes_are_held_until_the_task_has_ended_whoever_dispatches(has_snapshot: bool) -> None:
+    driver = ShardDriver(ShardConfig(held_bytes=10))
+    driver.submit("a", payload=b"x" * 10)
+    driver.take_over(
+        decode_snapshot(encode_snapshot(driver.shard.table, 1, b""))[0] if has_snapshot else None
+    )
+    driver.submit("b", payload=b"x")
+    driver.join()
+    driver.submit("c", payload=b"x")
+    driver.finish("host", driver.granted()[-1])
+    driver.submit("d", payload=b"x")
+    assert set(driver.heard.refused) == {"b", "c"}
+    assert driver.heard.accepted == ["a", "d"]
+
+
 def test_depth_counts_what_runs_and_frees_itself() -> None:
     driver = ShardDriver(ShardConfig(depth_tasks=1))
     driver.join()
@@ -174,7 +214,7 @@ def test_beyond_the_horizon_only_submissions_made_since_are_taken() -> None:
     driver.finish("host", driver.granted()[-1])
     for _ in range(3):
         driver.wait(1_000)
-    assert driver.shard.table.forgotten_ids == set()
+    assert len(driver.shard.table.forgotten) == 0
     late_retry = submission("t", created_ms=made_ms)
     never_seen = submission("as-old", created_ms=made_ms)
     intake.submit(driver.shard, "client", [late_retry, never_seen], driver.now_ms)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from itertools import pairwise
 
 import msgspec
@@ -34,6 +35,7 @@ from ohmesh.model.task import (
     TaskState,
 )
 from ohmesh.protocols.queue import dead_letters, limiting, pausing
+from ohmesh.protocols.queue.parked import Parking
 from ohmesh.protocols.queue.rows import Granted, Opened, Row, Succeeded
 from ohmesh.protocols.queue.shard import ShardConfig
 from ohmesh.protocols.queue.snapshot import decode_snapshot, encode_snapshot
@@ -54,9 +56,11 @@ def frozen(table: TaskTable) -> bytes:
 
 
 class ShardMachine(RuleBasedStateMachine):
+    config = CONFIG
+
     def __init__(self) -> None:
         super().__init__()
-        self.driver = ShardDriver(CONFIG)
+        self.driver = ShardDriver(self.config)
         self.held: dict[str, dict[int, Grant]] = {host: {} for host in HOSTS}
         self.taken: dict[str, int] = dict.fromkeys(HOSTS, 0)
         self.incarnations: dict[str, int] = dict.fromkeys(HOSTS, 1)
@@ -180,15 +184,15 @@ class ShardMachine(RuleBasedStateMachine):
         ids = [] if everything or not names else data.draw(st.lists(st.sampled_from(names), max_size=4))
         message = ChangeTasks(change, wish, ids, everything)
         before = {
-            name: task.order for name, task in self.driver.shard.table.tasks.items() if task.request == wish
+            task.task_id: task.order for task in self.driver.shard.table.every() if task.request == wish
         }
         answer = dead_letters.change_tasks(self.driver.shard, message, self.driver.now_ms)
         assert isinstance(answer, TasksChanged)
         accounted = answer.done + answer.too_late + answer.unknown
         assert len(accounted) == len(set(accounted))
         assert everything or set(accounted) == set(ids)
-        tasks = self.driver.shard.table.tasks
-        assert all(tasks[name].order == order for name, order in before.items()), "a wish is one run"
+        after = {task.task_id: task.order for task in self.driver.shard.table.every()}
+        assert all(after[name] == order for name, order in before.items()), "a wish is one run"
         self.driver.settle()
 
     @rule(is_paused=st.booleans())
@@ -233,7 +237,7 @@ class ShardMachine(RuleBasedStateMachine):
     @rule()
     def a_successor_loads_a_snapshot(self) -> None:
         data = encode_snapshot(self.driver.shard.table, 7, b"digest")
-        table, sequence, previous = decode_snapshot(data)
+        table, sequence, previous = decode_snapshot(data, self.config.parking)
         assert (sequence, previous) == (7, b"digest")
         assert frozen(table) == frozen(self.driver.shard.table)
         self.driver.take_over(table)
@@ -265,7 +269,7 @@ class ShardMachine(RuleBasedStateMachine):
     def depth_is_a_count(self) -> None:
         table = self.driver.shard.table
         states: Counter[TaskState] = Counter()
-        for task in table.tasks.values():
+        for task in table.every():
             states[task.state] += task.count
         assert table.retained == sum(states[state] for state in FINAL_STATES)
         depth = table.depth.get("kind")
@@ -282,13 +286,13 @@ class ShardMachine(RuleBasedStateMachine):
         ]
         assert list(table.dead_letters) == expected
         assert {task.task_id for task in table.finished} == {
-            name for name, task in table.tasks.items() if task.state in FINAL_STATES
+            task.task_id for task in table.every() if task.state in FINAL_STATES
         }
 
     @invariant()
     def tasks_stand_in_their_order(self) -> None:
         """One that holds several takes as many places."""
-        tasks = list(self.driver.shard.table.tasks.values())
+        tasks = list(self.driver.shard.table.newest_first())[::-1]
         assert all(
             task.order + max(1, task.submission.items) <= after.order for task, after in pairwise(tasks)
         )
@@ -297,15 +301,23 @@ class ShardMachine(RuleBasedStateMachine):
     def lanes_and_timers_hold_each_waiting_task_once(self) -> None:
         shard = self.driver.shard
         held = sorted(task.task_id for task in shard.waiting.of_kind("kind"))
-        assert held == sorted(task.task_id for task in shard.table.tasks.values() if is_waiting(task))
+        assert held == sorted(task.task_id for task in shard.table.every() if is_waiting(task))
 
     @invariant()
     def nothing_is_undecided_when_all_is_appended(self) -> None:
         assert self.driver.shard.undecided_bytes == 0
 
     @invariant()
+    def held_bytes_are_those_of_tasks_that_have_not_ended(self) -> None:
+        for table in (self.driver.shard.table, self.driver.replayed()):
+            held = sum(
+                len(task.submission.payload) for task in table.every() if task.state not in FINAL_STATES
+            )
+            assert table.held_bytes == held
+
+    @invariant()
     def steps_are_bounded(self) -> None:
-        assert all(len(frame) < CONFIG.step_bytes + 1_000 for frame in self.driver.frames)
+        assert all(len(frame) < self.config.step_bytes + 1_000 for frame in self.driver.frames)
 
     def teardown(self) -> None:
         """Heal, and demand liveness: with one willing host every task that was accepted ends, once."""
@@ -330,11 +342,9 @@ class ShardMachine(RuleBasedStateMachine):
                 driver.shard.outcomes(Outcomes(host, self.incarnations[host], outcomes), driver.now_ms)
                 driver.settle()
             driver.wait(1_000)
-            if all(
-                task.state in FINAL_STATES and not task.lease for task in driver.shard.table.tasks.values()
-            ):
+            if all(task.state in FINAL_STATES and not task.lease for task in driver.shard.table.every()):
                 break
-        stuck = [task for task in driver.shard.table.tasks.values() if task.state not in FINAL_STATES]
+        stuck = [task for task in driver.shard.table.every() if task.state not in FINAL_STATES]
         assert not stuck, msgspec.to_builtins(stuck[:3])
         assert_each_success_is_committed_once(driver.rows())
 
@@ -365,8 +375,16 @@ def assert_each_success_is_committed_once(rows: list[Row]) -> None:
     assert len(set(opened)) == len(opened)
 
 
+class ParkingMachine(ShardMachine):
+    """The same where all that waits is parked, if its kind has more than two that wait or it is delayed."""
+
+    config = replace(CONFIG, parking=Parking(delay_ms=0, waiting=2))
+
+
 TestShardMachine = ShardMachine.TestCase
 TestShardMachine.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestParkingMachine = ParkingMachine.TestCase
+TestParkingMachine.settings = settings(max_examples=30, stateful_step_count=40, deadline=None)
 
 
 def test_submissions_in_one_message_that_repeat_an_id_are_one_task() -> None:

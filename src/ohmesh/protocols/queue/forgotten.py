@@ -1,0 +1,128 @@
+"""Ids of tasks that ended and are held no more: remembered for a while, so that a late retry is not run again.
+
+Of an id 62 bits are kept: its CRC-32 and its residue by a prime near 2**30, which are quick and have nothing to do with
+each other. With two million remembered, another id is mistaken for one of these with a probability of 2e6 / 2**62,
+which is 4e-13; its submission is refused then, as one that is too old.
+"""
+
+from __future__ import annotations
+
+import sys
+from array import array
+from collections import deque
+from collections.abc import Iterable, Sequence
+from zlib import crc32
+
+from ohmesh.errors import LogCorrupt
+from ohmesh.protocols.queue.word_set import SPREAD_SHIFT, WordSet
+
+PIECE = 4_096
+_PRIME = 1_073_741_789
+
+
+class ForgottenIds:
+    """In the order in which the tasks were forgotten. `keep_count_only`: for who is never asked about an id."""
+
+    def __init__(self) -> None:
+        self._digests: deque[array[int]] = deque()
+        self._finished_ms: deque[array[int]] = deque()
+        self._set = WordSet()
+        self._count = 0
+        self._has_ids = True
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __contains__(self, task_id: str) -> bool:
+        if not self._count:
+            return False
+        alike = self._set.alike(crc32(task_id.encode()))
+        return bool(alike) and _digest(task_id) in alike
+
+    def keep_count_only(self) -> None:
+        self._has_ids = False
+        self._digests.clear()
+        self._set = WordSet()
+
+    def extend(self, task_ids: Sequence[str], finished_ms: Sequence[int]) -> None:
+        """Of each task its id and when it ended."""
+        self._add(list(map(_digest, task_ids)) if self._has_ids else (), finished_ms)
+
+    def count_up_to(self, finished_ms: int, most: int) -> int:
+        """How many of the oldest `most`, in one go, had ended by then."""
+        count = 0
+        for piece in self._finished_ms:
+            for each in piece:
+                if count >= most or each > finished_ms:
+                    return count
+                count += 1
+        return count
+
+    def drop(self, count: int) -> int:
+        """Remember the `count` oldest no more; returns when the last to end of them had ended (0: there were none)."""
+        if count > self._count:
+            raise LogCorrupt(f"The horizon moved over {count} ids, {self._count} are remembered.")
+        self._count -= count
+        for digest in _take(self._digests, count) if self._has_ids else ():
+            self._set.remove(digest)
+        return max(_take(self._finished_ms, count), default=0)
+
+    def columns(self) -> tuple[bytes, bytes]:
+        """Digests and times, as little-endian 64-bit numbers."""
+        return _to_bytes(self._digests), _to_bytes(self._finished_ms)
+
+    def restore(self, digests: bytes, finished_ms: bytes) -> None:
+        """Add what `columns` gave."""
+        self._add(_from_bytes(digests), _from_bytes(finished_ms))
+
+    def _add(self, digests: Sequence[int], finished_ms: Sequence[int]) -> None:
+        add = self._set.add
+        for digest in digests:
+            add(digest)
+        _append(self._digests, digests)
+        _append(self._finished_ms, finished_ms)
+        self._count += len(finished_ms)
+
+
+def _digest(task_id: str) -> int:
+    data = task_id.encode()
+    return crc32(data) << SPREAD_SHIFT | int.from_bytes(data, "little") % _PRIME + 1
+
+
+def _append(pieces: deque[array[int]], numbers: Sequence[int]) -> None:
+    for first in range(0, len(numbers), PIECE):
+        if not pieces or len(pieces[-1]) >= PIECE:
+            pieces.append(array("Q"))
+        pieces[-1].extend(numbers[first : first + PIECE])
+
+
+def _take(pieces: deque[array[int]], count: int) -> array[int]:
+    taken = array("Q")
+    while len(taken) < count:
+        piece = pieces[0]
+        part = min(len(piece), count - len(taken))
+        taken.extend(piece[:part])
+        del piece[:part]
+        if not piece:
+            pieces.popleft()
+    return taken
+
+
+def _to_bytes(pieces: Iterable[array[int]]) -> bytes:
+    joined = array("Q")
+    for piece in pieces:
+        joined.extend(piece)
+    if sys.byteorder == "big":
+        joined.byteswap()
+    return joined.tobytes()
+
+
+def _from_bytes(data: bytes) -> array[int]:
+    numbers = array("Q")
+    try:
+        numbers.frombytes(data)
+    except ValueError as error:
+        raise LogCorrupt(f"{len(data)} bytes are no column of 64-bit numbers.") from error
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    return numbers
