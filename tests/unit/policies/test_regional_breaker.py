@@ -160,6 +160,15 @@ def test_a_probe_is_due_after_thirty_seconds_once() -> None:
     assert breakers.next_ms() == 91_000  # should its answer never come
 
 
+def test_it_wakes_for_the_first_of_a_probe_and_the_end_of_a_watch() -> None:
+    breakers = half_open()
+    assert breakers.next_ms() == 90_000
+    breakers.failed(np.array([0] * 6), 40_000)
+    assert breakers.next_ms() == 70_000
+    breakers.failed(np.array([2] * 6), 35_000)
+    assert breakers.next_ms() == 65_000
+
+
 def test_failures_while_it_is_open_set_no_timer_anew() -> None:
     breakers = opened()
     assert breakers.failed(np.array([1] * 20), 29_000) == []
