@@ -93,9 +93,11 @@ class Stage(Struct, frozen=True):
 class OperationView(Struct, frozen=True, kw_only=True):
     """One operation as a person asks for it. Counts sum to `targets`; rate is ready of sent, coverage sent of targets.
 
-    outcome: "" while it is under way. decision, advice: of the quorum rules. stragglers: ids of those that were asked
-    and are silent, at most 1,000. offsets_ms: quantiles of ready time from T (early is below zero); for a message for
-    now, from its start. states, ready_ms: of each of `agents`, where they were asked for."""
+    outcome: "" while it is under way. elapsed_ms: from the start until it was decided; heard_ms: until the last
+    word of an agent, which may be later. decision, advice: of the quorum rules. stragglers: ids of those that
+    were asked and are silent, at most 1,000. offsets_ms: quantiles of ready time from T (early is below zero);
+    for a message for now, from its start. states, ready_ms: of each of `agents`, where they were asked for.
+    """
 
     id: str
     what: str
@@ -110,6 +112,7 @@ class OperationView(Struct, frozen=True, kw_only=True):
     advice: str = ""
     decided_ms: float = 0.0
     elapsed_ms: float = 0.0
+    heard_ms: float = 0.0
     targets: int = 0
     sent: int = 0
     ready: int = 0
@@ -162,7 +165,9 @@ class ScopesPage(Struct, frozen=True):
 
 
 class FleetDescription(Struct, frozen=True, kw_only=True):
-    """active: of the agents that the fleet has, those that are heard of and on duty. mode: what that allows."""
+    """now_us: mesh time of the answer.
+
+    active: of the agents that the fleet has, those that are heard of and on duty. mode: what that allows."""
 
     agents: int
     active: int
@@ -180,7 +185,7 @@ class FleetDescription(Struct, frozen=True, kw_only=True):
     operations: int
     last_operation: OperationView | None = None
     heartbeats: int = 0
-    clock_error_us: int = 0
+    now_us: int = 0
 
 
 FleetQuestion = StartOperation | GetOperation | ListOperations | ListAgents | ListScopes | DescribeFleet

@@ -19,7 +19,7 @@ from ohmesh.model.fleet_message import Timing, Verb
 from ohmesh.model.fleet_operation import CallOff, Fold, Forget, Recall, Relay, Tier
 from ohmesh.model.fleet_request import OperationView, StartOperation
 from ohmesh.model.fleet_table import AckTable
-from ohmesh.policies.degradation import Verdict, Work, WorkRequest, rule_on
+from ohmesh.policies.degradation import Permission, Work, WorkRequest, rule_on
 from ohmesh.ports.population import Rows
 from ohmesh.protocols.arrival.target_state import SkipReason
 from ohmesh.protocols.membership.fleet_roles import NOBODY
@@ -110,9 +110,9 @@ class Conductor:
                 is_approved=request.approved,
             ),
         )
-        if ruling.verdict is Verdict.ASK:
+        if ruling.permission is Permission.ASK:
             raise NotConfirmed(ruling.why, hint="Say that you approve it (--yes, approved=True).")
-        if ruling.verdict is not Verdict.ALLOW:
+        if ruling.permission is not Permission.ALLOW:
             raise Backpressure(
                 ruling.why, retry_after_ms=MODE_RETRY_MS, hint="`ohmesh fleet` says who is missing."
             )

@@ -73,6 +73,7 @@ class Operation:
         self._asked = rows
         self.started_ms = started_ms
         self.recall_until_ms = 0.0
+        self.heard_ms = started_ms
         self.is_stored = False
         self.changed_after = False
         self.answers: dict[bytes, int] = {}
@@ -97,7 +98,9 @@ class Operation:
         if not is_cascade:
             self.gather = Gather(request.operation, records, started_ms, gather)
             return
-        plan = PLANS.get(cascade_plan.Strategy(request.strategy)) if request.strategy in PLANS else None
+        plan = (
+            PLANS.get(cascade_plan.CascadeStrategy(request.strategy)) if request.strategy in PLANS else None
+        )
         if plan is None:
             raise InvalidArgument(
                 f"There is no strategy {request.strategy!r}.", hint=f"One of {GATHER}, {', '.join(PLANS)}."
@@ -121,6 +124,20 @@ class Operation:
     @property
     def decision(self) -> OperationReport | CascadeReport | None:
         return (self.gather or self._cascade).decision
+
+    @property
+    def decided_ms(self) -> float:
+        """Mesh time; 0 while it is not decided."""
+        decision = self.decision
+        if decision is None:
+            return 0.0
+        return decision.decided_ms if isinstance(decision, OperationReport) else decision.ended_ms
+
+    @property
+    def degraded(self) -> tuple[str, ...]:
+        """Stages of a cascade that fell short."""
+        decision = self.decision
+        return decision.degraded if isinstance(decision, CascadeReport) else ()
 
     @property
     def wake_ms(self) -> float | None:
@@ -197,6 +214,7 @@ class Operation:
             return found, None
         table = read_acks(fold.acks)
         rows = table.places.rows(self._topology)
+        self.heard_ms = now_ms
         for event in self._events(table, rows):
             found += self._take(sector, event, now_ms)
         self._count_answers(table)

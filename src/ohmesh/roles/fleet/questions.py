@@ -25,7 +25,7 @@ from ohmesh.model.fleet_request import (
     Stage,
     StartOperation,
 )
-from ohmesh.policies.quorum import QuorumConfig, decide_quorum
+from ohmesh.policies.quorum import QuorumConfig, QuorumResult, decide_quorum
 from ohmesh.ports.population import Rows
 from ohmesh.protocols.arrival.counts import Counts
 from ohmesh.protocols.arrival.report import columns_of, name_rows
@@ -98,18 +98,8 @@ class Questions:
         if not is_timed:
             offsets += operation.target_ms - operation.started_ms
         hits = int(np.count_nonzero(offsets <= request.window_ms)) if is_timed else len(offsets)
-        elapsed = (
-            (decision.decided_ms if hasattr(decision, "decided_ms") else decision.ended_ms)
-            if decision
-            else 0.0
-        )
         topology = self._of.registry.topology
-        quorum = decide_quorum(
-            counts.ready,
-            counts.conflict,
-            counts.transit + counts.unreachable,
-            QuorumConfig(ready=request.rate),
-        )
+        quorum = _quorum(decision.counts if decision else counts, request.rate)
         return OperationView(
             id=operation.id,
             what=request.what,
@@ -122,8 +112,9 @@ class Questions:
             outcome=decision.outcome.value if decision else "",
             decision=quorum.decision.value if decision else "",
             advice=", ".join(each.value for each in quorum.recommendations) if decision else "",
-            decided_ms=elapsed,
-            elapsed_ms=elapsed - operation.started_ms if decision else 0.0,
+            decided_ms=operation.decided_ms,
+            elapsed_ms=operation.decided_ms - operation.started_ms if decision else 0.0,
+            heard_ms=max(0.0, operation.heard_ms - operation.started_ms),
             targets=counts.targets,
             sent=counts.sent,
             ready=counts.ready,
@@ -140,9 +131,7 @@ class Questions:
             histogram=_histogram(offsets),
             answers=_answers(operation.answers),
             stages=_stages(operation),
-            degraded=operation.cascade.decision.degraded
-            if operation.cascade and operation.cascade.decision
-            else (),
+            degraded=operation.degraded,
             stragglers=tuple(name_rows(columns.rows_in(TargetState.TRANSIT), topology)),
             skipped_for=_reasons(columns.reasons[columns.states == TargetState.SKIPPED]),
             simulated=self._of.conductor.is_simulated(operation),
@@ -256,12 +245,19 @@ class Questions:
             operations=len(of.conductor.operations),
             last_operation=self.operation_view(last) if last is not None else None,
             heartbeats=of.heartbeats,
+            now_us=of.now_us(),
         )
 
 
 def is_on_duty(liveness: NDArray[np.uint8], duty: NDArray[np.uint8]) -> NDArray[np.bool_]:
     mask: NDArray[np.bool_] = (liveness == ACTIVE) & (duty == READY)
     return mask
+
+
+def _quorum(counts: Counts, rate: float) -> QuorumResult:
+    """Who could not be reached was not heard."""
+    silent = counts.transit + counts.unreachable
+    return decide_quorum(counts.ready, counts.conflict, silent, QuorumConfig(ready=rate))
 
 
 def _quantiles(offsets: NDArray[np.float64]) -> dict[str, float]:
