@@ -190,7 +190,7 @@ class FleetRegistry(FleetTable):
         self._touch(rows)
 
     def _write_newcomers(self, joining: Joining, rows: Rows, is_taken: Mask) -> None:
-        self._sweep_words()
+        self.sweep_words()
         columns, codes = self._columns, joining.class_codes[is_taken]
         base_ms = np.array([one.base_ms for one in self.classes.all], np.float32)[codes]
         values = {
@@ -238,7 +238,7 @@ class FleetRegistry(FleetTable):
 
     def _write_work(self, beats: HeartbeatTable, index: Index, at_ms: int) -> None:
         columns = self._columns
-        self._sweep_words()
+        self.sweep_words()
         code_of = np.concatenate((_NOTHING, self.words.add(beats.words)))
         if beats.task is None:
             columns.task[index] = columns.task_since_ms[index] = 0

@@ -101,8 +101,17 @@ class FleetTable:
         self.version += 1
         self._columns.version[index] = self.version
 
-    def _sweep_words(self) -> None:
-        """Only before words are added: one that stands in no column yet would be forgotten."""
+    def clear(self) -> None:
+        """Every row is vacant, and no capability is known."""
+        self._rows_by_name.clear()
+        self._names_by_row.clear()
+        self.capabilities = CapabilityTable()
+        self._columns = vacant_columns(self.topology.size)
+        self._readable = read_only(self._columns)
+
+    def sweep_words(self) -> None:
+        """Forget words of which no row knows, if it is time. Only before some are added: one that stands in no column
+        yet would be forgotten."""
         if self.words.is_full:
             self.words.sweep(np.concatenate((self._columns.task, self._columns.waits_on)))
         if self.hosts.is_full:

@@ -160,7 +160,7 @@ TREES = st.recursive(
 )
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(registries(), TREES)
 def test_the_mask_is_what_row_after_row_would_give(registry: FleetRegistry, tree: Node) -> None:
     selector = Selector(tree, FLEET)

@@ -23,7 +23,10 @@ RINGS = (Resolution(10, 5), Resolution(30, 4), Resolution(100, 3))
 FIGURE = st.sampled_from((math.nan, 0.0, 1.0, 5.0, 40.0))
 STARTS = st.integers(0, 60).map(lambda tens: 10 * tens) | st.integers(0, 600)
 RECORDS = st.lists(
-    st.tuples(st.sampled_from((0, 3, 10, 20, 70)), st.lists(FIGURE, min_size=len(PARTS), max_size=len(PARTS))), max_size=20
+    st.tuples(
+        st.sampled_from((0, 3, 10, 20, 70)), st.lists(FIGURE, min_size=len(PARTS), max_size=len(PARTS))
+    ),
+    max_size=20,
 )
 
 
@@ -46,7 +49,7 @@ def kept(recorded: list[tuple[int, list[float]]], ring: Resolution, number: int)
     return {start: values for start, values in slots.items() if start > newest - ring.span_ms}
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(RECORDS, st.integers(0, 3), STARTS, st.integers(0, 300), st.sampled_from((None, *RINGS)))
 def test_a_trend_is_what_was_recorded_by_slots(
     steps: list[tuple[int, list[float]]], number: int, start_ms: int, length_ms: int, asked: Resolution | None
