@@ -46,6 +46,7 @@ class Receiver:
     """Counts what arrives under one load, and says up to which frame everything has."""
 
     def __init__(self, load: str) -> None:
+        self.load = load
         self.read = LOADS[load].read()
         self.counted = self.sequence = self.unsaid_bytes = 0
         self.due = asyncio.Event()
@@ -84,7 +85,7 @@ async def _tell(engine: NatsEngine, receiver: Receiver) -> None:
     while True:
         await receiver.due.wait()
         receiver.due.clear()
-        heard = msgspec.msgpack.encode((receiver.sequence, receiver.counted))
+        heard = msgspec.msgpack.encode((receiver.load, receiver.sequence, receiver.counted))
         await engine.bus.publish(SAID, heard)
 
 
@@ -113,21 +114,21 @@ class Sender:
         self.makers = {name: load.make() for name, load in LOADS.items()}
         self.sequences = dict.fromkeys(LOADS, 0)
         self.counts = dict.fromkeys(LOADS, 0)
-        self.heard = (0, 0)
+        self.heard = dict.fromkeys(LOADS, (0, 0))
         self.news = asyncio.Event()
 
     def hear(self, message: Message) -> None:
-        self.heard = msgspec.msgpack.decode(message.data, type=tuple[int, int])
+        load, *heard = msgspec.msgpack.decode(message.data, type=tuple[str, int, int])
+        self.heard[load] = (heard[0], heard[1])
         self.news.set()
 
     async def round(self, load: str, seconds: float) -> Round:
         make, first = self.makers[load], self.sequences[load]
         sequence, sent_bytes = first, 0
-        self.heard = (first, self.counts[load])
         window: deque[tuple[int, int]] = deque()
         before, began = self._spent(), time.perf_counter()
         while time.perf_counter() - began < seconds:
-            while window and window[0][0] <= self.heard[0]:
+            while window and window[0][0] <= self.heard[load][0]:
                 window.popleft()
             if window and sent_bytes - window[0][1] > WINDOW_BYTES:
                 await self._news()
@@ -138,11 +139,11 @@ class Sender:
             sent_bytes += len(data)
             await self.bus.publish(subject(load), data)
         await self.bus.publish(subject(load), b"")
-        while self.heard[0] < sequence:
+        while self.heard[load][0] < sequence:
             await self._news()
         elapsed = time.perf_counter() - began
         spent = tuple(after - start for after, start in zip(self._spent(), before, strict=True))
-        counted, self.counts[load] = self.heard[1] - self.counts[load], self.heard[1]
+        counted, self.counts[load] = self.heard[load][1] - self.counts[load], self.heard[load][1]
         self.sequences[load] = sequence
         if counted != (sequence - first) * LOADS[load].in_frame:
             raise SystemExit(f"{counted} of {(sequence - first) * LOADS[load].in_frame} {load} were counted")

@@ -28,6 +28,8 @@ from ohmesh.model.frame import FRAME_VERSION
 from ohmesh.model.hybrid_time import MAX_COUNTER, pack_stamp
 from ohmesh.model.identity import IdSource
 from ohmesh.model.topology import Topology
+from ohmesh.trust.seal import Opener, Sealer
+from ohmesh.trust.session import SESSION_KEY_BYTES, SessionKeys
 
 NOW_MS = 1_770_000_000_000
 NOW_US = 1000 * NOW_MS
@@ -145,12 +147,40 @@ def read_columns() -> Read:
     return read
 
 
+def sealed(
+    make: Callable[[], Make], read: Callable[[], Read]
+) -> tuple[Callable[[], Make], Callable[[], Read]]:
+    """The same in a session: each frame with its tag, made on one side and proven on the other."""
+
+    def make_sealed() -> Make:
+        make_frame, sealer = make(), Sealer(_session(sends=True))
+        return lambda sequence: sealer.seal(make_frame(sequence))
+
+    def read_sealed() -> Read:
+        read_frame, opener = read(), Opener(_session(sends=False))
+        return lambda data: read_frame(opener.open(data))
+
+    return make_sealed, read_sealed
+
+
+def _session(*, sends: bool) -> SessionKeys:
+    """As the handshake would leave it, which is not measured here."""
+    there, back = bytes([1]) * SESSION_KEY_BYTES, bytes([2]) * SESSION_KEY_BYTES
+    return SessionKeys("peer", b"session1", *((there, back) if sends else (back, there)))
+
+
 def _frame(sequence: int, bodies: list[FleetBody]) -> FleetFrame:
     return FleetFrame(FRAME_VERSION, "sender", 1, pack_stamp(NOW_MS, 0), bodies, sequence)
 
 
+MESSAGES = (make_messages, read_messages)
+SECTORS = (lambda: make_columns(WHOLE_SECTOR, 300, 4), read_columns)
+CLUSTERS = (lambda: make_columns(4, 30, 10), read_columns)
+
 LOADS = {
-    "structured": Load("messages", MESSAGES_IN_FRAME, make_messages, read_messages),
-    "columnar": Load("rows of sectors", 1_200, lambda: make_columns(WHOLE_SECTOR, 300, 4), read_columns),
-    "columnar_clusters": Load("rows of clusters", 300, lambda: make_columns(4, 30, 10), read_columns),
+    "structured": Load("messages", MESSAGES_IN_FRAME, *MESSAGES),
+    "structured_sealed": Load("messages in sealed frames", MESSAGES_IN_FRAME, *sealed(*MESSAGES)),
+    "columnar": Load("rows of sectors", 1_200, *SECTORS),
+    "columnar_sealed": Load("rows of sectors in sealed frames", 1_200, *sealed(*SECTORS)),
+    "columnar_clusters": Load("rows of clusters", 300, *CLUSTERS),
 }

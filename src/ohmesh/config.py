@@ -74,12 +74,13 @@ class MeshConfig:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineConfig:
     """url: an engine that runs elsewhere; "" starts one here. seed_file: the key that it knows us by.
-    port: of the one that is started here; 0 takes that of last time, or a free one."""
+    port: of the one started here; 0: that of last time, or a free one. websocket_port: for WebSocket; 0: none."""
 
     url: str = ""
     seed_file: str = ""
     durability: Durability = "interval"
     port: Annotated[int, Meta(ge=0, le=65535)] = 0
+    websocket_port: Annotated[int, Meta(ge=0, le=65535)] = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

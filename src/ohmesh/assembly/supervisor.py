@@ -212,6 +212,7 @@ class Supervisor:
                 data=self.data.root,
                 durability=Durability(settings.durability),
                 port=settings.port,
+                websocket_port=settings.websocket_port or None,
                 notice=self._notice,
             )
         )

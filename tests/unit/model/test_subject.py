@@ -46,7 +46,10 @@ ADDRESSES = st.one_of(
         ),
         st.tuples(NAMES),
     ),
-    st.tuples(st.sampled_from(["every_host", "every_fleet_process", "historian", "webhooks"]), st.just(())),
+    st.tuples(
+        st.sampled_from(["every_host", "every_fleet_process", "fleet_questions", "historian", "webhooks"]),
+        st.just(()),
+    ),
     st.tuples(st.just("orchestrator"), st.tuples(PARTS)),
     st.tuples(st.just("sector"), st.tuples(NUMBERS, PARTS)),
     st.tuples(st.just("cluster"), st.tuples(NUMBERS, NUMBERS, PARTS)),

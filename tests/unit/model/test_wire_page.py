@@ -118,6 +118,7 @@ def test_every_subject_of_the_fleet_stands_there() -> None:
         subjects.fleet_process("P"),
         subjects.heard("P"),
         subjects.every_fleet_process(),
+        subjects.fleet_questions(),
         subjects.agent(AgentPlace(1, 2, 3)),
         *(subjects.orchestrator(part) for part in FleetPart),
         *(subjects.sector(1, part) for part in FleetPart),

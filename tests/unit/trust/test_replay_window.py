@@ -27,3 +27,10 @@ def test_a_leap_costs_no_memory() -> None:
     assert not window.is_new(1 << 62)
     assert window.is_new((1 << 62) - 7)
     assert not window.is_new((1 << 62) - 8)
+
+
+def test_what_is_remembered_is_as_wide_as_the_window() -> None:
+    window = ReplayWindow(8)
+    for counter in range(100):
+        window.take(counter)
+    assert window._seen == 0xFF

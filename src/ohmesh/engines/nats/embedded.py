@@ -46,6 +46,7 @@ _LOG_TAIL_BYTES = 8_192
 class EmbeddedConfig:
     """`port` 0 takes the port of last time, or a free one. `log_bytes` times `log_files` bounds the server's log.
 
+    websocket_port: where the same is spoken over WebSocket, for agents in JavaScript; 0 is a free one, None nowhere.
     client_pending_bytes: a client that is further behind than this is cut off (it reconnects, and has lost that much of
     the bus); the server's own 64 MiB are less than a second of frames at full speed.
     restart_tries: failed starts in a row before `supervise` gives up; while the disk is full it does not.
@@ -54,6 +55,7 @@ class EmbeddedConfig:
     data: Path
     durability: Durability = Durability.INTERVAL
     port: int = 0
+    websocket_port: int | None = None
     max_payload_bytes: int = 1 << 20
     client_pending_bytes: int = 256 << 20
     start_timeout_ms: int = 30_000
@@ -77,6 +79,7 @@ class EmbeddedServer:
         self._owner: Lock | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._port = config.port
+        self._websocket_port = config.websocket_port or 0
         self._public_key = ""
         self._room = StoreRoom(config.data, config.data / "nats.log", config.room, config.notice)
         self._stopping = False
@@ -85,6 +88,11 @@ class EmbeddedServer:
     @property
     def url(self) -> str:
         return f"nats://127.0.0.1:{self._port}"
+
+    @property
+    def websocket_url(self) -> str:
+        """ "" where there is no such door."""
+        return f"ws://127.0.0.1:{self._websocket_port}" if self._websocket_port else ""
 
     @property
     def pid(self) -> int:
@@ -179,6 +187,10 @@ class EmbeddedServer:
         self._check_owned()
         for attempt in range(1, self.config.port_tries + 1):
             self._port = self._choose_port()
+            if self.config.websocket_port == 0 and not (
+                self._websocket_port and _is_free(self._websocket_port)
+            ):
+                self._websocket_port = _free_port()
             name = f"ohmesh-{secrets.token_hex(6)}"
             with self._in_words():
                 await self._spawn(name)
@@ -209,6 +221,7 @@ class EmbeddedServer:
             log_bytes=self.config.log_bytes,
             log_files=self.config.log_files,
             store_bytes=self._room.total_bytes(),
+            websocket_port=self._websocket_port,
         )
         self._room.watch_from_here()
         write_private(configuration, render_server_config(settings).encode())

@@ -1,4 +1,4 @@
-"""The embedded server's configuration file: loopback only, one NKey user, nobody else.
+"""The embedded server's configuration file: loopback only, one NKey user, nobody else, through whatever door.
 
 `durability`: "interval" syncs the store to disk every second, so a power cut can take the last second (nothing is lost
 when only processes die); "fsync" syncs before each acknowledgement and loses nothing that was acknowledged.
@@ -34,10 +34,12 @@ class ServerSettings:
     log_bytes: int
     log_files: int
     store_bytes: int
+    websocket_port: int = 0
 
 
 def render_server_config(settings: ServerSettings) -> str:
-    """The text of the file. Values are quoted as JSON, which the server's syntax takes for strings."""
+    """The text of the file. Values are quoted as JSON, which the server's syntax takes for strings. `websocket_port` 0:
+    no such door. It has no TLS, since it is on loopback; who comes through it signs the nonce like everybody."""
     sync = "always" if settings.durability is Durability.FSYNC else json.dumps(_SYNC_INTERVAL)
     return f"""\
 # Written by ohmesh at each start; changes made here are lost.
@@ -56,4 +58,8 @@ jetstream {{
 authorization {{
   users: [ {{ nkey: {settings.public_key} }} ]
 }}
-"""
+{_websocket(settings.websocket_port)}"""
+
+
+def _websocket(port: int) -> str:
+    return f'websocket {{\n  listen: "127.0.0.1:{port}"\n  no_tls: true\n}}\n' if port else ""

@@ -35,3 +35,10 @@ def test_it_listens_on_loopback_and_knows_one_key() -> None:
 
 def test_paths_are_quoted() -> None:
     assert r'store_dir: "/data/with \"quotes\" and spaces/store"' in render_server_config(SETTINGS)
+
+
+def test_it_speaks_websocket_on_loopback_where_that_is_wanted_and_nowhere_else() -> None:
+    assert "websocket" not in render_server_config(SETTINGS)
+    text = render_server_config(replace(SETTINGS, websocket_port=8092))
+    assert 'websocket {\n  listen: "127.0.0.1:8092"\n  no_tls: true\n}' in text
+    assert "users: [ { nkey: UABC } ]" in text

@@ -226,6 +226,15 @@ def test_an_answer_before_its_question_is_not_believed(echo: ClockEcho) -> None:
     assert clock.mesh_time(177) is None
 
 
+def test_two_samples_of_one_moment_that_contradict_each_other_show_a_step() -> None:
+    clock = LinkClock()
+    clock.probe(0)
+    clock.probe(10)
+    assert clock.hear(ClockEcho(10, 1_050, 1_050, 1), 90) is Hearing.ANEW
+    assert clock.hear(ClockEcho(0, 5_050, 5_050, 1), 100) is Hearing.ANEW
+    assert clock.mesh_time(100) == pytest.approx((5_100, 53), abs=1)
+
+
 def test_an_echo_of_no_probe_is_not_believed() -> None:
     clock = LinkClock(LinkClockConfig(unanswered=2))
     for sent in (1, 2, 3):
