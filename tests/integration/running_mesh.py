@@ -64,7 +64,7 @@ class Program:
     def __init__(self, folder: Path, *arguments: str) -> None:
         self.output = folder / f"{arguments[0]}-{len(list(folder.glob('*.out')))}.out"
         self._events = self.output.with_suffix(".events")
-        form = [] if arguments[0] == "node" else ["--json"]  # a node says it in no other
+        form = [] if arguments[0] in {"node", "fleet-host"} else ["--json"]  # those say it in no other
         with self.output.open("w") as talk, self._events.open("w") as events:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "ohmesh", *arguments, *form],

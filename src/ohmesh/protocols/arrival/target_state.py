@@ -44,6 +44,7 @@ class SkipReason(IntEnum):
     BREAKER_OPEN = 3
     NOT_ON_DUTY = 4
     CALLED_OFF = 5
+    UNHEALTHY_SECTOR = 6
 
     @property
     def word(self) -> str:

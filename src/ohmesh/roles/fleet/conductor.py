@@ -19,11 +19,13 @@ from ohmesh.model.fleet_message import Timing, Verb
 from ohmesh.model.fleet_operation import CallOff, Fold, Forget, Recall, Relay, Tier
 from ohmesh.model.fleet_request import OperationView, StartOperation
 from ohmesh.model.fleet_table import AckTable
-from ohmesh.policies.degradation import Permission, Work, WorkRequest, rule_on
+from ohmesh.policies.degradation import Permission, Ruling, Work, WorkRequest, rule_on
 from ohmesh.ports.population import Rows
 from ohmesh.protocols.arrival.target_state import SkipReason
 from ohmesh.protocols.membership.fleet_roles import NOBODY
+from ohmesh.registry.fleet.liveness import VACANT
 from ohmesh.roles.fleet.operation import Operation, Targets
+from ohmesh.roles.fleet.questions import HEALTHY, is_on_duty
 
 if TYPE_CHECKING:
     from ohmesh.roles.fleet.orchestrator import Orchestrator
@@ -67,7 +69,7 @@ class Conductor:
 
     async def _begin(self, request: StartOperation) -> Operation:
         rows = self._of.questions.targets(request)
-        self._permit(request, len(rows))
+        ruling = self._permit(request, len(rows))
         columns = self._of.registry.columns
         lead_ms = None
         if request.timing is not Timing.NOW:
@@ -83,6 +85,8 @@ class Conductor:
             self._of.tell(self._of.subjects.every_fleet_process(), Forget((oldest,)))
             del self.operations[oldest]
         await self._of.store.begin(operation)
+        if ruling.healthy_sectors_only:
+            self._leave_out_unhealthy(operation)
         self._leave_out(operation, lead_ms)
         self._send(operation.begin())
         self._look(operation)
@@ -97,7 +101,7 @@ class Conductor:
                 self._send(operation.lose(held, self._of.now_ms()))
                 self._look(operation)
 
-    def _permit(self, request: StartOperation, targets: int) -> None:
+    def _permit(self, request: StartOperation, targets: int) -> Ruling:
         """Raises NotConfirmed or Backpressure where the mode of the fleet stands against it."""
         ruling = rule_on(
             self._of.mode,
@@ -116,6 +120,17 @@ class Conductor:
             raise Backpressure(
                 ruling.why, retry_after_ms=MODE_RETRY_MS, hint="`ohmesh fleet` says who is missing."
             )
+        return ruling
+
+    def _leave_out_unhealthy(self, operation: Operation) -> None:
+        """Sectors in which too few are on duty are spared."""
+        columns, width = self._of.registry.columns, self._of.registry.topology.sector_size
+        there = (columns.liveness != VACANT).reshape(-1, width).sum(axis=1)
+        active = is_on_duty(columns.liveness, columns.duty).reshape(-1, width).sum(axis=1)
+        is_spared = active < HEALTHY * there
+        rows = operation.rows[is_spared[operation.rows // width]]
+        if len(rows):
+            operation.skip(rows, SkipReason.UNHEALTHY_SECTOR, None, self._of.now_ms())
 
     def _leave_out(self, operation: Operation, lead_ms: NDArray[np.floating] | None) -> None:
         """Who is not on duty, has no way to it, or cannot be on time is not asked, and the record says why."""

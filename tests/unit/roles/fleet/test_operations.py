@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from ohmesh.errors import InvalidArgument, InvalidSelector
+from ohmesh.errors import Backpressure, InvalidArgument, InvalidSelector
 from ohmesh.handlers.simulated_agents import Unfit
 from ohmesh.model.fleet_message import Timing, Verb
 from ohmesh.model.fleet_request import (
@@ -20,6 +20,7 @@ from ohmesh.model.fleet_request import (
     ScopesPage,
     StartOperation,
 )
+from ohmesh.model.priority import Priority
 from tests.unit.roles.fleet.fleet_in_memory import Fleet, is_accounted_for, with_fleet
 from tests.unit.simulator.passing_time import pass_time
 
@@ -190,3 +191,20 @@ def test_clusters_that_span_processes_are_led_by_one_and_reach_all() -> None:
         assert held.hit_rate >= 0.98
 
     with_fleet(story, cuts=(0, 17, 44, 95, 120))
+
+
+def test_a_degraded_fleet_refuses_what_its_mode_forbids_and_spares_unhealthy_sectors() -> None:
+    async def story(fleet: Fleet) -> None:
+        await fleet.kill("host-2")
+        await pass_time(5.0)
+        assert (await fleet.describe()).mode == "DEGRADED_MODERATE"
+        with pytest.raises(Backpressure, match="from HIGH up"):
+            await fleet.operate("act", verb=Verb.ACT)
+        view = await fleet.operate("act", verb=Verb.ACT, priority=Priority.HIGH, where="not class=F")
+        assert set(view.skipped_for) == {"unhealthy_sector"}
+        spared = {agent[:4] for agent, state in (await fleet.states(view.id)).items() if state == "skipped"}
+        assert spared == {"s003"}
+        assert view.outcome == "SUCCEEDED"
+        assert (await fleet.operate()).ready == 90  # a question is always allowed, and asks everybody
+
+    with_fleet(story, cuts=(0, 60, 90, 120))
