@@ -39,6 +39,7 @@ BUILT_AHEAD = (
     "ohmesh.policies.failure_class",
     "ohmesh.policies.regional_breaker",
     "ohmesh.protocols.arrival",
+    "ohmesh.protocols.context",
 )
 
 
