@@ -40,6 +40,11 @@ def lead_ms(processing: ArrayLike, rtt_ms: ArrayLike, drift: ArrayLike) -> Float
     return np.asarray(np.asarray(processing) + rtt * (0.5 + np.asarray(drift)))
 
 
+def work_scale(lead_of_work_ms: ArrayLike, lead_at_rest_ms: ArrayLike) -> Floats:
+    """How many times its lead at rest an agent needs for some work, by the prior: what learnt delays are scaled by."""
+    return np.asarray(np.asarray(lead_of_work_ms) / np.asarray(lead_at_rest_ms))
+
+
 def score(lead_at_rest_ms: ArrayLike) -> Floats:
     """The impedance score, 0 (best) to 1000: the lead for weight 0."""
     return np.minimum(lead_at_rest_ms, MAX_SCORE)
