@@ -56,6 +56,12 @@ COMMANDS: dict[ExitCode, tuple[tuple[str, ...], ...]] = {
         ("tasks", "get", NO_TASK, *HERE),
         ("tasks", "--filter", "kind=nothing", *HERE),
         ("down", "--data", "{data}-elsewhere"),
+        ("schedules", "get", "nothing", *HERE),
+        ("schedules", "remove", "nothing", *HERE),
+        ("webhooks", "get", "wh_nothing", *HERE),
+        ("webhooks", "remove", "wh_nothing", *HERE),
+        ("locks", "release", "nothing", "--yes", *HERE),
+        ("history", "events", "--kind", "tail_lost", *HERE),
     ),
     ExitCode.NOT_CONFIRMED: (("queues", "purge", "deed", "--no-input", *HERE),),
     ExitCode.UNREACHABLE: (

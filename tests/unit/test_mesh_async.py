@@ -177,3 +177,16 @@ def test_an_agent_is_named_as_a_worker_imports_it() -> None:
     for unusable in (inner, print):
         with pytest.raises(AgentDefinitionError, match="top of a module"):
             target_of(unusable)
+
+
+def test_a_bound_on_a_call_stands_first_and_is_no_argument_of_the_task(run: Run) -> None:
+    async def scenario(mesh: AsyncMesh) -> None:
+        assert await mesh.call_within(10, "echo", 1, wait=2, seconds=3) == [[1], {"wait": 2, "seconds": 3}]
+        with pytest.raises(ResultTimeout) as late:
+            await mesh.call_within(0.2, "nobody-runs-this", key="k")
+        assert "no worker ran its kind" in str(late.value)
+        assert (await mesh.get(late.value.task_id)).state is TaskState.QUEUED, "it goes on"
+        with pytest.raises(InvalidArgument):
+            await mesh.call_within(-1, "echo")
+
+    with_mesh(run, scenario)

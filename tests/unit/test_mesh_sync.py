@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -202,3 +203,17 @@ def test_a_program_that_ends_without_closing_still_hands_in_its_tasks() -> None:
         timeout=60,
     )
     assert (done.stdout, done.stderr) == ("True\n", "")
+
+
+def test_an_error_of_ours_shows_the_callers_lines_and_not_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def shown() -> str:
+        with pytest.raises(MeshUnreachable) as raised:
+            Mesh.connect(data=str(tmp_path))
+        return "".join(traceback.format_exception(raised.value))
+
+    monkeypatch.delenv("OHMESH_DEBUG", raising=False)
+    assert shown().count("File ") <= 4, shown()
+    monkeypatch.setenv("OHMESH_DEBUG", "1")
+    assert shown().count("File ") > 4

@@ -71,7 +71,7 @@ class MeshSlot:
         is_told = False
         while True:
             try:
-                async with connect_client(config, notice=notice) as self._client:
+                async with connect_client(config, notice=notice, advice=notice) as self._client:
                     self.tried.set()
                     await asyncio.Event().wait()
             except (EngineUnavailable, MeshUnreachable) as error:

@@ -70,8 +70,13 @@ async def connect_engine(config: Config, *, notice: Notice = log_notice) -> Asyn
 
 
 @contextlib.asynccontextmanager
-async def connect_client(config: Config, *, notice: Notice = log_notice) -> AsyncIterator[Client]:
-    """A started client of the mesh. Leaving waits a little for what is not answered yet."""
+async def connect_client(
+    config: Config, *, notice: Notice = log_notice, advice: Notice = log_notice
+) -> AsyncIterator[Client]:
+    """A started client of the mesh. Leaving waits a little for what is not answered yet.
+
+    notice: hears of the engine; advice: what the caller of the client should know, such as that it waits in vain.
+    """
     async with connect_engine(config, notice=notice) as engine:
         shape = await read_shape(engine.state, config.mesh.name)
         client = Client(
@@ -79,7 +84,7 @@ async def connect_client(config: Config, *, notice: Notice = log_notice) -> Asyn
             subjects=Subjects(config.mesh.name),
             shards=shape.shards,
             config=config.of(ClientConfig),
-            notice=notice,
+            notice=advice,
         )
         await client.start()
         try:

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from ohmesh.cli.output import Output
+from ohmesh.cli.presentation import told_of
 from ohmesh.cli.progress_line import shown
 from ohmesh.errors import OhmeshError
 from ohmesh.model.message import Progress
@@ -26,10 +27,14 @@ async def submit_and_wait(client: Client, arguments: Submit, output: Output) -> 
     """In two steps, so that whoever gives up waiting knows the id."""
     submitted = await find_command("submit").call(client, msgspec.structs.replace(arguments, wait_s=0.0))
     receipt = cast("TaskOutcome", submitted)
-    done = "was there with this unique key" if receipt.joined else "is submitted"
-    output.say(f"{receipt.task_id} {done}; waiting up to {arguments.wait_s:g} s for its end")
+    told = (
+        f"is {told_of(receipt)}" if receipt.joined or receipt.existed or receipt.unserved else "is submitted"
+    )
+    output.say(f"{receipt.task_id} {told}; waiting up to {arguments.wait_s:g} s for its end")
     ended = await await_result(client, Result(task_id=receipt.task_id, wait_s=arguments.wait_s), output)
-    return msgspec.structs.replace(ended, joined=receipt.joined)
+    return msgspec.structs.replace(
+        ended, joined=receipt.joined, existed=receipt.existed, unserved=receipt.unserved
+    )
 
 
 async def await_result(client: Client, arguments: Result, output: Output) -> Struct:

@@ -11,3 +11,8 @@ def duration(duration_ms: float) -> str:
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}"
     return f"{seconds:.1f} s"
+
+
+def counted(count: int, noun: str) -> str:
+    """ "1 attempt", "2 attempts"."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"

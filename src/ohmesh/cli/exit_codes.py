@@ -23,6 +23,7 @@ class ExitCode(IntEnum):
 _BY_ERROR: tuple[tuple[type[errors.OhmeshError], ExitCode], ...] = (
     (errors.UnknownTask, ExitCode.NOTHING_MATCHED),
     (errors.UnknownSchedule, ExitCode.NOTHING_MATCHED),
+    (errors.UnknownWebhook, ExitCode.NOTHING_MATCHED),
     (errors.UnknownKind, ExitCode.NOTHING_MATCHED),
     (errors.UsageError, ExitCode.USAGE),
     (errors.NotAuthorised, ExitCode.NOT_AUTHORISED),

@@ -112,7 +112,7 @@ def _print(number: int, outcome: TaskOutcome, output: Output, *, wait_s: float) 
         output.line(str(value) if is_line else msgspec.json.encode(value, enc_hook=str).decode())
     elif outcome.is_final or outcome.failure is not None:
         output.line("")
-        output.error(f"Item {number}: {outcome}.")
+        output.error(f"Item {number}: {str(outcome).rstrip('.')}.")
     elif not wait_s:
         output.line(outcome.task_id)
     else:

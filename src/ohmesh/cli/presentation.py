@@ -13,11 +13,13 @@ from collections.abc import Callable, Sequence
 import msgspec
 from msgspec import Struct
 
+from ohmesh.cli.durations import counted
 from ohmesh.cli.durations import duration as _duration
 from ohmesh.cli.exit_codes import ExitCode
 from ohmesh.cli.history_forms import EVENT_COLUMNS, HISTORY_COLUMNS, judge_history, show_events, show_history
 from ohmesh.cli.output import Output
 from ohmesh.cli.presentation_fleet import AGENT_COLUMNS, FLEET_FORMS, LOCK_COLUMNS
+from ohmesh.cli.removal_forms import REMOVAL_FORMS
 from ohmesh.cli.result_output import print_result
 from ohmesh.cli.schedule_forms import SCHEDULE_COLUMNS, SCHEDULE_FORMS
 from ohmesh.cli.table import render_table
@@ -51,9 +53,10 @@ COLUMNS: dict[type, tuple[str, ...]] = {
 }
 
 
-def present(result: Struct, output: Output) -> ExitCode:
-    """Print `result` and say what it means for the exit code."""
+def present(result: Struct, output: Output, *, verb: str = "") -> ExitCode:
+    """Print `result` of `verb` and say what it means for the exit code."""
     show, judge = _FORMS.get(type(result), (_plain, _fine))
+    show = REMOVAL_FORMS.get(verb, show)
     print_result(result, output, show, COLUMNS.get(type(result), ()))
     return judge(result)
 
@@ -71,14 +74,24 @@ def _show_outcome(outcome: r.TaskOutcome, output: Output) -> None:
         output.data(_compact(outcome.value))
     elif outcome.is_final:
         reason = f": {str(outcome.failure).rstrip('.')}" if outcome.failure else ""
-        attempts = f"{outcome.attempts} attempt{'' if outcome.attempts == 1 else 's'}"
+        attempts = counted(outcome.attempts, "attempt")
         output.error(f"Task {outcome.task_id} ended {outcome.state} after {attempts}{reason}.")
         if outcome.failure and outcome.failure.traceback:
             output.say(f"where in its code: ohmesh tasks get {outcome.task_id} --json")
     else:
         output.data(outcome.task_id)
-        state = "there already with this unique key" if outcome.joined else outcome.state
-        output.say(f"{state}; its result: ohmesh result {outcome.task_id}")
+        output.say(f"{told_of(outcome)}; its result: ohmesh result {outcome.task_id}")
+
+
+def told_of(receipt: r.TaskOutcome) -> str:
+    """What became of a submission, in a phrase."""
+    if receipt.joined:
+        return "there already with this unique key"
+    if receipt.existed:
+        return "there already with this key, and what it was first submitted with counts"
+    if receipt.unserved:
+        return f"{receipt.state}, but no worker runs its kind now (`ohmesh workers` shows what runs)"
+    return receipt.state
 
 
 def _judge_outcome(outcome: r.TaskOutcome) -> ExitCode:
@@ -184,7 +197,7 @@ def _show_dead_letters(letters: r.DeadLetters, output: Output) -> None:
 
 def _show_dead_letter_details(letters: r.DeadLetterDetails, output: Output) -> None:
     for task in letters.tasks:
-        output.data(f"{task.task_id} {task.kind} {task.state} after {task.attempts} attempts")
+        output.data(f"{task.task_id} {task.kind} {task.state} after {counted(task.attempts, 'attempt')}")
         if task.arguments is not None:
             output.data(f"  arguments {_called(task)}")
         for former in task.edits:
@@ -236,6 +249,10 @@ def _show_queues(listed: r.QueueList, output: Output) -> None:
 
 def _show_queue(queue: r.QueueState, output: Output) -> None:
     _show_queues(r.QueueList([queue]), output)
+    if queue.unknown:
+        output.say(
+            f"no worker runs kind {queue.kind!r} and no task of it is here: is it spelt so? It holds for what comes."
+        )
 
 
 def _show_purged(purged: r.PurgedQueue, output: Output) -> None:

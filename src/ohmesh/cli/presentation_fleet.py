@@ -11,7 +11,7 @@ from ohmesh.cli.output import Output
 from ohmesh.model.agent import Liveness
 from ohmesh.operations.agents import AgentList
 from ohmesh.operations.explanation import ExplainedTask
-from ohmesh.operations.locks import LockList
+from ohmesh.operations.locks import LockList, ReleasedLock
 
 LOCK_COLUMNS = ("lock", "holder", "token", "held", "ends", "waiting")
 AGENT_COLUMNS = ("agent", "kind", "state", "running", "seen", "capabilities")
@@ -83,6 +83,17 @@ def _show_locks(listed: LockList, output: Output) -> None:
         output.say("no lock is held")
 
 
+def _show_released(released: ReleasedLock, output: Output) -> None:
+    if released.was_held:
+        output.data(str(released))
+    else:
+        output.say(f"nobody holds lock {released.name!r}; those that are held: ohmesh locks")
+
+
+def _judge_released(released: ReleasedLock) -> ExitCode:
+    return ExitCode.OK if released.was_held else ExitCode.NOTHING_MATCHED
+
+
 def _fine(_told: ExplainedTask | LockList) -> ExitCode:
     return ExitCode.OK
 
@@ -91,4 +102,5 @@ FLEET_FORMS: dict[type, tuple[Callable[..., None], Callable[..., ExitCode]]] = {
     AgentList: (_show_agents, _judge_agents),
     ExplainedTask: (_show_explanation, _fine),
     LockList: (_show_locks, _fine),
+    ReleasedLock: (_show_released, _judge_released),
 }

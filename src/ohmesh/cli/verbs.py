@@ -28,7 +28,7 @@ from ohmesh.cli.watch import interval, watch, watch_options
 from ohmesh.errors import InvalidArgument
 from ohmesh.operations.arguments import DEFAULT_WAIT_S, Result, Submit, WaitTasks
 from ohmesh.operations.command import Command, load
-from ohmesh.operations.commands import COMMANDS, GROUPS
+from ohmesh.operations.commands import COMMANDS, GROUPS, find_command
 from ohmesh.operations.parameter import Form, Parameter
 
 if TYPE_CHECKING:
@@ -142,6 +142,8 @@ def _command(verb: Command) -> click.Command:
         arguments = _parsed(verb, parameters, given)
         settings = read_settings(given, config_file)
         if verb.confirmation and not given["yes"]:
+            if verb.looks_up and not given["no_input"]:
+                asyncio.run(_look_up(verb, arguments, settings))
             question = f"{named_mesh(settings)}: {_question(verb, arguments)}"
             if not is_confirmed(question, may_ask=not given["no_input"]):
                 output.error("Not confirmed, nothing was changed. Say --yes to do it unasked.")
@@ -151,7 +153,7 @@ def _command(verb: Command) -> click.Command:
         if interval_s := interval(given.get("watch_s")):
             asyncio.run(_watch(verb, arguments, settings, output, interval_s))
         result = asyncio.run(_call(verb, arguments, settings, output))
-        return present(result, output)
+        return present(result, output, verb=verb.name)
 
     command = click.command(
         verb.words[-1],
@@ -211,6 +213,15 @@ def _parsed(verb: Command, parameters: tuple[Parameter, ...], given: Mapping[str
         if colon and name in typed:
             error.message = f"{typed[name]}:{reason}"
         raise
+
+
+async def _look_up(verb: Command, arguments: Struct, settings: Config) -> None:
+    """Raises where there is nothing of that name, so that nobody is asked about it."""
+    from ohmesh.assembly import connect_client
+
+    async with connect_client(settings) as client:
+        first = find_command(verb.looks_up)
+        await first.call(client, first.parse(msgspec.structs.asdict(arguments)))
 
 
 async def _call(verb: Command, arguments: Struct, settings: Config, output: Output) -> Struct:

@@ -5,9 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+import msgspec
+
 from ohmesh.cli.durations import duration
 from ohmesh.cli.exit_codes import ExitCode
 from ohmesh.cli.output import Output
+from ohmesh.model.webhook import WebhookView
+from ohmesh.operations.moments import written
 from ohmesh.operations.webhooks import WebhookList, WebhookSecretMade, WebhookTest
 
 WEBHOOK_COLUMNS = ("webhook", "state", "told", "last", "filter", "url")
@@ -35,6 +39,19 @@ def _show_webhooks(listed: WebhookList, output: Output) -> None:
         output.say("no webhooks; `ohmesh webhooks add URL` adds one")
 
 
+def _show_webhook(one: WebhookView, output: Output) -> None:
+    record: dict[str, object] = msgspec.to_builtins(one)
+    now_ms = time.time_ns() // 1_000_000
+    for name in [name for name in record if name.endswith("_ms")]:
+        at_ms = record.pop(name)
+        assert isinstance(at_ms, int)
+        shown = (
+            f"{written(at_ms // 1000 * 1000)}, {duration(max(0, now_ms - at_ms))} ago" if at_ms else "never"
+        )
+        record[name.removesuffix("_ms")] = shown
+    output.data(record)
+
+
 def _show_secret(made: WebhookSecretMade, output: Output) -> None:
     output.data(made.webhook.id)
     if made.secret:
@@ -58,6 +75,7 @@ def _fine(_result: object) -> ExitCode:
 
 
 WEBHOOK_FORMS: dict[type, tuple[Callable[..., None], Callable[..., ExitCode]]] = {
+    WebhookView: (_show_webhook, _fine),
     WebhookList: (_show_webhooks, _fine),
     WebhookSecretMade: (_show_secret, _fine),
     WebhookTest: (_show_test, _judge_test),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import Concatenate, ParamSpec, Self, TypeVar
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from ohmesh.errors import InvalidArgument, OhmeshError, UnknownTask
 from ohmesh.mesh.batching import Batching, capabilities_of
@@ -111,10 +112,8 @@ class AsyncMesh(Batching, Observation, Bounding, Mending, Scheduling, WebhookVer
     def connect(
         cls, url: str = "", *, context: str = "", mesh: str = "", seed_file: str = "", data: str = ""
     ) -> Opening:
-        """Join a mesh that runs, the same one that the command line would speak to: the one at `url` or in `data`, else
-        that of `context`, of the environment (OHMESH_URL, OHMESH_DATA, OHMESH_CONTEXT), of ohmesh.toml or of the
-        current context; else the one that `ohmesh up` started here.
-        """
+        """Join a mesh that runs, as the command line would: the one at `url` or in `data`, else that of `context`, of
+        the environment, of ohmesh.toml or of the current context, else the one that `ohmesh up` started here."""
         return Opening(lambda: connected(url=url, context=context, mesh=mesh, seed_file=seed_file, data=data))
 
     @classmethod
@@ -200,9 +199,21 @@ class AsyncMesh(Batching, Observation, Bounding, Mending, Scheduling, WebhookVer
 
     @takes_task(prepare)
     async def call(self, request: TaskRequest) -> object:
-        """Submit one task and return its value."""
+        """Submit one task and return its value, however long that takes; `call_within` bounds it. Where no worker runs
+        the kind, the log says so after three seconds, and it waits on: one may come."""
         handle = await self.client.submit(request)
         return await handle.result()
+
+    async def call_within(self, seconds: float, kind: Agent, /, *arguments: object, **options: Any) -> object:
+        """As `call`, but waits no longer than `seconds`: ResultTimeout then, and the task, whose id it has, goes on.
+
+        The bound stands first and has no name, so no argument of the task is taken for it.
+        """
+        limit_s, loop = _milliseconds("seconds", seconds) / 1000, asyncio.get_running_loop()
+        began_s = loop.time()
+        request = self.prepare(kind, *arguments, **options)
+        handle = await self.client.submit(request, timeout_s=limit_s)
+        return await handle.result(max(0.0, limit_s - (loop.time() - began_s)))
 
     async def result(self, task_id: str, timeout: float | None = None) -> object:
         """The value of any task by its id, once it has ended; history is asked where the mesh holds it no longer.

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from ohmesh.errors import MeshUnreachable, UsageError
+from ohmesh.errors import MeshUnreachable, OhmeshError, UsageError
 
 Result = TypeVar("Result")
 
@@ -23,10 +24,17 @@ class BackgroundLoop:
         self._thread.start()
 
     def run(self, work: Coroutine[Any, Any, Result]) -> Result:
-        """Do `work` in the loop and return its result. An interrupt (Ctrl-C) cancels it."""
+        """Do `work` in the loop and return its result. An interrupt (Ctrl-C) cancels it.
+
+        Our own errors say what happened in words: where in here they arose is shown with OHMESH_DEBUG=1 only.
+        """
         future = self.begin(work)
         try:
             return future.result()
+        except OhmeshError as error:
+            if os.environ.get("OHMESH_DEBUG") == "1":
+                raise
+            raise error.with_traceback(None) from None
         except BaseException:
             future.cancel()
             raise

@@ -70,7 +70,8 @@ class Batching:
         refused = [one for one in receipts if one.failure is not None]
         if refused:
             raise TaskFailed(
-                f"{len(refused)} of {len(receipts)} items were refused; the first: {refused[0].failure}.",
+                f"{len(refused)} of {len(receipts)} items were refused; the first: "
+                f"{str(refused[0].failure).rstrip('.')}.",
                 hint="`map` with wait=0 has a receipt for each item.",
             )
         return [one.task_id for one in receipts]

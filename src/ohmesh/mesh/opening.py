@@ -7,6 +7,7 @@ a synchronous program) and closed in another.
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -15,6 +16,8 @@ from pathlib import Path
 from ohmesh.errors import AgentDefinitionError, InvalidArgument
 from ohmesh.handlers.declaration import declaration_of
 from ohmesh.roles.client import Client
+
+_logger = logging.getLogger("ohmesh.mesh")
 
 Agent = str | Callable[..., object]
 """An @agent function at the top of a module, or "module:object"."""
@@ -28,7 +31,7 @@ def connected(
 
     said = {"engine.url": url, "mesh.name": mesh, "engine.seed_file": seed_file, "mesh.data": data}
     given = {key: value for key, value in said.items() if value}
-    return connect_client(resolve_settings(given, context=context))
+    return connect_client(resolve_settings(given, context=context), advice=_logger.warning)
 
 
 @asynccontextmanager
@@ -39,7 +42,7 @@ async def embedded(agents: Sequence[Agent], *, data: str, workers: int) -> Async
     targets = [target_of(one) for one in agents]
     async with (
         start_local(targets, workers=workers, data=data) as supervisor,
-        connect_client(supervisor.config) as client,
+        connect_client(supervisor.config, advice=_logger.warning) as client,
     ):
         yield client
 

@@ -252,7 +252,8 @@ class Mesh:
     def connect(
         cls, url: str = "", *, context: str = "", mesh: str = "", seed_file: str = "", data: str = ""
     ) -> Self:
-        """Join a mesh that runs, the one that the command line would speak to; see AsyncMesh.connect."""
+        """Join a mesh that runs, as the command line would: the one at `url` or in `data`, else that of `context`, of
+        the environment, of ohmesh.toml or of the current context, else the one that `ohmesh up` started here."""
         return cls(AsyncMesh.connect(url, context=context, mesh=mesh, seed_file=seed_file, data=data))
 
     @classmethod
@@ -305,6 +306,7 @@ class Mesh:
         return self._inbox.put(request)
 
     call = _mirrored(AsyncMesh.call)
+    call_within = _mirrored(AsyncMesh.call_within)
     map = _mapped(AsyncMesh.map)
     submit_many = _mirrored(AsyncMesh.submit_many)
     result = _mirrored(AsyncMesh.result)

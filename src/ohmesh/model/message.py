@@ -66,12 +66,14 @@ class Accepted(Struct, array_like=True, frozen=True, gc=False, tag=11):
     """These tasks are in the log now; the refused ones are not.
 
     joined: pairs of a task that was not taken and the one of the same unique key that waits or runs instead.
-    unserved: kinds among them that no worker runs now."""
+    unserved: kinds among them that no worker runs now.
+    existed: an earlier submission of the same key had brought them; what came now counts for nothing."""
 
     task_ids: list[str]
     refused: list[Refusal] = []
     joined: list[tuple[str, str]] = []
     unserved: list[str] = []
+    existed: bool = False
 
 
 class Finished(Struct, array_like=True, frozen=True, gc=False, tag=12):

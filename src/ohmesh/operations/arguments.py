@@ -46,6 +46,11 @@ def _check(text: str, schema: Schema) -> None:
         compile_selector(text, schema)
 
 
+def ms_of(seconds: float) -> int:
+    """Whole milliseconds, at least one of anything above zero: zero means something else wherever it can be said."""
+    return max(1, round(seconds * 1000)) if seconds > 0 else 0
+
+
 class Submit(Struct, frozen=True, kw_only=True):
     kind: Annotated[str, Meta(description="Which agents may run it.", min_length=1, extra=_POSITIONAL)]
     arguments: Annotated[

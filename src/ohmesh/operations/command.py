@@ -54,7 +54,8 @@ class Command:
     """`arguments`, `result` and `run` are "module:name"; `run` is `async (client, arguments) -> result`.
 
     `undo` is the name of the verb that takes it back, "" where there is none; `example` is a line that works.
-    `confirmation` is what a door asks before it does something that is hard to take back, with parameters in braces.
+    `confirmation` is what a door asks before it does something that is hard to take back, with parameters in braces;
+    `looks_up` the verb that it calls before it asks, with the same arguments, which fails where there is no such thing.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Command:
     idempotent: bool = True
     undo: str = ""
     confirmation: str = ""
+    looks_up: str = ""
     scope: Scope = Scope.MESH
     role: Role = Role.VIEWER
     local: bool = False

@@ -287,7 +287,7 @@ COMMANDS: tuple[Command, ...] = (
         name="locks release",
         summary="Take a named lock away from its holder.",
         help="The next one that waits has it at once, while the holder believes in it until its next renewal: only "
-        "what checks tokens is safe from both.",
+        "what checks tokens is safe from both. Exit code 4 when nobody held it.",
         example="ohmesh locks release nightly-report --yes",
         arguments="ohmesh.operations.locks:ReleaseLock",
         result="ohmesh.operations.locks:ReleasedLock",

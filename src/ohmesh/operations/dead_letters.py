@@ -49,7 +49,7 @@ async def edit_dead_letter(client: Client, arguments: a.EditDeadLetter) -> Chang
         kwargs = kwargs if arguments.kwargs is None else cast("dict[str, object]", arguments.kwargs)
         payload = encode_arguments(args, kwargs, client.config.payload_bytes)
         weight = complexity_of_task(view.kind, args, kwargs, client.estimators).weight
-    timeout_ms = round(arguments.timeout_s * 1000) if arguments.timeout_s >= 0 else None
+    timeout_ms = a.ms_of(arguments.timeout_s) if arguments.timeout_s >= 0 else None
     priority = int(parse_priority(arguments.priority)) if arguments.priority else None
     answer = await client.changes.edit(arguments.task_id, TaskEdit(payload, priority, timeout_ms, weight))
     return ChangedTasks(answer.done, answer.too_late, answer.unknown, answer.key_taken)

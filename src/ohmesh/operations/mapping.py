@@ -48,7 +48,8 @@ class MappedTasks(Struct, frozen=True):
         if self.succeeded < len(self.outcomes):
             worst = next(one for one in self.outcomes if one.state is not TaskState.SUCCEEDED)
             raise TaskFailed(
-                f"{len(self) - self.succeeded} of {len(self)} items have no value; the first: {worst}.",
+                f"{len(self) - self.succeeded} of {len(self)} items have no value; the first: "
+                f"{str(worst).rstrip('.')}.",
                 task_id=worst.task_id,
                 hint="Look at `outcomes`, which has one for each item.",
             )

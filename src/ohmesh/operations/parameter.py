@@ -13,6 +13,7 @@ from msgspec import inspect as shapes
 
 from ohmesh.errors import InvalidArgument
 
+_MISSING = "Object missing required field "
 _UNITS = {"_ms": "MILLISECONDS", "_s": "SECONDS", "_bytes": "BYTES"}
 
 Arguments = TypeVar("Arguments", bound=Struct)
@@ -95,6 +96,10 @@ def parse_arguments(
 def _invalid(error: msgspec.ValidationError) -> InvalidArgument:
     """msgspec says "Expected `int`, got `str` - at `$.retries`"; people read "retries: expected int, got str"."""
     reason, _, place = str(error).replace("`", "").partition(" - at $")
+    if reason.startswith(_MISSING):
+        return InvalidArgument(
+            f"{'.'.join(filter(None, (place.lstrip('.'), reason.removeprefix(_MISSING))))}: it is missing."
+        )
     if not place:
         return InvalidArgument(f"{reason}.")
     return InvalidArgument(f"{place.lstrip('.')}: {reason[0].lower()}{reason[1:]}.")

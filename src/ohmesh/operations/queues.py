@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec import structs
+
 from ohmesh.model.limit import KindLimit, LimitStanding
 from ohmesh.model.message import KindState, TaskChange
 from ohmesh.operations import arguments as a
@@ -22,7 +24,7 @@ async def list_queues(client: Client, _arguments: a.ListQueues) -> QueueList:
 
 
 async def pause_queue(client: Client, arguments: a.PauseQueue) -> QueueState:
-    return _state(await client.changes.pause(arguments.kind, True))
+    return await _looked_up(client, _state(await client.changes.pause(arguments.kind, True)))
 
 
 async def resume_queue(client: Client, arguments: a.ResumeQueue) -> QueueState:
@@ -33,13 +35,22 @@ async def limit_queue(client: Client, arguments: a.LimitQueue) -> QueueState:
     """So many of its tasks may start in a time, or run at a time. A new limit allows nothing at first."""
     rate, burst, concurrency = arguments.rate, arguments.burst, arguments.concurrency
     limit = None if arguments.none else limit_of(rate, burst, concurrency)
-    return _state(await client.changes.limit(arguments.kind, limit))
+    state = _state(await client.changes.limit(arguments.kind, limit))
+    return state if arguments.none else await _looked_up(client, state)
 
 
 async def purge_queue(client: Client, arguments: a.PurgeQueue) -> PurgedQueue:
     """Cancel what waits; what is submitted meanwhile stays."""
     changed = await client.changes.of_everything(TaskChange.PURGE_WAITING, arguments.kind)
     return PurgedQueue(arguments.kind, len(changed.done))
+
+
+async def _looked_up(client: Client, state: QueueState) -> QueueState:
+    """Any name may be paused or limited before its first task comes; one that nobody knows is perhaps misspelt."""
+    if state.queued or state.running or state.retrying or state.dead_letters:
+        return state
+    hosts = await client.requests.list_hosts()
+    return structs.replace(state, unknown=all(state.kind not in host.kinds for host in hosts))
 
 
 def _state(state: KindState) -> QueueState:

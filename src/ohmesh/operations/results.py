@@ -31,7 +31,8 @@ class Failure(Struct, frozen=True):
 class TaskOutcome(Struct, frozen=True, gc=False):
     """Where one task stands: at its end, or (a submit that did not wait) at its beginning.
 
-    joined: it was there already with the same unique key; nothing new was queued.
+    joined: it was there already with the same unique key; nothing new was queued. existed: so with the same key, and
+    what it was first submitted with counts. unserved: no worker ran its kind when it was accepted.
     """
 
     task_id: str
@@ -40,6 +41,8 @@ class TaskOutcome(Struct, frozen=True, gc=False):
     failure: Failure | None = None
     attempts: int = 0
     joined: bool = False
+    existed: bool = False
+    unserved: bool = False
 
     @property
     def is_final(self) -> bool:
@@ -163,7 +166,8 @@ class QueueState(Struct, frozen=True):
     """The tasks of one kind that have not ended, and its dead letters. `paused_ms`: since when; 0 is not paused.
 
     rate, burst, concurrency: its limit; "" and 0 where there is none. held_back: rate or concurrency, where that is why
-        something that is ready does not start.
+        something that is ready does not start. unknown: of a kind that was just changed, no worker runs it and no task
+        of it is here.
     """
 
     kind: str
@@ -176,6 +180,7 @@ class QueueState(Struct, frozen=True):
     burst: int = 0
     concurrency: int = 0
     held_back: str = ""
+    unknown: bool = False
 
     @property
     def is_paused(self) -> bool:

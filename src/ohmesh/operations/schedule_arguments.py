@@ -9,7 +9,7 @@ from msgspec import Meta, Struct
 from ohmesh.errors import InvalidArgument
 from ohmesh.model.priority import parse_priority
 from ohmesh.model.schedule import CatchUp, Overlap, Schedule
-from ohmesh.operations.arguments import MAX_PAGE_TASKS, Kind, PriorityName, Seconds, Value
+from ohmesh.operations.arguments import MAX_PAGE_TASKS, Kind, PriorityName, Seconds, Value, ms_of
 from ohmesh.operations.moments import parse_duration_ms
 
 _POSITIONAL = {"positional": True}
@@ -73,7 +73,7 @@ class AddSchedule(Struct, frozen=True, kw_only=True):
             _choice("catch_up", CatchUp, self.catch_up),
             _choice("overlap", Overlap, self.overlap),
             parse_priority(self.priority),
-            round(self.timeout_s * 1000),
+            ms_of(self.timeout_s),
             self.retries + 1,
             tuple(self.requires),
             weight,

@@ -51,6 +51,7 @@ SCHEDULE_COMMANDS: tuple[Command, ...] = (
         run=_RUN + "remove_schedule",
         risk=Risk.DESTRUCTIVE,
         confirmation="Remove the schedule {name!r}?",
+        looks_up="schedules get",
         scope=Scope.QUEUE,
         role=Role.OPERATOR,
     ),

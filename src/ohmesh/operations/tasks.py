@@ -43,9 +43,15 @@ async def submit(client: Client, arguments: a.Submit) -> TaskOutcome:
     """
     handle = await client.submit(request_of(client, arguments))
     if not arguments.wait_s:
-        return TaskOutcome(handle.id, TaskState.QUEUED, joined=handle.is_joined)
-    outcome = outcome_of(await _end_within(client, handle, arguments.wait_s))
-    return msgspec.structs.replace(outcome, joined=handle.is_joined)
+        return _with_story(TaskOutcome(handle.id, TaskState.QUEUED), handle)
+    return _with_story(outcome_of(await _end_within(client, handle, arguments.wait_s)), handle)
+
+
+def _with_story(outcome: TaskOutcome, handle: TaskHandle) -> TaskOutcome:
+    """And what was said when it was accepted."""
+    return msgspec.structs.replace(
+        outcome, joined=handle.is_joined, existed=handle.existed, unserved=handle.is_unserved
+    )
 
 
 async def result(client: Client, arguments: a.Result) -> TaskOutcome:
@@ -128,9 +134,9 @@ def request_of(client: Client, arguments: a.Submit) -> TaskRequest:
         kind=arguments.kind,
         payload=payload,
         priority=parse_priority(arguments.priority),
-        timeout_ms=round(arguments.timeout_s * 1000),
+        timeout_ms=a.ms_of(arguments.timeout_s),
         max_attempts=arguments.retries + 1,
-        delay_ms=round(arguments.delay_s * 1000),
+        delay_ms=a.ms_of(arguments.delay_s),
         key=arguments.key,
         requires=tuple(arguments.requires),
         weight=complexity.weight,

@@ -97,6 +97,7 @@ WEBHOOK_COMMANDS: tuple[Command, ...] = (
         run=_RUN + "remove_webhook",
         risk=Risk.DESTRUCTIVE,
         confirmation="Remove webhook {webhook_id}, and with it its place and its secret?",
+        looks_up="webhooks get",
         role=Role.ADMIN,
     ),
 )

@@ -280,6 +280,7 @@ class Client:
             raise MeshUnreachable("The client is closed; it takes no more tasks.")
         present = tracker.handles.get(submission.task_id)
         if present is not None:  # the same key again
+            present.existed = True
             return present
         shard = shard_of(submission.kind, self._shards)
         size_bytes = _size_of(submission)

@@ -46,6 +46,8 @@ class TaskHandle:
     """`id`, `state`, `await accepted()`, `await result()`. The other attributes belong to the client that made it.
 
     is_joined: a task of the same unique key was there, and `id` is that one's since this one was accepted.
+    existed: its key had been submitted before, and what was said then counts. is_unserved: no worker ran its kind when
+    it was accepted.
     followers: handles of this client that joined the task of this one; they end with it.
     submission: what to send again while it is unanswered; a handle that begins without one watches a task of others.
     holders: callers that would be told of its acceptance; without any an unanswered submission is withdrawn.
@@ -59,11 +61,13 @@ class TaskHandle:
         "deadline_ms",
         "ended",
         "error",
+        "existed",
         "followers",
         "holders",
         "id",
         "is_joined",
         "is_queued",
+        "is_unserved",
         "retry_ms",
         "shard",
         "size_bytes",
@@ -91,7 +95,7 @@ class TaskHandle:
         self.error: OhmeshError | None = None
         self.followers: WeakValueDictionary[int, TaskHandle] | None = None
         self.holders = 0
-        self.is_joined = False
+        self.is_joined = self.existed = self.is_unserved = False
         self.is_queued = False
         self.tries = 0
         self.retry_ms = 0
@@ -228,8 +232,9 @@ class TaskHandle:
                 async with asyncio.timeout(timeout):
                     await _wait(waiters)
         except TimeoutError:
+            unserved = "; no worker ran its kind when it was submitted" if self.is_unserved else ""
             raise ResultTimeout(
-                f"Task {self.id} has not ended after {timeout:g} s; the last that was heard is {self.state}.",
+                f"Task {self.id} has not ended after {timeout:g} s; the last that was heard is {self.state}{unserved}.",
                 task_id=self.id,
                 hint="It goes on; ask again later with the same id.",
             ) from None

@@ -163,11 +163,16 @@ class Tracker:
     def _accepted(self, answer: Accepted, dispatcher: tuple[str, int]) -> None:
         handles, counts, lanes = self.handles, self.counts, self._lanes
         watch_ms = self._clock.monotonic_ms() + self._config.watch_after_ms
-        handle = None
+        handle, is_remarkable = None, bool(answer.existed or answer.unserved)
         if answer.unserved:
             self._in_vain.note(answer, handles, self._clock.monotonic_ms())
         for task_id in answer.task_ids:
             handle = handles.get(task_id)
+            if handle is not None and is_remarkable:
+                handle.existed = answer.existed
+                handle.is_unserved = (
+                    handle.submission is not None and handle.submission.kind in answer.unserved
+                )
             if handle is None or not handle.accept(watch_ms):
                 counts.stray += 1
                 continue

@@ -45,6 +45,8 @@ def client_messages(news: ClientNews) -> Iterator[ToClient]:
     """Acceptance before the end of the same task."""
     for ids in _parts(news.accepted, IDS_IN_MESSAGE):
         yield Accepted(ids, unserved=sorted(news.unserved))
+    for ids in _parts(news.existing, IDS_IN_MESSAGE):
+        yield Accepted(ids, existed=True)
     for refusals in _parts(news.refused, REFUSALS_IN_MESSAGE):
         yield Accepted([], refusals)
     for pairs in _parts(news.joined, REFUSALS_IN_MESSAGE):

@@ -5,14 +5,17 @@ from __future__ import annotations
 import io
 
 import pytest
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from ohmesh.cli.exit_codes import ExitCode
 from ohmesh.cli.output import Output
 from ohmesh.cli.presentation import present
 from ohmesh.model.agent import Duty, HostView, Liveness
 from ohmesh.model.task import TaskState
+from ohmesh.model.webhook import WebhookState, WebhookView
 from ohmesh.operations import results as r
+from ohmesh.operations.locks import ReleasedLock
+from ohmesh.operations.schedule_results import ScheduleDescription
 
 DONE = r.TaskOutcome("A", TaskState.SUCCEEDED, {"label": "POSITIVE"}, attempts=1)
 DEAD = r.TaskOutcome("B", TaskState.DEAD, failure=r.Failure("ValueError", "no.", "Traceback ..."), attempts=4)
@@ -125,3 +128,35 @@ def test_a_filtered_list_says_what_it_shows_and_not_how_many_tasks_do_not_match(
     assert shown(r.TaskList([], total=17, filter="kind=x"))[1] == "no task matches: kind=x\n"
     _, talk, _ = shown(r.WorkerList([], total=2, filter="kind=x"))
     assert talk == "showing 0 of 2 workers; filter: kind=x\n"
+
+
+SCHEDULE = ScheduleDescription("nightly", "text", "@daily", "UTC", 0, 1_769_853_600_000)
+WEBHOOK = WebhookView("wh_1", "https://example.org/", WebhookState.ACTIVE, created_ms=1_769_853_600_250)
+
+
+@pytest.mark.parametrize(("verb", "result"), [("schedules remove", SCHEDULE), ("webhooks remove", WEBHOOK)])
+def test_what_was_removed_is_said_to_be_so(verb: str, result: Struct) -> None:
+    out, talk = io.StringIO(), io.StringIO()
+    assert present(result, Output(out=out, talk=talk), verb=verb) is ExitCode.OK
+    assert "removed" in out.getvalue()
+    assert "active" not in out.getvalue()
+    assert "DUE" not in out.getvalue()
+
+
+def test_a_lock_that_nobody_held_was_not_released() -> None:
+    out, talk, code = shown(ReleasedLock("mine", was_held=False))
+    assert (out, code) == ("", ExitCode.NOTHING_MATCHED)
+    assert "nobody holds lock 'mine'" in talk
+    assert shown(ReleasedLock("mine", was_held=True, holder="box"))[2] is ExitCode.OK
+
+
+def test_times_of_a_webhook_are_times() -> None:
+    out, _, _ = shown(WEBHOOK)
+    assert "2026-01-31T10:00:00Z" in out
+    assert "never" in out
+    assert "1769853600" not in out
+
+
+def test_one_attempt_is_one() -> None:
+    task = structs.replace(TASK, state=TaskState.DEAD, attempts=1)
+    assert "after 1 attempt\n" in shown(r.DeadLetterDetails([task]))[0]

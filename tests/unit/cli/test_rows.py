@@ -76,15 +76,15 @@ def test_jsonl_is_one_object_for_each_record_and_the_talk_still_says_that_there_
 def test_csv_has_a_header_and_keeps_every_value_exactly() -> None:
     out, _, _ = printed(r.TaskOutcomes([DONE], unfinished=["B"]), "csv")
     header, first, second = csv.reader(io.StringIO(out, newline=""))
-    assert header == ["task_id", "state", "value", "failure", "attempts", "joined"]
-    assert first == ["A", "succeeded", 'say "hi",\r\nplease', "", "1", "false"]
-    assert second == ["B", "unfinished", "", "", "", ""]
-    assert out.startswith("task_id,state,value,failure,attempts,joined\r\n")
+    assert header == ["task_id", "state", "value", "failure", "attempts", "joined", "existed", "unserved"]
+    assert first == ["A", "succeeded", 'say "hi",\r\nplease', "", "1", "false", "false", "false"]
+    assert second == ["B", "unfinished", "", "", "", "", "", ""]
+    assert out.startswith("task_id,state,value,failure,attempts,joined,existed,unserved\r\n")
 
 
 def test_an_empty_list_is_a_header_in_csv_and_nothing_in_jsonl() -> None:
     assert printed(r.QueueList([]), "csv")[0] == (
-        "kind,queued,running,retrying,dead_letters,paused_ms,rate,burst,concurrency,held_back\r\n"
+        "kind,queued,running,retrying,dead_letters,paused_ms,rate,burst,concurrency,held_back,unknown\r\n"
     )
     assert printed(r.QueueList([]), "jsonl")[0] == ""
 

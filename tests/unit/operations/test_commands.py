@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from ohmesh.errors import InvalidArgument
+from ohmesh.operations.arguments import ms_of
 from ohmesh.operations.command import Command, Risk, load
 from ohmesh.operations.commands import COMMANDS, GROUPS, find_command
 from ohmesh.operations.parameter import Form
@@ -98,3 +99,13 @@ def test_the_registry_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == "\n"
+
+
+def test_what_is_missing_is_named_alone() -> None:
+    with pytest.raises(InvalidArgument, match=r"^kind: it is missing"):
+        find_command("submit").parse({})
+
+
+@pytest.mark.parametrize(("seconds", "milliseconds"), [(0.0, 0), (0.0001, 1), (0.0016, 2), (3.0, 3_000)])
+def test_a_short_time_is_never_none(seconds: float, milliseconds: int) -> None:
+    assert ms_of(seconds) == milliseconds

@@ -6,8 +6,11 @@ import asyncio
 import io
 from collections.abc import Awaitable, Callable, Coroutine
 
+import pytest
+
 from ohmesh.cli.output import Output
 from ohmesh.cli.presentation import present
+from ohmesh.errors import ResultTimeout
 from ohmesh.mesh import AsyncMesh
 from ohmesh.mesh.async_mesh import Opening
 from ohmesh.model.task import TaskState
@@ -42,6 +45,60 @@ def test_every_handle_of_one_key_ends_with_the_task_that_lives(run: Run) -> None
         again = await mesh.submit("echo", 4, unique="key")
         assert again.id != first.id
         assert await again.result(10) == [[4], {}]
+
+    with_mesh(run, scenario)
+
+
+def test_the_same_key_with_other_arguments_is_told_to_be_there_already(run: Run) -> None:
+    async def scenario(mesh: AsyncMesh) -> None:
+        submit = find_command("submit")
+
+        async def do(value: int) -> TaskOutcome:
+            values = {"kind": "echo", "arguments": [value], "key": "kk"}
+            outcome = await submit.call(mesh.client, submit.parse(values))
+            assert isinstance(outcome, TaskOutcome)
+            return outcome
+
+        await mesh.pause("echo")
+        first, second = await do(1), await do(2)
+        assert (first.existed, second.existed) == (False, True)
+        await mesh.resume("echo")
+        assert await mesh.result(first.task_id, 10) == [[1], {}]
+
+    with_mesh(run, scenario)
+    out, talk = io.StringIO(), io.StringIO()
+    present(TaskOutcome("A", TaskState.QUEUED, existed=True), Output(out=out, talk=talk))
+    assert "there already with this key" in talk.getvalue()
+
+
+def test_a_receipt_of_a_kind_that_nobody_runs_says_so(run: Run) -> None:
+    async def scenario(mesh: AsyncMesh) -> None:
+        submit = find_command("submit")
+        for kind, unserved in (("echo", False), ("nosuchkind", True)):
+            receipt = await submit.call(mesh.client, submit.parse({"kind": kind}))
+            assert isinstance(receipt, TaskOutcome)
+            assert receipt.unserved == unserved
+        assert isinstance(receipt, TaskOutcome)
+        out, talk = io.StringIO(), io.StringIO()
+        present(receipt, Output(out=out, talk=talk))
+        assert out.getvalue() == f"{receipt.task_id}\n"
+        assert "no worker runs its kind" in talk.getvalue()
+        with pytest.raises(ResultTimeout, match="no worker ran its kind"):
+            await (await mesh.submit("nosuchkind")).result(0.01)
+
+    with_mesh(run, scenario)
+
+
+def test_a_queue_of_a_kind_that_nobody_knows_is_paused_with_a_word(run: Run) -> None:
+    async def scenario(mesh: AsyncMesh) -> None:
+        assert not (await mesh.pause("echo")).unknown
+        paused = await mesh.pause("nosuch99")
+        assert paused.unknown
+        out, talk = io.StringIO(), io.StringIO()
+        present(paused, Output(out=out, talk=talk))
+        assert "is it spelt so?" in talk.getvalue()
+        await mesh.submit("nosuch98")
+        assert not (await mesh.limit("nosuch98", concurrency=1)).unknown
 
     with_mesh(run, scenario)
 

@@ -43,7 +43,7 @@ def submit(shard: Shard, client: str, submissions: list[Submission], now_ms: int
         if task_id in taken:
             continue
         if task_id in tasks or (parked.count and parked.find(task_id)):
-            _confirm(shard, client, task_id)
+            _confirm(shard, client, submission)
             continue
         refusal = _refusal(shard, submission, at_ms, (size, waiting, held))
         if refusal is not None:
@@ -102,11 +102,16 @@ def _wait_parked(shard: Shard, client: str, task_id: str, at_ms: int) -> None:
     shard.waiting.add_parked(ref, at_ms)
 
 
-def _confirm(shard: Shard, client: str, task_id: str) -> None:
+def _confirm(shard: Shard, client: str, submission: Submission) -> None:
+    """What was made at another moment or of other arguments than what is here is no repetition: it is its key again.
+    Of an ended task the arguments are gone."""
     if not shard.is_clogged():
-        shard.room(id_bytes(task_id)).client(client).accepted.append(task_id)
-        task = shard.table.whole(task_id)
+        task = shard.table.whole(submission.task_id)
         assert task is not None
+        news = shard.room(id_bytes(submission.task_id)).client(client)
+        held = task.submission
+        is_repeated = held.created_ms == submission.created_ms and held.payload in (b"", submission.payload)
+        (news.accepted if is_repeated else news.existing).append(submission.task_id)
         _tell_end(shard, client, task)
 
 

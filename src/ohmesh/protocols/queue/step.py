@@ -28,6 +28,7 @@ class ClientNews:
     """What one client hears from one step."""
 
     accepted: list[str] = field(default_factory=list)
+    existing: list[str] = field(default_factory=list)
     unserved: set[str] = field(default_factory=set)
     refused: list[Refusal] = field(default_factory=list)
     joined: list[tuple[str, str]] = field(default_factory=list)

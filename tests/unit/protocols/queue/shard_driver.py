@@ -51,6 +51,7 @@ class Heard:
     """Everything that was told, in order of telling."""
 
     accepted: list[str] = field(default_factory=list)
+    existing: list[str] = field(default_factory=list)
     refused: dict[str, str] = field(default_factory=dict)
     finished: dict[str, str] = field(default_factory=dict)
     values: dict[str, bytes] = field(default_factory=dict)
@@ -121,6 +122,7 @@ class ShardDriver:
         heard = self.heard
         for news in step.clients.values():
             heard.accepted.extend(news.accepted)
+            heard.existing.extend(news.existing)
             heard.refused.update({refusal.task_id: refusal.code for refusal in news.refused})
             heard.finished.update({ended.task_id: str(ended.state) for ended in news.finished})
             heard.values.update({ended.task_id: ended.value for ended in news.finished})
@@ -222,7 +224,8 @@ def submission(task_id: str, **fields: object) -> Submission:
 def check_told(step: Step, table: TaskTable) -> None:
     """What a step lets be heard is true in the log up to and with its own rows."""
     for news in step.clients.values():
-        assert all(table.holds(task_id) or task_id in table.forgotten for task_id in news.accepted)
+        told = [*news.accepted, *news.existing]
+        assert all(table.holds(task_id) or task_id in table.forgotten for task_id in told)
         cancelled = [table.find(task_id) for task_id in news.cancelled]
         assert all(task is not None and task.state is TaskState.CANCELLED for task in cancelled)
         ends = [(table.find(ended.task_id), ended.state) for ended in news.finished]

@@ -21,6 +21,17 @@ def test_a_submission_that_is_sent_again_is_confirmed_and_taken_once() -> None:
     assert [len(row.tasks) for row in driver.rows() if isinstance(row, Submitted)] == [1]
 
 
+def test_the_same_key_from_another_moment_is_told_to_be_here_already() -> None:
+    driver = ShardDriver()
+    driver.submit("t", payload=b"first")
+    driver.wait(5)
+    driver.submit("t", payload=b"second", client="another")
+    assert (driver.heard.accepted, driver.heard.existing) == (["t"], ["t"])
+    whole = driver.shard.table.whole("t")
+    assert whole is not None
+    assert whole.submission.payload == b"first"
+
+
 def test_ids_that_repeat_in_one_message_are_one_task() -> None:
     driver = ShardDriver()
     driver.submit("a", "a", "b", "a")
