@@ -15,3 +15,9 @@ def add_item(item: list[object]) -> object:
     """The same as one argument, as `map` gives it."""
     left, right, _ = item
     return left + right  # type: ignore[operator]  # integers, by the benchmark
+
+
+@agent(kind="add-pair")
+def add_pair(left: int, right: int) -> int:
+    """Two small integers and nothing else."""
+    return left + right

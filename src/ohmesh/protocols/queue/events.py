@@ -1,16 +1,18 @@
 """Events: what the rows of a shard's log mean to whoever watches the mesh, as a fold over its entries.
 
-Rows speak of leases; the fold remembers which task each is, and of a task only what its events say. So it is as large
-as what has not ended, and a bounded number of tasks that ended without success, which may be queued again.
+Rows speak of leases; the fold remembers which task each is, and of a task only what its events say: of one that has
+only been submitted its id and kind. So it is as large as what has not ended, and a bounded number of tasks that ended
+without success, which may be queued again.
 The same entries give the same events, with the same ids, wherever the folding began.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from sys import intern
 
 import msgspec
+from msgspec import Struct
 
 from ohmesh.model.agent import Liveness
 from ohmesh.model.envelope import item_id
@@ -24,8 +26,7 @@ ENDED_TASKS = 100_000
 _HERE = (Liveness.ACTIVE, Liveness.JOINING, Liveness.SUSPECT)
 
 
-@dataclass(slots=True)
-class Known:
+class Known(Struct, gc=False):
     """What is remembered of a task."""
 
     task_id: str
@@ -44,7 +45,7 @@ class EventFold:
         self.shard = shard
         self.epoch = 0
         self.time_ms = 0
-        self._tasks: dict[str, Known] = {}
+        self._tasks: dict[str, Known | str] = {}  # the kind of one that has only been submitted
         self._leases: dict[int, Known] = {}
         self._ended: dict[str, Known] = {}
         self._here: dict[str, int] = {}
@@ -90,7 +91,8 @@ class EventFold:
             if task.lease:
                 self._leases[task.lease] = known
             if task.state not in FINAL_STATES:
-                self._tasks[task.task_id] = known
+                is_new = known == Known(task.task_id, task.submission.kind)
+                self._tasks[task.task_id] = intern(known.kind) if is_new else known
             elif task.state is not TaskState.SUCCEEDED:
                 self._keep(known)
         self._here = {host.host: host.incarnation for host in table.hosts.values() if host.liveness in _HERE}
@@ -120,6 +122,10 @@ class EventFold:
             place, f"{PREFIX}shard.gap{VERSION}", self.time_ms, f"shard-{self.shard}", self.shard, "", data
         )
 
+    def _known(self, task_id: str) -> Known:
+        known = self._tasks.get(task_id, "")
+        return Known(task_id, known) if isinstance(known, str) else known
+
     def _tell(self, what: str, task: Known, **data: object) -> None:
         self._found.append((f"task.{what}", task.task_id, task.kind, data))
 
@@ -134,7 +140,8 @@ class EventFold:
 
     def _submitted(self, row: r.Submitted) -> None:
         for task in row.tasks:
-            known = self._tasks[task.task_id] = Known(task.task_id, task.kind, items=task.items)
+            known = Known(task.task_id, task.kind, items=task.items)
+            self._tasks[task.task_id] = known if task.items else intern(task.kind)
             data: dict[str, object] = {"priority": task.priority, "due_ms": task.due_ms}
             if task.items:
                 data["items"] = task.items
@@ -142,7 +149,7 @@ class EventFold:
 
     def _granted(self, row: r.Granted) -> None:
         for lease, task_id in enumerate(row.task_ids, row.first_lease):
-            known = self._tasks.setdefault(task_id, Known(task_id, ""))
+            known = self._tasks[task_id] = self._known(task_id)
             known.attempt += 1
             known.agent, known.lease = row.agent, lease
             self._leases[lease] = known
@@ -172,13 +179,14 @@ class EventFold:
 
     def _cancelled(self, row: r.Cancelled) -> None:
         for task_id in row.task_ids:
-            known = self._tasks.get(task_id) or Known(task_id, "")
+            known = self._known(task_id)
             self._end(known)
             self._tell("cancelled", known, agent=known.agent if known.lease else "", attempt=known.attempt)
 
     def _opened(self, row: r.Opened) -> None:
         """The rest of an envelope: what failed is told as it is of any task, what waits by one event for all."""
-        known = self._tasks.pop(row.task_id, None) or Known(row.task_id, "")
+        known = self._known(row.task_id)
+        self._tasks.pop(row.task_id, None)
         for _ in self._let_go(known.lease):
             pass
         apart = {*row.finished, *(item.index for item in row.failed), *known.cancelled}
@@ -198,7 +206,7 @@ class EventFold:
                 self._tell(item.state.value, failed, **data)
 
     def _items_cancelled(self, row: r.ItemsCancelled) -> None:
-        envelope = self._tasks.get(row.task_id) or Known(row.task_id, "")
+        envelope = self._known(row.task_id)
         envelope.cancelled = (*envelope.cancelled, *row.indices)
         for index in row.indices:
             item = Known(item_id(row.task_id, index), envelope.kind, 1)
@@ -253,7 +261,8 @@ class EventFold:
 
     def _schedule_ran(self, row: r.ScheduleRan) -> None:
         for task in row.tasks:
-            known = self._tasks[task.task_id] = Known(task.task_id, task.kind)
+            known = Known(task.task_id, task.kind)
+            self._tasks[task.task_id] = intern(task.kind)
             self._tell("submitted", known, priority=task.priority, due_ms=task.due_ms, schedule=row.name)
         if row.skipped:
             self._of_schedule("skipped", row.name, row.kind, occurrences=row.skipped, due_ms=row.due_ms)

@@ -72,10 +72,18 @@ class HeldTasks:
         return heapq.merge(objects, self.parked.in_order(), key=_order_of)
 
     def newest_first(self, below_order: int | None = None, kind: str = "", state: str = "") -> Iterator[Task]:
-        """All tasks, to be read only; of the parked ones those below this order, of this kind and in this state."""
+        """Those below this order (None: all), of this kind and in this state ("" is any); to be read only."""
         refs = self.parked.newest_first(below_order, kind, state) if self.parked.count else iter(())
         ref = next(refs, 0)
-        for task in self._newest_objects():
+        objects = self._newest_objects()
+        # A page may be far from here, or hardly any task be meant: what is passed over must not take long.
+        if below_order is not None:
+            objects = [task for task in objects if task.order < below_order]
+        if state:
+            objects = [task for task in objects if task.state == state]
+        if kind:
+            objects = [task for task in objects if task.submission.kind == kind]
+        for task in objects:
             while ref >> SLOT_BITS > task.order:
                 yield self.parked.read(ref)
                 ref = next(refs, 0)

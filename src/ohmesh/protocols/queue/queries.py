@@ -88,14 +88,12 @@ def list_tasks(shard: Shard, query: ListTasks, sieve: Sieve | None = None) -> Ta
     if is_dead:  # they stand in the order of their ends
         dead = table.dead_letters.values()
         matching: Iterable[Task] = sorted(dead, key=lambda task: task.order, reverse=True)
+        if query.kind:
+            matching = (task for task in matching if task.submission.kind == query.kind)
     else:
-        matching = _newest_first(table.newest_first(last_order, query.kind, query.state), last_order)
+        matching = _with_items(table.newest_first(last_order, query.kind, query.state))
     if last_order is not None:
         matching = (task for task in matching if task.order < last_order)
-    if query.kind:
-        matching = (task for task in matching if task.submission.kind == query.kind)
-    if query.state and not is_dead:
-        matching = (task for task in matching if task.state == query.state)
     if sieve is not None:
         return _sifted(shard, matching, limit, sieve)
     page = list(islice(matching, limit + 1))
@@ -108,13 +106,13 @@ def list_tasks(shard: Shard, query: ListTasks, sieve: Sieve | None = None) -> Ta
     )
 
 
-def _newest_first(tasks: Iterable[Task], last_order: int | None) -> Iterator[Task]:
-    """With the items of envelopes in the place of these; envelopes beyond the cursor are not looked into."""
+def _with_items(tasks: Iterable[Task]) -> Iterator[Task]:
+    """With the items of envelopes in the place of these."""
     for task in tasks:
-        if not task.submission.items:
-            yield task
-        elif last_order is None or task.order < last_order:
+        if task.submission.items:
             yield from reversed(list(items_of(task)))
+        else:
+            yield task
 
 
 def _total(shard: Shard) -> int:

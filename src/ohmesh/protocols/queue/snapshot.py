@@ -159,8 +159,7 @@ def _restore(snapshot: _Snapshot, tasks: list[msgspec.Raw], parking: Parking | N
 def _restore_task(table: TaskTable, task: Task) -> None:
     submission = task.submission
     kind, state = submission.kind, task.state
-    parts = parts_of(submission.task_id)
-    if parts is not None:
+    if "." in submission.task_id and (parts := parts_of(submission.task_id)) is not None:
         table.came_out[parts[0]] += 1
     depth = table.depth.get(kind)
     if depth is None:

@@ -120,14 +120,13 @@ class TaskTable(HeldTasks):
             if submission.unique:
                 self.unique.claim(submission)
             depth = self.depth_of(kind)
-            if submission.due_ms > far_ms or (
-                depth.queued >= most and depth.queued - parked.queued[kind] >= most
-            ):
+            queued = depth.queued
+            if submission.due_ms > far_ms or (queued >= most and queued - parked.queued[kind] >= most):
                 parked.park_submission(submission, order, at_ms)
             else:
                 tasks[task_id] = Task(submission, order, at_ms, due_ms=submission.due_ms)
             count = submission.items or 1
-            depth.queued += count
+            depth.queued = queued + count
             order += count
             held_bytes += len(submission.payload)
         self.next_order, self.held_bytes = order, held_bytes
