@@ -10,13 +10,15 @@ from __future__ import annotations
 import sys
 from array import array
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from zlib import crc32
 
 from ohmesh.errors import LogCorrupt
 from ohmesh.protocols.queue.word_set import SPREAD_SHIFT, WordSet
 
 PIECE = 4_096
+_FULL = array("I", bytes(4 * PIECE))
 _PRIME = 1_073_741_789
 
 
@@ -25,7 +27,7 @@ class ForgottenIds:
 
     def __init__(self) -> None:
         self._digests: deque[array[int]] = deque()
-        self._finished_ms: deque[array[int]] = deque()
+        self._times = _Times()
         self._set = WordSet()
         self._count = 0
         self._has_ids = True
@@ -51,11 +53,10 @@ class ForgottenIds:
     def count_up_to(self, finished_ms: int, most: int) -> int:
         """How many of the oldest `most`, in one go, had ended by then."""
         count = 0
-        for piece in self._finished_ms:
-            for each in piece:
-                if count >= most or each > finished_ms:
-                    return count
-                count += 1
+        for each in self._times:
+            if count >= most or each > finished_ms:
+                break
+            count += 1
         return count
 
     def drop(self, count: int) -> int:
@@ -65,11 +66,11 @@ class ForgottenIds:
         self._count -= count
         for digest in _take(self._digests, count) if self._has_ids else ():
             self._set.remove(digest)
-        return max(_take(self._finished_ms, count), default=0)
+        return self._times.drop(count)
 
     def columns(self) -> tuple[bytes, bytes]:
         """Digests and times, as little-endian 64-bit numbers."""
-        return _to_bytes(self._digests), _to_bytes(self._finished_ms)
+        return _to_bytes(chain.from_iterable(self._digests)), _to_bytes(self._times)
 
     def restore(self, digests: bytes, finished_ms: bytes) -> None:
         """Add what `columns` gave."""
@@ -80,8 +81,41 @@ class ForgottenIds:
         for digest in digests:
             add(digest)
         _append(self._digests, digests)
-        _append(self._finished_ms, finished_ms)
+        self._times.extend(finished_ms)
         self._count += len(finished_ms)
+
+
+class _Times:
+    """Milliseconds, in pieces of 32-bit differences from their first."""
+
+    def __init__(self) -> None:
+        self._pieces: deque[tuple[int, array[int]]] = deque()
+
+    def __iter__(self) -> Iterator[int]:
+        for first_ms, later in self._pieces:
+            for each in later:
+                yield first_ms + each
+
+    def extend(self, times_ms: Sequence[int]) -> None:
+        for at_ms in times_ms:
+            first_ms, later = self._pieces[-1] if self._pieces else (0, _FULL)
+            if len(later) >= PIECE or not 0 <= at_ms - first_ms < 1 << 32:
+                first_ms, later = at_ms, array("I")
+                self._pieces.append((first_ms, later))
+            later.append(at_ms - first_ms)
+
+    def drop(self, count: int) -> int:
+        """Drop the first; returns the latest of them (0: there were none)."""
+        latest_ms = 0
+        while count:
+            first_ms, later = self._pieces[0]
+            part = min(len(later), count)
+            latest_ms = max(latest_ms, first_ms + max(later[:part]))
+            del later[:part]
+            count -= part
+            if not later:
+                self._pieces.popleft()
+        return latest_ms
 
 
 def _digest(task_id: str) -> int:
@@ -108,10 +142,8 @@ def _take(pieces: deque[array[int]], count: int) -> array[int]:
     return taken
 
 
-def _to_bytes(pieces: Iterable[array[int]]) -> bytes:
-    joined = array("Q")
-    for piece in pieces:
-        joined.extend(piece)
+def _to_bytes(numbers: Iterable[int]) -> bytes:
+    joined = array("Q", numbers)
     if sys.byteorder == "big":
         joined.byteswap()
     return joined.tobytes()

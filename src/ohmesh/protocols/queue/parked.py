@@ -11,9 +11,8 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Hashable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Generic, TypeVar
 
 import msgspec
 
@@ -27,6 +26,7 @@ SLOT_BITS = 24
 SLOT_MASK = (1 << SLOT_BITS) - 1
 _HASH_MASK = (1 << 64 - SPREAD_SHIFT) - 1
 _KEPT_SLOTS = 1_024
+_SPAN_MS = (1 << 32) - 1  # 49 days
 
 _PRIORITY = 3
 _WHOLE = 4  # the record is that of a task, not only of its submission
@@ -36,7 +36,7 @@ _IN_LANE = 32
 
 Note = str | tuple[str, ...]
 Place = tuple[str, tuple[str, ...]]
-Value = TypeVar("Value", bound=Hashable)
+_Shared = tuple[str, tuple[str, ...], Note | None]
 
 _encode = msgspec.msgpack.Encoder().encode
 _NO_SUBMISSION = Submission("", "", b"")
@@ -56,16 +56,21 @@ class Parking:
     waiting: int = 10_000
 
 
-class _Shared(Generic[Value]):
-    """Few values that many tasks have: each has a number while any of them does."""
+class _SharedValues:
+    """Kind, requirements and note, of which few are many tasks': each has a number while any task has it."""
 
     def __init__(self) -> None:
-        self.values: list[Value | None] = []
-        self._numbers: dict[Value, int] = {}
-        self._uses = array("Q")
+        self.values: list[_Shared | None] = []
+        self._numbers: dict[_Shared, int] = {}
+        self._uses = array("I")
         self._free: list[int] = []
 
-    def take(self, value: Value) -> int:
+    def of(self, number: int) -> _Shared:
+        value = self.values[number]
+        assert value is not None
+        return value
+
+    def take(self, value: _Shared) -> int:
         number = self._numbers.get(value)
         if number is None:
             number = self._numbers[value] = self._free.pop() if self._free else len(self.values)
@@ -79,9 +84,7 @@ class _Shared(Generic[Value]):
     def give_back(self, number: int) -> None:
         self._uses[number] -= 1
         if not self._uses[number]:
-            value = self.values[number]
-            assert value is not None
-            del self._numbers[value]
+            del self._numbers[self.of(number)]
             self.values[number] = None
             self._free.append(number)
 
@@ -100,24 +103,27 @@ class ParkedTasks:
             "Q", (0,)
         )  # slot 0 is none, so that no reference to a slot looks as if there were none
         self._due = array("Q", (0,))
-        self._submitted = array("Q", (0,))
-        self._places = array("I", (0,))
-        self._notes = array("I", (0,))
+        self._submitted = array("I", (0,))  # ms since _since_ms
+        self._since_ms = 0
+        self._shared = array("I", (0,))
         self._flags = array("B", (0,))
         self._free = array("I")
         self._records = RecordStore()
         self._ids = WordSet()
         self._by_order = OrderIndex()
-        self._shared_places: _Shared[Place] = _Shared()
-        self._shared_notes: _Shared[Note] = _Shared()
+        self._values = _SharedValues()
 
     # Parking and taking up
 
     def park_submission(self, submission: Submission, order: int, submitted_ms: int) -> int:
         """A task that has only been submitted; returns its reference."""
+        if not self.count:
+            self._since_ms = submitted_ms
+        if not 0 <= submitted_ms - self._since_ms <= _SPAN_MS:
+            return self._park_whole(Task(submission, order, submitted_ms, due_ms=submission.due_ms))
         flags = _ENVELOPE if submission.items else 0
         self.queued[submission.kind] += submission.items or 1
-        times = (submission.due_ms, submitted_ms)
+        times = (submission.due_ms, submitted_ms - self._since_ms)
         return self._park(submission, order, times, flags, _encode(submission))
 
     def park(self, task: Task) -> int:
@@ -125,12 +131,16 @@ class ParkedTasks:
         submission = task.submission
         if task == Task(submission, task.order, task.submitted_ms, due_ms=submission.due_ms):
             return self.park_submission(submission, task.order, task.submitted_ms)
+        return self._park_whole(task)
+
+    def _park_whole(self, task: Task) -> int:
+        submission = task.submission
         flags = _WHOLE | (_ENVELOPE if submission.items else 0)
         if task.state is TaskState.RETRYING:
             flags |= _RETRYING
         else:
             self.queued[submission.kind] += task.count
-        return self._park(submission, task.order, (task.due_ms, task.submitted_ms), flags, _encode(task))
+        return self._park(submission, task.order, (task.due_ms, 0), flags, _encode(task))
 
     def take_up(self, ref: int) -> Task:
         """The task, which is parked no more; its note is with the others."""
@@ -141,12 +151,11 @@ class ParkedTasks:
             self.queued[kind] -= task.count
             if not self.queued[kind]:
                 del self.queued[kind]
-        if note := self._notes[slot]:
-            value = self._shared_notes.values[note - 1]
-            assert value is not None
-            self.notes[task_id] = value
-            self._shared_notes.give_back(note - 1)
-        self._shared_places.give_back(self._places[slot])
+        shared = self._shared[slot]
+        _, _, note = self._values.of(shared)
+        if note is not None:
+            self.notes[task_id] = note
+        self._values.give_back(shared)
         self._ids.remove(_word(task_id) | slot)
         self._by_order.remove(ref)
         self._records.drop(slot)
@@ -160,25 +169,23 @@ class ParkedTasks:
     def _park(
         self, submission: Submission, order: int, times: tuple[int, int], flags: int, record: bytes
     ) -> int:
-        due_ms, submitted_ms = times
+        due_ms, since_ms = times
         task_id = submission.task_id
         flags |= submission.priority & _PRIORITY
-        place = self._shared_places.take((submission.kind, submission.requires))
-        noted = self.notes.pop(task_id, None) if self.notes else None
-        note = self._shared_notes.take(noted) + 1 if noted is not None else 0
+        note = self.notes.pop(task_id, None) if self.notes else None
+        shared = self._values.take((submission.kind, submission.requires, note))
         if self._free:
             slot = self._free.pop()
             ref = self._refs[slot] = order << SLOT_BITS | slot
-            self._due[slot], self._submitted[slot] = due_ms, submitted_ms
-            self._places[slot], self._notes[slot], self._flags[slot] = place, note, flags
+            self._due[slot], self._submitted[slot] = due_ms, since_ms
+            self._shared[slot], self._flags[slot] = shared, flags
         else:
             slot = len(self._refs)
             ref = order << SLOT_BITS | slot
             self._refs.append(ref)
             self._due.append(due_ms)
-            self._submitted.append(submitted_ms)
-            self._places.append(place)
-            self._notes.append(note)
+            self._submitted.append(since_ms)
+            self._shared.append(shared)
             self._flags.append(flags)
         self._records.put(slot, record)
         self._ids.add(_word(task_id) | slot)
@@ -206,7 +213,8 @@ class ParkedTasks:
         record = self._records.get(slot)
         if self._flags[slot] & _WHOLE:
             return _task(record)
-        return Task(_submission(record), ref >> SLOT_BITS, self._submitted[slot], due_ms=self._due[slot])
+        submitted_ms = self._since_ms + self._submitted[slot]
+        return Task(_submission(record), ref >> SLOT_BITS, submitted_ms, due_ms=self._due[slot])
 
     def in_order(self) -> Iterator[int]:
         """References, as their tasks were submitted. Nothing may be parked or taken up meanwhile."""
@@ -218,17 +226,17 @@ class ParkedTasks:
         wanted = (0, _RETRYING) if not state else (_RETRYING,) if state == TaskState.RETRYING else (0,)
         if state and state not in (TaskState.QUEUED, TaskState.RETRYING):
             return
-        places = {
+        values = {
             number
-            for number, place in enumerate(self._shared_places.values)
-            if place is not None and (not kind or place[0] == kind)
+            for number, value in enumerate(self._values.values)
+            if value is not None and (not kind or value[0] == kind)
         }
-        if not places:
+        if not values:
             return
-        flags, of_slot = self._flags, self._places
+        flags, of_slot = self._flags, self._shared
         for ref in self._by_order.below(bound):
             slot = ref & SLOT_MASK
-            if of_slot[slot] in places and flags[slot] & _RETRYING in wanted:
+            if of_slot[slot] in values and flags[slot] & _RETRYING in wanted:
                 yield ref
 
     # Columns
@@ -239,7 +247,9 @@ class ParkedTasks:
     def ready_ms(self, ref: int) -> int:
         """As that of a task in waiting.py."""
         slot = ref & SLOT_MASK
-        return max(self._due[slot], self._submitted[slot])
+        if self._flags[slot] & _WHOLE:
+            return max(self._due[slot], self.read(ref).submitted_ms)
+        return max(self._due[slot], self._since_ms + self._submitted[slot])
 
     def priority(self, ref: int) -> int:
         return self._flags[ref & SLOT_MASK] & _PRIORITY
@@ -249,9 +259,8 @@ class ParkedTasks:
 
     def place(self, ref: int) -> Place:
         """Its kind and what it requires."""
-        place = self._shared_places.values[self._places[ref & SLOT_MASK]]
-        assert place is not None
-        return place
+        kind, requires, _ = self._values.of(self._shared[ref & SLOT_MASK])
+        return kind, requires
 
     def is_in_lane(self, ref: int) -> bool:
         return bool(self._flags[ref & SLOT_MASK] & _IN_LANE)
@@ -260,15 +269,13 @@ class ParkedTasks:
         self._flags[ref & SLOT_MASK] |= _IN_LANE
 
     def note(self, ref: int) -> Note | None:
-        number = self._notes[ref & SLOT_MASK]
-        return self._shared_notes.values[number - 1] if number else None
+        return self._values.of(self._shared[ref & SLOT_MASK])[2]
 
     def set_note(self, ref: int, note: Note) -> None:
         slot = ref & SLOT_MASK
-        former = self._notes[slot]
-        self._notes[slot] = self._shared_notes.take(note) + 1
-        if former:
-            self._shared_notes.give_back(former - 1)
+        former = self._shared[slot]
+        self._shared[slot] = self._values.take((*self.place(ref), note))
+        self._values.give_back(former)
 
     def encoded(self, ref: int) -> bytes | bytearray:
         """MessagePack of the task."""
@@ -276,7 +283,8 @@ class ParkedTasks:
         record = self._records.get(slot)
         if self._flags[slot] & _WHOLE:
             return record
-        rest = Task(_NO_SUBMISSION, ref >> SLOT_BITS, self._submitted[slot], due_ms=self._due[slot])
+        submitted_ms = self._since_ms + self._submitted[slot]
+        rest = Task(_NO_SUBMISSION, ref >> SLOT_BITS, submitted_ms, due_ms=self._due[slot])
         return _HEAD + record + _encode(rest)[_TAIL_AT:]
 
     def _submission(self, slot: int) -> Submission:

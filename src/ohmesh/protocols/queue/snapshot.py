@@ -27,7 +27,7 @@ from ohmesh.protocols.queue.task_table import TaskTable
 from ohmesh.protocols.queue.waiting import is_waiting
 
 READABLE_VERSIONS = (1, SNAPSHOT_VERSION)
-_ARRAY_32 = b"\xdd"
+_ARRAY_16, _ARRAY_32 = b"\xdc", b"\xdd"  # MessagePack: an array, whose length follows
 
 
 class _Snapshot(Struct, array_like=True):
@@ -67,42 +67,48 @@ _decode_task = msgspec.msgpack.Decoder(Task).decode
 
 def encode_snapshot(table: TaskTable, sequence: int, previous: bytes) -> bytes:
     """`sequence` is that of the last frame applied, `previous` its digest."""
-    return _encoder.encode(
-        _Snapshot(
-            SNAPSHOT_VERSION,
-            sequence,
-            previous,
-            table.epoch,
-            table.owner,
-            table.time_ms,
-            table.next_order,
-            table.next_lease,
-            _encoded_tasks(table),
-            [task.task_id for task in table.finished],
-            [],
-            table.horizon_ms,
-            list(table.hosts.values()),
-            dict(table.ended),
-            table.snapshot,
-            table.lost_tail,
-            dict(table.paused),
-            dict(table.limits.of),
-            list(table.schedules.records.values()),
-            table.schedules.next_generation,
-            list(table.locks.held.values()),
-            table.locks.last_token,
-            *table.forgotten.columns(),
-        )
+    snapshot = _Snapshot(
+        SNAPSHOT_VERSION,
+        sequence,
+        previous,
+        table.epoch,
+        table.owner,
+        table.time_ms,
+        table.next_order,
+        table.next_lease,
+        msgspec.Raw(),
+        [task.task_id for task in table.finished],
+        [],
+        table.horizon_ms,
+        list(table.hosts.values()),
+        dict(table.ended),
+        table.snapshot,
+        table.lost_tail,
+        dict(table.paused),
+        dict(table.limits.of),
+        list(table.schedules.records.values()),
+        table.schedules.next_generation,
+        list(table.locks.held.values()),
+        table.locks.last_token,
+        *table.forgotten.columns(),
     )
+    fields = _Snapshot.__struct_fields__
+    data = bytearray(_ARRAY_16 + len(fields).to_bytes(2))
+    for name in fields:
+        if name == "tasks":
+            _append_tasks(data, table)
+        else:
+            _encoder.encode_into(getattr(snapshot, name), data, -1)
+    return bytes(data)
 
 
-def _encoded_tasks(table: TaskTable) -> msgspec.Raw:
+def _append_tasks(data: bytearray, table: TaskTable) -> None:
+    """One by one, behind what is encoded already: all of them take as much as everything else together."""
     count = len(table.tasks) + table.parked.count
-    data = bytearray(_ARRAY_32 + count.to_bytes(4))
+    data += _ARRAY_32 + count.to_bytes(4)
     encoded = table.parked.encoded
     for held in table.in_order():
         data += encoded(held) if isinstance(held, int) else _encoder.encode(held)
-    return msgspec.Raw(data)
 
 
 def decode_snapshot(data: bytes, parking: Parking | None = None) -> tuple[TaskTable, int, bytes]:

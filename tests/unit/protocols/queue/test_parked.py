@@ -126,3 +126,13 @@ def test_how_many_are_queued_is_known_by_kind() -> None:
     for ref in refs:
         parked.take_up(ref)
     assert parked.queued == {}
+
+
+@pytest.mark.parametrize("later_ms", [1 << 32, -1, 0])
+def test_times_of_submission_may_be_far_from_each_other(later_ms: int) -> None:
+    parked = ParkedTasks()
+    parked.park(fresh(1))
+    task = Task(submission(2, due_ms=0), 2, NOW_MS + later_ms)
+    ref = parked.park(task)
+    assert parked.ready_ms(ref) == NOW_MS + later_ms
+    assert parked.take_up(ref) == task

@@ -28,6 +28,7 @@ def test_it_is_what_a_dict_says(changes: list[tuple[bool, int, int]]) -> None:
             free.append(slot)
         assert {slot: bytes(store.get(slot)) for slot in expected} == expected
     assert store.used_bytes == sum(len(record) + 8 for record in expected.values())
+    assert store.held_bytes >= store.used_bytes
 
 
 def test_what_is_held_stays_near_what_is_used() -> None:
@@ -52,7 +53,7 @@ def test_where_the_oldest_go_first_nothing_is_moved() -> None:
     assert store.held_bytes < store.used_bytes + 2 * BLOCK_BYTES
 
 
-def test_a_large_record_has_a_block_of_its_own_and_takes_it_along() -> None:
+def test_a_large_record_stands_apart_and_takes_its_room_along() -> None:
     store = RecordStore()
     store.put(1, b"small")
     store.put(2, b"x" * 500_000)
