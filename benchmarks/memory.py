@@ -38,7 +38,7 @@ from ohmesh import AsyncMesh  # noqa: E402
 KIND = "add-pair"
 DELAY_S = 86_400.0
 WINDOW = 1_000
-WARM_UP = 5_000
+WARM_UP = 10_000  # buffers have found their size by then
 SETTLE_S = 5.0
 SETTLE_TRIES = 60
 MIB = 2**20

@@ -18,6 +18,7 @@ from ohmesh.errors import LogCorrupt
 from ohmesh.protocols.queue.word_set import SPREAD_SHIFT, WordSet
 
 PIECE = 4_096
+_SPAN_MS = 1 << 32
 _FULL = array("I", bytes(4 * PIECE))
 _PRIME = 1_073_741_789
 
@@ -77,16 +78,14 @@ class ForgottenIds:
         self._add(_from_bytes(digests), _from_bytes(finished_ms))
 
     def _add(self, digests: Sequence[int], finished_ms: Sequence[int]) -> None:
-        add = self._set.add
-        for digest in digests:
-            add(digest)
+        self._set.update(digests)
         _append(self._digests, digests)
         self._times.extend(finished_ms)
         self._count += len(finished_ms)
 
 
 class _Times:
-    """Milliseconds, in pieces of 32-bit differences from their first."""
+    """Milliseconds, in pieces of 32-bit differences from a time that none of a piece is before."""
 
     def __init__(self) -> None:
         self._pieces: deque[tuple[int, array[int]]] = deque()
@@ -97,12 +96,18 @@ class _Times:
                 yield first_ms + each
 
     def extend(self, times_ms: Sequence[int]) -> None:
-        for at_ms in times_ms:
+        for begin in range(0, len(times_ms), PIECE):
+            part = times_ms[begin : begin + PIECE]
+            lowest_ms, span_ms = min(part), max(part) - min(part)
+            if span_ms >= _SPAN_MS:
+                self.extend(part[: len(part) // 2])
+                self.extend(part[len(part) // 2 :])
+                continue
             first_ms, later = self._pieces[-1] if self._pieces else (0, _FULL)
-            if len(later) >= PIECE or not 0 <= at_ms - first_ms < 1 << 32:
-                first_ms, later = at_ms, array("I")
+            if len(later) >= PIECE or not 0 <= lowest_ms - first_ms < _SPAN_MS - span_ms:
+                first_ms, later = lowest_ms, array("I")
                 self._pieces.append((first_ms, later))
-            later.append(at_ms - first_ms)
+            later.extend([at_ms - first_ms for at_ms in part])
 
     def drop(self, count: int) -> int:
         """Drop the first; returns the latest of them (0: there were none)."""

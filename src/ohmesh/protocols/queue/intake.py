@@ -145,7 +145,7 @@ def _tell_end(shard: Shard, client: str, task: Task) -> None:
 
 
 def _refusal(shard: Shard, submission: Submission, at_ms: int, taken: tuple[int, int, int]) -> Refusal | None:
-    """`taken`, and not yet decided: bytes for the log, tasks, bytes of payload."""
+    """`taken`, and not decided yet: bytes for the log, tasks, bytes of payload."""
     undecided_bytes, waiting, held = taken
     config, table = shard.config, shard.table
     task_id = submission.task_id

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 SPREAD_SHIFT = 32
 _ARRAYS = 1_024
@@ -34,10 +34,9 @@ class WordSet:
         """Those whose upper half is this."""
         words = self._arrays[spread & _ARRAYS - 1]
         begin = bisect_left(words, spread << SPREAD_SHIFT)
-        end, size = begin, len(words)
-        while end < size and words[end] >> SPREAD_SHIFT == spread:
-            end += 1
-        return words[begin:end] if end > begin else ()
+        if begin == len(words) or words[begin] >> SPREAD_SHIFT != spread:
+            return ()
+        return words[begin : bisect_left(words, (spread + 1) << SPREAD_SHIFT, begin)]
 
     def add(self, word: int) -> None:
         number = word >> SPREAD_SHIFT & _ARRAYS - 1
@@ -47,6 +46,17 @@ class WordSet:
         else:
             self._arrays[number] = array("Q", (word,))
         self._count += 1
+
+    def update(self, words: Iterable[int]) -> None:
+        """Add each."""
+        arrays = self._arrays
+        for word in words:
+            present = arrays[word >> SPREAD_SHIFT & _ARRAYS - 1]
+            if present:
+                present.insert(bisect_left(present, word), word)
+                self._count += 1
+            else:
+                self.add(word)
 
     def remove(self, word: int) -> None:
         """Raises KeyError where it is not in the set."""

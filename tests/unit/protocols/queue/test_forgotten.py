@@ -47,6 +47,13 @@ def test_columns_hold_them(names: list[str]) -> None:
     assert restored.columns() == filled(names).columns()
 
 
+def test_tasks_may_have_ended_far_from_each_other() -> None:
+    forgotten = ForgottenIds()
+    ended = [5, 1 << 33, 7, (1 << 33) + 2, 1 << 40]
+    forgotten.extend(list("abcde"), ended)
+    assert [forgotten.drop(1) for _ in ended] == ended
+
+
 def test_columns_that_were_cut_are_refused() -> None:
     digests, ended = filled(["a", "b"]).columns()
     with pytest.raises(LogCorrupt, match="15 bytes are no column"):
