@@ -70,7 +70,7 @@ class Operation:
         rows = targets.rows
         self.request = request
         self.rows = rows
-        self._asked = rows
+        self._is_asked = np.ones(len(rows), bool)
         self.started_ms = started_ms
         self.recall_until_ms = 0.0
         self.heard_ms = started_ms
@@ -276,7 +276,7 @@ class Operation:
 
     def _leave_out(self, rows: Rows) -> None:
         """Skipped ones are not sent to; they stay in the records."""
-        self._asked = np.setdiff1d(self._asked, rows, assume_unique=True)
+        self._is_asked[np.searchsorted(self.rows, rows)] = False
 
     def _take(self, sector: int, event: object, now_ms: float) -> list[tuple[int, Relay | CallOff]]:
         if self.decision is not None:
@@ -348,11 +348,11 @@ class Operation:
 
     def _relay(self, sector: int, rows: Rows, depth: Tier) -> list[tuple[int, Relay | CallOff]]:
         """Nothing where nobody is to be asked."""
-        rows = rows[np.isin(rows, self._asked, assume_unique=True)]
+        at = np.searchsorted(self.rows, rows)
+        is_asked = self._is_asked[at]
+        rows, at = rows[is_asked], at[is_asked]
         if not len(rows):
             return []
-        compensation = None
-        if self._lead_ms is not None:
-            compensation = self._lead_ms[np.searchsorted(self.rows, rows)].astype(np.float32)
+        compensation = None if self._lead_ms is None else self._lead_ms[at].astype(np.float32)
         table = CoordinateTable(self.message, places_of(rows, self._topology), compensation)
         return [(sector, Relay(Tier.SECTOR, depth, 0, pack_coordinate(table)))]

@@ -270,7 +270,14 @@ class Orchestrator:
 
     async def _sweep(self) -> None:
         await asyncio.sleep(self.config.settle_ms / 1000)
+        clock, looked_ms = self._ports.clock, self._ports.clock.monotonic_ms()
         while True:
+            now_ms = clock.monotonic_ms()
+            if (
+                now_ms - looked_ms > 2 * self.config.look_ms
+            ):  # we stood still: what was said meanwhile is not read yet
+                self._register.excuse(now_ms - looked_ms)
+            looked_ms = now_ms
             gone = self._register.sweep(self.config.dead_ms)
             for member in gone:
                 self.notice(f"Process {member.process} of the fleet is gone.")

@@ -71,6 +71,10 @@ class Register:
         gone = [process for process, at_ms in self._heard_ms.items() if now_ms - at_ms > dead_ms]
         return self._remove(gone)
 
+    def excuse(self, missed_ms: int) -> None:
+        """Nobody was heard for so long, because nobody listened."""
+        self._heard_ms = {process: at_ms + missed_ms for process, at_ms in self._heard_ms.items()}
+
     def leave(self, process: str) -> list[Member]:
         return self._remove([process] if process in self._members else [])
 
