@@ -129,8 +129,12 @@ class ArrivalEstimator:
         rows = np.asarray(rows, np.intp)
         codes = np.broadcast_to(np.asarray(class_codes, np.int64), rows.shape)
         kinds = len(self.neighbourhoods)
-        places = np.asarray(neighbourhoods, np.int64).reshape(-1 if kinds else 1, kinds)
-        places = np.broadcast_to(places, (len(rows), kinds))
+        places = np.asarray(neighbourhoods, np.int64)
+        if places.shape != (len(rows), kinds) and (kinds or places.size):
+            raise InvalidArgument(
+                f"{len(rows)} agents stand in {kinds} kinds of neighbourhood; {places.shape} came."
+            )
+        places = places.reshape(len(rows), kinds)
         if len(codes) and not (codes.min() >= 0 and codes.max() < len(self._base_ms)):
             raise InvalidArgument(f"There are {len(self._base_ms)} classes; one is {codes.max()}.")
         if not ((places >= 0).all() and (places < np.array(self.neighbourhoods, np.int64)).all()):

@@ -129,11 +129,13 @@ def test_a_shock_of_the_neighbourhood_is_answered_within_one_frame_and_passes() 
 
 
 def test_a_repeated_value_is_expected_again_and_teaches_nothing() -> None:
-    estimator, rng = new_fleet(), random.Random(9)
+    estimator, told_once, rng = new_fleet(), new_fleet(), random.Random(9)
     for _ in range(30):
         delays_ms = heavy_tailed(rng, 40)
+        told_once.observe(ALL, delays_ms)
         for _ in range(5):
             estimator.observe(ALL, delays_ms)
+    assert (estimator.pools[0].counts == told_once.pools[0].counts).all()
     estimator.observe(ALL, delays_ms + 1)
     assert estimator.lead_ms(ALL, 0.9).tolist() == pytest.approx((delays_ms + 1).tolist(), rel=1e-5)
     assert estimator.agents.samples.tolist() == [31] * 40
@@ -231,6 +233,14 @@ def test_merged_estimators_know_what_both_knew() -> None:
         one.merge(new_fleet(41))
 
 
+def test_an_empty_estimator_that_is_merged_into_says_what_the_other_says() -> None:
+    learnt, empty = new_fleet(), new_fleet()
+    observe_frames(learnt, 40, random.Random(16))
+    empty.merge(learnt)
+    assert empty.calibration.asked.tolist() == learnt.calibration.asked.tolist()
+    assert empty.lead_ms(ALL, 0.95).tolist() == pytest.approx(learnt.lead_ms(ALL, 0.95).tolist(), rel=0.01)
+
+
 def test_who_joins_at_a_row_inherits_nothing() -> None:
     estimator = new_fleet()
     observe_frames(estimator, 30, random.Random(14))
@@ -243,6 +253,8 @@ def test_who_joins_at_a_row_inherits_nothing() -> None:
     [
         {"class_codes": 6},
         {"class_codes": -1},
+        {"class_codes": EDGE, "neighbourhoods": ()},
+        {"class_codes": EDGE, "neighbourhoods": [[0, 0]]},
         {"class_codes": EDGE, "neighbourhoods": [[4]]},
         {"class_codes": EDGE, "neighbourhoods": [[-1]]},
         {"class_codes": EDGE, "neighbourhoods": [[0]], "prior_ms": 0.0},
