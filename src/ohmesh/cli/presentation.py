@@ -49,7 +49,7 @@ COLUMNS: dict[type, tuple[str, ...]] = {
     WebhookList: WEBHOOK_COLUMNS,
     TaskHistory: HISTORY_COLUMNS,
     HistoryEvents: EVENT_COLUMNS,
-    r.WorkerList: ("worker", "state", "running", "done", "failed", "seen", "pid", "kinds"),
+    r.WorkerList: ("worker", "state", "holds", "done", "failed", "seen", "pid", "kinds"),
 }
 
 
@@ -278,7 +278,7 @@ def _worker_row(worker: HostView, now_ms: float) -> dict[str, object]:
     return {
         "worker": worker.host,
         "state": state,
-        "running": f"{worker.running}/{worker.slots}",
+        "holds": f"{worker.running}/{worker.slots}",
         "done": worker.completed,
         "failed": worker.failed,
         "seen": f"{_duration(max(0, now_ms - worker.last_seen_ms))} ago" if worker.last_seen_ms else "",

@@ -14,7 +14,7 @@ from ohmesh.operations.explanation import ExplainedTask
 from ohmesh.operations.locks import LockList, ReleasedLock
 
 LOCK_COLUMNS = ("lock", "holder", "token", "held", "ends", "waiting")
-AGENT_COLUMNS = ("agent", "kind", "state", "running", "seen", "capabilities")
+AGENT_COLUMNS = ("agent", "kind", "state", "holds", "seen", "capabilities")
 
 
 def _show_agents(listed: AgentList, output: Output) -> None:
@@ -24,7 +24,7 @@ def _show_agents(listed: AgentList, output: Output) -> None:
             "agent": one.agent,
             "kind": one.kind,
             "state": f"{one.liveness}, {one.duty}" if one.liveness is Liveness.ACTIVE else one.liveness,
-            "running": f"{one.running}/{one.slots}",
+            "holds": f"{one.running}/{one.slots}",
             "seen": f"{duration(max(0, now_ms - one.last_seen_ms))} ago" if one.last_seen_ms else "",
             "capabilities": one.capabilities,
         }
@@ -62,6 +62,11 @@ def _show_explanation(told: ExplainedTask, output: Output) -> None:
         output.data(rows)
     if told.agents_omitted:
         output.say(f"{told.agents_omitted} more agents; all: ohmesh agents")
+    if told.agents:
+        output.say(
+            "these are the agents that the dispatcher of its kind knows, silent ones until they are forgotten; "
+            "those of other kinds may have another dispatcher: ohmesh agents"
+        )
     output.say(f"which task is next: {told.order}")
 
 

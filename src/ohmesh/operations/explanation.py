@@ -76,7 +76,7 @@ async def explain(client: Client, arguments: a.ExplainTask) -> ExplainedTask:
     view = told.task
     return ExplainedTask(
         task=describe(view),
-        reason=_reason(told, view),
+        reason=reason_of(told, view),
         mesh_ms=told.mesh_ms,
         paused_ms=told.paused_ms,
         due_ms=view.due_ms if told.ready_ms > told.mesh_ms else 0,
@@ -98,10 +98,12 @@ async def explain(client: Client, arguments: a.ExplainTask) -> ExplainedTask:
     )
 
 
-def _reason(told: Explanation, view: TaskView) -> str:
+def reason_of(told: Explanation, view: TaskView) -> str:
+    """Why the task is where it is, in a sentence."""
     if view.state in _WAITS:
         return _why_it_waits(told, view)
-    attempt = f"attempt {view.attempts} of {view.max_attempts}"
+    lost = f", not counting {told.losses} lost with a worker" if told.losses else ""
+    attempt = f"attempt {view.attempts - told.losses} of {view.max_attempts}{lost}"
     if view.state is TaskState.RUNNING:
         for_s = max(0, told.mesh_ms - told.granted_ms) / 1000
         return f"{attempt}, on {view.agent} for {for_s:.1f} s; it was that agent's turn with a free slot."

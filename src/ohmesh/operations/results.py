@@ -76,6 +76,8 @@ class FormerArguments(Struct, frozen=True):
 class TaskDescription(Struct, frozen=True):
     """One task as a person asks for it. `complexity`: small or large, "" where it was not recorded.
 
+    attempts: how often it was handed to an agent; those that were lost with their worker use up none of `max_attempts`.
+
     value_omitted_bytes: the size of a value that was too large to be shown here, which is None then.
     timeout_ms: its own, 0 where it has none. arguments, named: of a dead letter that is asked for by id; None
     elsewhere, and where they are too large. edits: what it was before, the oldest first.

@@ -13,7 +13,9 @@ from ohmesh.cli.presentation import present
 from ohmesh.errors import UnknownTask
 from ohmesh.mesh import AsyncMesh
 from ohmesh.mesh.async_mesh import Opening
-from ohmesh.operations.explanation import ExplainedTask
+from ohmesh.model.explanation import Explanation
+from ohmesh.model.task import TaskState, TaskView
+from ohmesh.operations.explanation import ExplainedTask, reason_of
 from tests.unit.mesh_in_memory import HOST, mesh_in_memory
 from tests.waiting import answered
 
@@ -88,3 +90,9 @@ def test_an_ended_task_tells_how_and_an_unknown_one_is_refused(run: Run) -> None
             await mesh.explain("NEVERWAS")
 
     with_mesh(run, scenario)
+
+
+def test_an_attempt_that_was_lost_with_its_worker_is_told_apart() -> None:
+    task = TaskView("A", "text", TaskState.RUNNING, 1, 3, 4, 0, agent="box/text")
+    told = reason_of(Explanation(task, mesh_ms=2_000, granted_ms=1_000, losses=2), task)
+    assert told.startswith("attempt 1 of 4, not counting 2 lost with a worker, on box/text for 1.0 s")
