@@ -36,10 +36,12 @@ BUILT_AHEAD = (
     "ohmesh.protocols.delivery",
     "ohmesh.assembly.identity_file",
     "ohmesh.registry.fleet",
-    "ohmesh.policies.failure_class",
     "ohmesh.policies.regional_breaker",
     "ohmesh.protocols.arrival",
     "ohmesh.protocols.context",
+    "ohmesh.protocols.conflict",
+    "ohmesh.policies.conflict",
+    "ohmesh.roles.fleet.conflict_log",
 )
 
 

@@ -125,6 +125,10 @@ class Subjects:
         """Name of the shard's log, as the log port takes it."""
         return f"{self.mesh}-shard-{shard}"
 
+    def conflict_log(self) -> str:
+        """Name of the log of the fleet's conflicts, as the log port takes it."""
+        return f"{self.mesh}-conflicts"
+
 
 def shard_of(kind: str, shards: int) -> int:
     """The one shard that decides for `kind` (CRC-32, so that every language finds the same)."""
