@@ -40,11 +40,16 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT)]
 
 from benchmarks.fleet_naive import naive_last_ack_ms  # noqa: E402
-from ohmesh.assembly.connection import connect_client  # noqa: E402
+from ohmesh.assembly.connection import connect_client, connect_engine  # noqa: E402
 from ohmesh.assembly.local import start_local  # noqa: E402
 from ohmesh.assembly.settings import child_environment  # noqa: E402
 from ohmesh.assembly.supervisor import Supervisor  # noqa: E402
-from ohmesh.model.fleet_message import Timing, Verb  # noqa: E402
+from ohmesh.model.fleet_frame import (  # noqa: E402
+    FleetFrame,
+    decode_fleet_frame,
+    encode_fleet_frame,
+)
+from ohmesh.model.fleet_message import ClockEcho, ClockProbe, Timing, Verb  # noqa: E402
 from ohmesh.model.fleet_request import (  # noqa: E402
     DescribeFleet,
     FleetDescription,
@@ -52,6 +57,9 @@ from ohmesh.model.fleet_request import (  # noqa: E402
     OperationView,
     StartOperation,
 )
+from ohmesh.model.frame import FRAME_VERSION  # noqa: E402
+from ohmesh.model.subject import FleetPart, Subjects  # noqa: E402
+from ohmesh.ports.bus import Message  # noqa: E402
 from ohmesh.roles.client import Client  # noqa: E402
 
 WINDOW_MS = 500.0
@@ -60,6 +68,8 @@ DRIFTS_PPM = (50.0, -50.0)
 SECTOR = 300
 HEAD = 48
 WARM_UP = 3
+HARNESS = "harness"
+EXCHANGES = 100
 
 
 def main() -> None:
@@ -94,8 +104,8 @@ async def _measure(arguments: argparse.Namespace) -> dict[str, Any]:
             cpu = _spent(processes)
             begun_s = time.perf_counter()
             untimed = await _untimed(client, arguments)
-            timed = await _timed(client, arguments.timed, Timing.HOLD, Path(folder))
-            lead = await _timed(client, max(3, arguments.timed // 5), Timing.LEAD, Path(folder))
+            timed = await _timed(mesh, client, arguments.timed, Timing.HOLD, Path(folder))
+            lead = await _timed(mesh, client, max(3, arguments.timed // 5), Timing.LEAD, Path(folder))
             took_s = time.perf_counter() - begun_s
             usage = {
                 "cores": round((_spent(processes) - cpu) / took_s, 2),
@@ -176,8 +186,10 @@ async def _heard_ms(client: Client, **how: Any) -> float:
     return view.heard_ms
 
 
-async def _timed(client: Client, count: int, timing: Timing, folder: Path) -> dict[str, Any]:
-    offset_us = await _offset_us(client)
+async def _timed(
+    mesh: Supervisor, client: Client, count: int, timing: Timing, folder: Path
+) -> dict[str, Any]:
+    offset_us = await _offset_us(mesh)
     views = []
     for _ in range(count):
         request = StartOperation(
@@ -207,17 +219,30 @@ async def _timed(client: Client, count: int, timing: Timing, folder: Path) -> di
     }
 
 
-async def _offset_us(client: Client) -> float:
-    """Mesh time minus this machine's clock, from the quickest of some questions: half of its trip is the error."""
-    best: tuple[int, float] | None = None
-    for _ in range(50):
-        before_us = time.monotonic_ns() // 1000
-        now_us = (await client.fleet.ask(DescribeFleet(), FleetDescription)).now_us
-        trip_us = time.monotonic_ns() // 1000 - before_us
-        if best is None or trip_us < best[0]:
-            best = trip_us, now_us - (before_us + trip_us / 2)
-    assert best is not None
+async def _offset_us(mesh: Supervisor) -> float:
+    """Mesh time minus this machine's clock, by the quickest of some exchanges: half of its trip is the error."""
+    subjects, best = Subjects(mesh.config.mesh.name), (float("inf"), 0.0)
+    echoes: asyncio.Queue[tuple[ClockEcho, int]] = asyncio.Queue()
+
+    def receive(message: Message) -> None:
+        for body in decode_fleet_frame(message.data).bodies:
+            if isinstance(body, ClockEcho):
+                echoes.put_nowait((body, _now_us()))
+
+    async with connect_engine(mesh.config) as engine:
+        await engine.bus.subscribe(subjects.fleet_process(HARNESS), receive)
+        for _ in range(EXCHANGES):
+            frame = FleetFrame(FRAME_VERSION, HARNESS, 0, 0, [ClockProbe(_now_us(), 1)])
+            await engine.bus.publish(subjects.orchestrator(FleetPart.HEARTBEATS), encode_fleet_frame(frame))
+            echo, heard_us = await echoes.get()
+            trip_us = heard_us - echo.sent_us - (echo.answered_us - echo.received_us)
+            middle = (echo.received_us + echo.answered_us) / 2 - (echo.sent_us + heard_us) / 2
+            best = min(best, (trip_us, middle))
     return best[1]
+
+
+def _now_us() -> int:
+    return time.monotonic_ns() // 1000
 
 
 def _witnessed(folder: Path) -> dict[str, np.ndarray[Any, np.dtype[np.float64]]]:

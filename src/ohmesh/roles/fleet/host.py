@@ -121,7 +121,8 @@ class FleetHost:
                     await subscription.unsubscribe()
 
     def _after(self, delays_ms: NDArray[np.float32], ring: Ring) -> None:
-        self._alarm.add(self.time.local_us() + (delays_ms * 1000.0).astype(np.int64), ring)
+        whole_ms = np.ceil(delays_ms).astype(np.int64)  # so that many are rung for together
+        self._alarm.add(self.time.local_us() + 1000 * whole_ms, ring)
 
     async def joined(self) -> None:
         """Return once the orchestrator's view names this process."""

@@ -45,7 +45,8 @@ class _Asked:
         self.answers: list[bytes] = []
         self.conflicts: dict[int, ReportedConflict] = {}
         self.waiting = 0
-        self.held: list[Answered] = []
+        self.done = np.full(count, _UNASKED, np.int8)  # what each will be once it is ready
+        self.is_held = False
         self.untold: list[Index] = []
         self.is_told_soon = False
 
@@ -115,45 +116,38 @@ class OrdersHere:
 
     def _answered(self, asked: _Asked, told: Answered) -> None:
         """They have done it. Who holds is ready at T, and not before: all of them together."""
-        message = asked.message
-        if message.timing is not Timing.HOLD or message.target_us <= self._time.now_us():
-            self._ready(asked, told)
-            return
-        if not asked.held:
-            at_us = np.full(1, self._time.local_time_of(message.target_us), np.int64)
-            self._alarm.add(at_us, lambda _due: self._release_held(asked))
-        asked.held.append(told)
-
-    def _release_held(self, asked: _Asked) -> None:
-        held, asked.held = asked.held, []
-        self._witness(asked, held)
-        now_us = self._time.now_us()
-        for told in held:
-            self._note(asked, told, now_us)
-        self._tell_soon(asked)
-
-    def _ready(self, asked: _Asked, told: Answered) -> None:
-        self._witness(asked, [told])
-        self._note(asked, told, self._time.now_us())
-        self._tell_soon(asked)
-
-    def _witness(self, asked: _Asked, answers: list[Answered]) -> None:
-        if self.witness is not None:
-            for told in answers:
-                self.witness(asked.message.head.id, told.rows[told.states == TargetState.READY])
-
-    def _note(self, asked: _Asked, told: Answered, ready_us: int) -> None:
         at = self._places(told.rows)
-        asked.waiting -= int(np.count_nonzero(asked.states[at] == TargetState.TRANSIT))
-        asked.states[at] = told.states
-        asked.ready_us[at] = ready_us
+        asked.done[at] = told.states
         asked.processing_ms[at] = told.processing_ms
         if told.answer is not None:
             codes = np.array([0, *(asked.code_of(answer) for answer in told.answers)], np.uint16)
             asked.answer[at] = codes[told.answer]
         for row, why in told.conflicts:
             asked.conflicts[int(at[row])] = why
+        message = asked.message
+        if message.timing is not Timing.HOLD or message.target_us <= self._time.now_us():
+            self._are_ready(asked, at)
+        elif not asked.is_held:
+            asked.is_held = True
+            at_us = np.full(1, self._time.local_time_of(message.target_us), np.int64)
+            self._alarm.add(at_us, lambda _due: self._release_held(asked))
+
+    def _release_held(self, asked: _Asked) -> None:
+        self._are_ready(
+            asked, np.flatnonzero((asked.done != _UNASKED) & (asked.states == TargetState.TRANSIT))
+        )
+
+    def _are_ready(self, asked: _Asked, at: Index) -> None:
+        """All at one time, which is read before anything else is done."""
+        now_us = self._time.now_us()
+        done = asked.done[at]
+        if self.witness is not None:
+            self.witness(asked.message.head.id, self._rows[at[done == TargetState.READY]])
+        asked.waiting -= int(np.count_nonzero(asked.states[at] == TargetState.TRANSIT))
+        asked.states[at] = done
+        asked.ready_us[at] = now_us
         asked.untold.append(at)
+        self._tell_soon(asked)
 
     # Telling
 
