@@ -93,7 +93,7 @@ async def run_fleet_host(
     )
     async with connect_engine(config, notice=notice) as engine:
         host = FleetHost(
-            FleetPorts(engine.bus, clock, entropy),
+            FleetPorts(engine.bus, clock, entropy, engine.blobs),
             lambda after: SimulatedAgents(
                 rows, classes, after, rng=rng, unfit=Unfit(simulated.dead, simulated.lying)
             ),

@@ -109,6 +109,13 @@ class SimulatedAgents:
 
         self._after(delays_ms, ring)
 
+    def carried(self, rows: Rows) -> bytes:
+        """How many messages each has been sent."""
+        return self._answered[self._at(rows)].astype("<u4").tobytes()
+
+    def restore(self, rows: Rows, carried: bytes, chosen: NDArray[np.intp]) -> None:
+        self._answered[self._at(rows[chosen])] = np.frombuffer(carried, "<u4")[chosen]
+
     def _at(self, rows: Rows) -> NDArray[np.intp]:
         first = int(self._rows[0])
         if int(self._rows[-1]) - first == len(self._rows) - 1:

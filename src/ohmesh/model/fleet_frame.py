@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from ohmesh.errors import InvalidArgument
 from ohmesh.model.fleet_columns import AckColumns, CoordinateColumns, HeartbeatColumns
+from ohmesh.model.fleet_context import AskContext, GiveContext
 from ohmesh.model.fleet_message import (
     Ack,
     Circuit,
@@ -66,6 +67,8 @@ FleetBody = (
     | Beat
     | JoinColumns
     | Rejoin
+    | AskContext
+    | GiveContext
 )
 _JSON_OPENINGS = b"[ \t\r\n"
 

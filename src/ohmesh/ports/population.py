@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,4 +63,15 @@ class Population(Protocol):
     def deliver(self, order: Coordinate, rows: Rows, answered: AnsweredCallback) -> None:
         """The order has arrived at these agents. `answered` is called once for each of them that ever answers, for many
         at once where it can be, at once or later, in the loop's thread."""
+        ...
+
+
+@runtime_checkable
+class CarriesState(Protocol):
+    """A population whose agents carry a state of their own, to be kept while they are frozen."""
+
+    def carried(self, rows: Rows) -> bytes: ...
+
+    def restore(self, rows: Rows, carried: bytes, chosen: NDArray[np.intp]) -> None:
+        """Of what `carried(rows)` made, take back that of the places `chosen` of `rows`; all of them live here."""
         ...

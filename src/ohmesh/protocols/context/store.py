@@ -70,6 +70,15 @@ class ContextStore:
             self._contents[version.content] = content
         return self.history.add(version)
 
+    def take(self, history: Iterable[ContextVersion], contents: Iterable[bytes]) -> None:
+        """What another store told: `history.versions()` of it and contents of some of them."""
+        self.history.add_all(history)
+        self._contents.update((hash_content(content), content) for content in contents)
+
+    def names(self) -> list[bytes]:
+        """Of versions, in the order of the numbers in the columns."""
+        return list(self._names)
+
     def holds(self, version: bytes) -> bool:
         """Whether the version is known together with its content."""
         found = self.history.get(version)
@@ -114,6 +123,11 @@ class ContextStore:
         """Whatever they held: a restore, a sync, a thaw. Raises InvalidArgument: its content is not here."""
         self._check(version)
         self.head[at] = self._number(version)
+
+    def approve(self, at: Index, version: bytes) -> None:
+        """It is their known good one. Raises InvalidArgument: its content is not here."""
+        self._check(version)
+        self.good[at] = self._number(version)
 
     def verify(self, at: Index, version: bytes) -> NDArray[np.bool_]:
         """Who holds exactly this; for those it is known good from now on."""

@@ -10,6 +10,7 @@ from msgspec import Meta
 from ohmesh.errors import InvalidArgument
 from ohmesh.model.subject import Subjects
 from ohmesh.model.topology import MAX_SECTORS, Topology
+from ohmesh.ports.blobs import Blobs
 from ohmesh.ports.bus import Bus
 from ohmesh.ports.clock import Clock
 from ohmesh.ports.entropy import Entropy
@@ -26,9 +27,12 @@ class Seat:
 
 @dataclass(frozen=True, slots=True)
 class FleetPorts:
+    """blobs: where the state of agents is kept; without them nobody can be frozen, and contexts end with the process."""
+
     bus: Bus
     clock: Clock
     entropy: Entropy
+    blobs: Blobs | None = None
 
 
 DEFAULT_SECTORS = 100

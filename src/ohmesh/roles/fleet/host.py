@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ohmesh.errors import InvalidArgument, OhmeshError
+from ohmesh.model.fleet_context import AskContext, GiveContext
 from ohmesh.model.fleet_frame import FleetBody, decode_fleet_frame
 from ohmesh.model.fleet_message import ClockEcho
 from ohmesh.model.fleet_operation import (
@@ -41,6 +42,7 @@ from ohmesh.model.subject import FleetPart
 from ohmesh.ports.bus import Message
 from ohmesh.ports.population import Population, Rows
 from ohmesh.protocols.membership.fleet_roles import NOBODY
+from ohmesh.roles.fleet.agent_states import AgentStates
 from ohmesh.roles.fleet.alarm import Alarm, Ring
 from ohmesh.roles.fleet.config import FleetHostConfig, FleetPorts, Seat
 from ohmesh.roles.fleet.coordinators import Coordinators
@@ -49,6 +51,8 @@ from ohmesh.roles.fleet.mesh_time import MeshTime
 from ohmesh.roles.fleet.orders_here import OrdersHere, Witness
 from ohmesh.roles.fleet.outbox import Outbox
 from ohmesh.roles.fleet.places import places_of
+from ohmesh.roles.fleet.state_orders import StateOrders
+from ohmesh.roles.fleet.state_records import StateRecords
 from ohmesh.roles.fleet.surroundings import Surroundings
 
 After = Callable[[NDArray[np.float32], Ring], None]
@@ -81,7 +85,11 @@ class FleetHost:
         self._coordinators = Coordinators(self.here)
         self._leads = Leads(self.here)
         self._alarm = Alarm(self.time.local_us)
-        self._population = population(self._after)
+        records = StateRecords(ports.blobs, name) if ports.blobs is not None else None
+        self._population = AgentStates(population(self._after), records)
+        self._state_orders = StateOrders(self._population, name=name, say=self._say)
+        self._population.obey = self._state_orders.obey
+        self._population.changed = self._tell_changed
         self._residents = self._population.residents()
         self._orders = OrdersHere(
             self._population, topology, time=self.time, alarm=self._alarm, config=self.config
@@ -91,7 +99,7 @@ class FleetHost:
         self._leads.coordinators = self._coordinators
         self._is_in_view = asyncio.Event()
         self._era = 0
-        self._notice = logging.getLogger("ohmesh.fleet").warning
+        self._notice = self._population.notice = logging.getLogger("ohmesh.fleet").warning
 
     def watch_readiness(self, witness: Witness) -> None:
         """`witness` is called as agents become ready (operation, rows): for who measures from outside."""
@@ -99,6 +107,7 @@ class FleetHost:
 
     async def run(self) -> None:
         """Until it is cancelled."""
+        await self._population.load()
         bus = self._ports.bus
         subscriptions = [
             await bus.subscribe(self._subjects.fleet_process(self.name), self._receive),
@@ -113,6 +122,8 @@ class FleetHost:
                     self._beat,
                     self._heartbeats,
                     self._clock,
+                    self._state_orders.run,
+                    self._population.keep,
                 ):
                     group.create_task(work(), name=f"fleet {work.__qualname__}")
         finally:
@@ -182,6 +193,10 @@ class FleetHost:
                 self._recall(body)
             case Forget():
                 self._forget(body)
+            case AskContext():
+                self._state_orders.give(body)
+            case GiveContext():
+                self._state_orders.take(body)
             case _:
                 raise InvalidArgument(f"A process of the fleet does not take {type(body).__name__}.")
 
@@ -265,11 +280,13 @@ class FleetHost:
             names=tuple(residents.names.items()),
         )
         self.here.tell_orchestrator(joining)
-        for part in self._by_sector():
+        self._tell_changed(residents.rows)
+
+    def _tell_changed(self, rows: Rows) -> None:
+        for part in self._by_sector(rows):
             self._tell_vitals(part)
 
-    def _by_sector(self) -> list[Rows]:
-        rows = self._residents.rows
+    def _by_sector(self, rows: Rows) -> list[Rows]:
         cuts = np.flatnonzero(np.diff(rows // self._topology.sector_size)) + 1
         return [part for part in np.split(rows, cuts) if len(part)]
 
@@ -287,7 +304,7 @@ class FleetHost:
 
     async def _heartbeats(self) -> None:
         await self._is_in_view.wait()
-        parts = self._by_sector()
+        parts = self._by_sector(self._residents.rows)
         if not parts:
             return
         pause_s = self.config.heartbeat_ms / 1000 / len(parts)
@@ -315,6 +332,9 @@ class FleetHost:
             vitals.context_hash,
         )
         self.here.tell_orchestrator(pack_heartbeats(table))
+
+    def _say(self, process: str, body: FleetBody) -> None:
+        self._outbox.put(self._subjects.fleet_process(process), body)
 
     def _stamp(self) -> int:
         return pack_stamp(max(0, self.time.now_us() // 1000), 0)

@@ -105,7 +105,7 @@ class Fleet:
             rows = np.arange(first, first + count)
             return SimulatedAgents(rows, AgentClasses(), after, rng=random.Random(number), unfit=self._unfit)
 
-        ports = FleetPorts(engine.bus, clock, SimulatedEntropy(number, name))
+        ports = FleetPorts(engine.bus, clock, SimulatedEntropy(number, name), engine.blobs)
         host = FleetHost(ports, population, Seat(name, SUBJECTS, self.topology))
         host.watch_readiness(self._witness)
         self.hosts[name] = host
