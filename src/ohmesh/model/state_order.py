@@ -5,8 +5,8 @@
     VerifyContext, SyncContext             the same, with the version and the process that it names
     RestoreContext, FreezeState, ThawState, ChangeDuty, HealState
 
-A payload is one of these behind a prefix, so no agent takes a text for an order. An agent answers READY with the mark of
-its context, or CONFLICT with the reason: context_divergence (and its depth), hash_mismatch, or a word of `Refusal`.
+A payload is one of these behind a prefix, so no agent takes a text for an order. An agent answers READY with the mark
+of its context, or CONFLICT with the reason: context_divergence (and its depth), hash_mismatch, or a word of `Refusal`.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ StateOrder = (
 )
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(StateOrder).decode
+_decoder: msgspec.msgpack.Decoder[StateOrder] = msgspec.msgpack.Decoder(StateOrder)
 
 
 def encode_state_order(order: StateOrder) -> bytes:
@@ -157,6 +157,6 @@ def read_state_order(order: Coordinate) -> StateOrder | None:
 def decode_state_order(payload: bytes) -> StateOrder:
     """Raises InvalidArgument."""
     try:
-        return _decode(payload[len(PREFIX) :])
+        return _decoder.decode(payload[len(PREFIX) :])
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise InvalidArgument(f"An order about the state of agents cannot be read: {error}.") from error

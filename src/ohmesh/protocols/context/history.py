@@ -52,6 +52,11 @@ class ContextHistory:
     def __len__(self) -> int:
         return len(self._parents)
 
+    def find(self, prefix: bytes) -> bytes:
+        """The one version whose name begins so; b"" where there is none, or more than one."""
+        found = [name for name in self._parents if name.startswith(prefix)] if prefix else []
+        return found[0] if len(found) == 1 else b""
+
     def get(self, version: bytes) -> ContextVersion | None:
         return self._parents.get(version)
 

@@ -1,7 +1,7 @@
 """Context and duty of the agents of one process, in front of the population that does their work.
 
-Orders about state are carried out here and never reach the population; everything else goes through to it, except to who
-is frozen. What has changed is told in a heartbeat at once, before the answer, and kept: a freeze before its answer,
+Orders about state are carried out here and never reach the population; everything else goes through to it, except to
+who is frozen. What has changed is told in a heartbeat at once, before the answer, and kept: a freeze before its answer,
 contexts within a second. A process that starts anew begins with what was kept, so who was frozen comes up frozen.
 """
 
@@ -56,7 +56,7 @@ class Asked:
 class AgentStates:
     """A Population in front of another. records: None keeps nothing beyond the life of the process.
 
-    obey: what carries out orders about state; see StateOrders. changed: called with rows whose vitals are others now."""
+    obey: what carries out orders about state; see StateOrders. changed: called with rows whose vitals have changed."""
 
     def __init__(self, population: Population, records: StateRecords | None) -> None:
         self.changed: Callable[[Rows], None]
@@ -115,6 +115,16 @@ class AgentStates:
             self.freezes.append(freeze)
         fresh = at[~self.is_frozen(at)]
         self.freeze_of[fresh] = self.freezes.index(freeze)
+
+    def freezes_of(self, at: Index) -> set[str]:
+        """Those that these are under."""
+        return {self.freezes[code] for code in np.unique(self.freeze_of[at]).tolist() if code}
+
+    def move_freeze(self, at: Index, before: str, after: str) -> None:
+        if after not in self.freezes:
+            self.freezes.append(after)
+        those = at[self.freeze_of[at] == self.freezes.index(before)]
+        self.freeze_of[those] = self.freezes.index(after)
 
     def thaw(self, at: Index, record: StateRecord) -> None:
         """Take these from what was kept of them, all of whom are in it. Raises InvalidArgument: a context that is not
@@ -201,6 +211,8 @@ class AgentStates:
         if self.records is not None:
             self._dirty.clear()
             self.contexts.release()
+            if not self.freeze_of.any():
+                self.freezes = [""]
             await self.records.put_current(self.record())
 
     def record(self, *, with_carried: bool = False) -> StateRecord:
@@ -238,4 +250,3 @@ class AgentStates:
             for number in np.unique(numbers).tolist():
                 put(at[numbers == number], record.names[number])
         self.duty[at] = record.duty[there]
-

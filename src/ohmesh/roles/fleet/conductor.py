@@ -13,12 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ohmesh.errors import Backpressure, EngineError, NotConfirmed
-from ohmesh.model.agent import Duty
-from ohmesh.model.fleet_columns import DUTY_CODES
 from ohmesh.model.fleet_message import Timing, Verb
 from ohmesh.model.fleet_operation import CallOff, Fold, Forget, Recall, Relay, Tier
 from ohmesh.model.fleet_request import OperationView, StartOperation
 from ohmesh.model.fleet_table import AckTable
+from ohmesh.model.state_order import is_state_order
 from ohmesh.policies.degradation import Permission, Ruling, Work, WorkRequest, rule_on
 from ohmesh.ports.population import Rows
 from ohmesh.protocols.arrival.target_state import SkipReason
@@ -68,6 +67,10 @@ class Conductor:
         return self._of.questions.operation_view(operation)
 
     async def _begin(self, request: StartOperation) -> Operation:
+        request = await self._of.states.prepare(request)
+        begun = self.operations.get(request.operation)
+        if begun is not None:  # it was asked for once more meanwhile
+            return begun
         rows = self._of.questions.targets(request)
         ruling = self._permit(request, len(rows))
         columns = self._of.registry.columns
@@ -85,6 +88,7 @@ class Conductor:
             self._of.tell(self._of.subjects.every_fleet_process(), Forget((oldest,)))
             del self.operations[oldest]
         await self._of.store.begin(operation)
+        await self._of.states.begin(request, rows)
         if ruling.healthy_sectors_only:
             self._leave_out_unhealthy(operation)
         self._leave_out(operation, lead_ms)
@@ -106,7 +110,7 @@ class Conductor:
         ruling = rule_on(
             self._of.mode,
             WorkRequest(
-                work=Work.READ if request.verb is Verb.OBSERVE else Work.NORMAL,
+                work=_work_of(request),
                 priority=request.priority,
                 targets=targets,
                 is_mesh_wide=not request.where and not request.sample,
@@ -136,7 +140,7 @@ class Conductor:
         """Who is not on duty, has no way to it, or cannot be on time is not asked, and the record says why."""
         columns, rows, now_ms = self._of.registry.columns, operation.rows, self._of.now_ms()
         duty = columns.duty[rows]
-        away = (duty == DUTY_CODES.index(Duty.QUARANTINED)) | (duty == DUTY_CODES.index(Duty.FROZEN))
+        away = self._of.states.away(operation.request, duty)
         if away.any():
             operation.skip(rows[away], SkipReason.NOT_ON_DUTY, None, now_ms)
         homeless = (self._of.roles.homes[rows] == NOBODY) & ~away
@@ -164,6 +168,7 @@ class Conductor:
         self._send(told)
         if table is not None:
             self._learn(operation, table)
+            self._of.states.learn(operation.request, table.places.rows(self._of.registry.topology), table)
         self._look(operation)
 
     def _learn(self, operation: Operation, table: AckTable) -> None:
@@ -231,3 +236,10 @@ class Conductor:
             order = Recall(Tier.SECTOR, operation.id, operation.sectors())
             self._of.tell(self._of.subjects.every_fleet_process(), order)
         self._tick.set()
+
+
+def _work_of(request: StartOperation) -> Work:
+    """What a person does about the state of agents is a repair: a fleet that is frozen has to be thawed in any mode."""
+    if is_state_order(request.payload):
+        return Work.REPAIR
+    return Work.READ if request.verb is Verb.OBSERVE else Work.NORMAL

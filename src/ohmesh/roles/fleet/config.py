@@ -27,7 +27,7 @@ class Seat:
 
 @dataclass(frozen=True, slots=True)
 class FleetPorts:
-    """blobs: where the state of agents is kept; without them nobody can be frozen, and contexts end with the process."""
+    """blobs: where the state of agents is kept; without them nobody is frozen, and contexts end with the process."""
 
     bus: Bus
     clock: Clock

@@ -87,7 +87,7 @@ class FleetHost:
         self._alarm = Alarm(self.time.local_us)
         records = StateRecords(ports.blobs, name) if ports.blobs is not None else None
         self._population = AgentStates(population(self._after), records)
-        self._state_orders = StateOrders(self._population, name=name, say=self._say)
+        self._state_orders = StateOrders(self._population, name=name, life=self._incarnation, say=self._say)
         self._population.obey = self._state_orders.obey
         self._population.changed = self._tell_changed
         self._residents = self._population.residents()

@@ -57,6 +57,7 @@ from ohmesh.registry.fleet.liveness import VACANT
 from ohmesh.registry.fleet.registry import FleetRegistry
 from ohmesh.roles.fleet.conductor import Conductor
 from ohmesh.roles.fleet.config import OrchestratorConfig, Seat
+from ohmesh.roles.fleet.fleet_states import FleetStates
 from ohmesh.roles.fleet.operation_store import OperationStore
 from ohmesh.roles.fleet.outbox import Outbox
 from ohmesh.roles.fleet.questions import Questions, is_on_duty
@@ -96,6 +97,7 @@ class Orchestrator:
         self._line = root_line(ports.clock.monotonic_us(), ports.clock.now_ms() * 1000)
         self._register: Register
         self._roles: FleetRoles = fleet_roles(topology, ())
+        self.states = FleetStates(self.registry, ports.state, ports.blobs)
         self.store = OperationStore(ports.state, ports.blobs, topology)
         self._changed = asyncio.Event()
         self.simulated: frozenset[str] = frozenset()
@@ -113,6 +115,7 @@ class Orchestrator:
             await self._register.load()
         except RevisionConflict as conflict:
             raise Fenced("Another orchestrator has stored a view of the fleet.") from conflict
+        await self.states.load()
         self._follow_view()
         subscriptions = [
             await ports.bus.subscribe(self.subjects.orchestrator(), self._receive),
@@ -128,6 +131,7 @@ class Orchestrator:
                     self.conductor.drive,
                     self._sweep,
                     self.conductor.keep,
+                    self.states.keep,
                 ):
                     group.create_task(work(), name=f"orchestrator {work.__qualname__}")
                 self._tell_view()
@@ -211,6 +215,7 @@ class Orchestrator:
             names=dict(body.names),
         )
         refused = self.registry.insert(joining)
+        self.states.impose(np.setdiff1d(rows, refused, assume_unique=True))
         if len(refused):
             self.notice(f"{len(refused)} agents of {body.process} live elsewhere and were not taken.")
 

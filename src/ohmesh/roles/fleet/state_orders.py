@@ -38,20 +38,23 @@ from ohmesh.roles.fleet.state_records import StateRecord
 PEER_S = 1.0  # so long another process is waited for, before the content is looked for in the blobs
 MAX_NAMED = 5  # entries in conflict that an answer names
 
+Do = Callable[[Asked, bytes], None]
 Job = Callable[[], Awaitable[None]]
 Say = Callable[[str, AskContext | GiveContext], None]
 
 
 class StateOrders:
-    """Of the process `name`. `say` tells another process something."""
+    """Of one life of the process `name`. `say` tells another process something."""
 
-    def __init__(self, states: AgentStates, *, name: str, say: Say) -> None:
+    def __init__(self, states: AgentStates, *, name: str, life: int, say: Say) -> None:
         self._states = states
         self._name = name
+        self._life = life
         self._say = say
         self._jobs: asyncio.Queue[Job] = asyncio.Queue()
         self._to_keep: dict[str, list[Asked]] = {}
         self._awaited: dict[bytes, asyncio.Event] = {}
+        self._moves = {Move.ADVANCE: self._advance, Move.MERGE: self._merge, Move.PUT: self._put}
 
     async def run(self) -> None:
         """Until it is cancelled."""
@@ -63,7 +66,7 @@ class StateOrders:
         """Raises InvalidArgument: a content that is not what its version names, a wish that was not made an order."""
         match body:
             case VerifyContext():
-                self._verify(body.version, asked)
+                self._verify(self._full(body.version), asked)
             case FreezeState():
                 self._freeze(body.kept_at or order.head.id, asked)
             case ThawState():
@@ -80,7 +83,7 @@ class StateOrders:
             case HoldContext():
                 self._hold(body, asked)
             case SyncContext():
-                self._with_content(body.version, body.process, asked, partial(self._put, asked, body.version))
+                self._with_content(body.version, body.process, asked, self._put)
             case RestoreContext():
                 self._restore(asked)
             case ChangeDuty():
@@ -97,8 +100,7 @@ class StateOrders:
         for version in body.lineage:
             content = body.content if body.content and version.hash == body.version else None
             self._states.contexts.learn(version, content)
-        move = partial(_MOVES[body.move], self, asked, body.version)
-        self._with_content(body.version, "", asked, move)
+        self._with_content(body.version, "", asked, self._moves[body.move])
 
     def _advance(self, asked: Asked, version: bytes) -> None:
         self._moved(asked, version, self._states.contexts.advance(asked.at, version), {})
@@ -148,27 +150,24 @@ class StateOrders:
             if version and self._states.contexts.holds(version):
                 self._put(part, version)
             else:
-                self._states.refuse(part, lambda held: ReportedConflict(Refusal.NO_KNOWN_GOOD, received=held.hex()))
+                self._states.refuse(
+                    part, lambda held: ReportedConflict(Refusal.NO_KNOWN_GOOD, received=held.hex())
+                )
 
     def _heal(self, body: HealState, asked: Asked) -> None:
-        contexts = self._states.contexts
-        marks = [held for held in contexts.heads(asked.at) if held == body.version]
-        is_right = np.ones(len(asked.rows), bool)
-        if body.version:
-            is_right[:] = False
-            for held in marks:
-                is_right[contexts.heads(asked.at)[held]] = True
+        is_right = np.full(len(asked.rows), not body.version)
+        for held, places in self._states.contexts.heads(asked.at).items():
+            is_right[places] |= held.startswith(body.version)
         self._healed(asked.part(is_right), b"context right, duty ready")
         wrong = asked.part(~is_right)
         if len(wrong.rows):
-            self._with_content(
-                body.version, body.process, wrong, partial(self._resync, wrong, body.version, body.process)
-            )
+            whence = "" if self._states.contexts.holds(self._full(body.version)) else body.process
+            self._with_content(body.version, body.process, wrong, partial(self._resync, whence))
 
-    def _resync(self, asked: Asked, version: bytes, process: str) -> None:
+    def _resync(self, process: str, asked: Asked, version: bytes) -> None:
         self._states.contexts.put(asked.at, version)
-        whence = f" from {process}" if process and process != self._name else ""
-        self._healed(asked, f"context taken{whence}, duty ready".encode())
+        whence = f"process {process}" if process else "a neighbour"
+        self._healed(asked, f"context taken from {whence}, duty ready".encode())
 
     def _healed(self, asked: Asked, note: bytes) -> None:
         self._states.duty[asked.at] = DUTY_CODES.index(Duty.READY)
@@ -181,32 +180,26 @@ class StateOrders:
 
     # Contents that others have
 
-    def _with_content(self, version: bytes, process: str, asked: Asked, move: Callable[[], None]) -> None:
-        """Do it now, or once the content is here."""
+    def _with_content(self, name: bytes, process: str, asked: Asked, do: Do) -> None:
+        """Do it now, or once the content is here; `name` may be the beginning of one."""
+        version = self._full(name)
         if self._states.contexts.holds(version):
-            move()
+            do(asked, version)
         else:
-            self._jobs.put_nowait(partial(self._fetch, version, process, asked, move))
+            self._jobs.put_nowait(partial(self._fetch, name, process, asked, do))
 
-    async def _fetch(self, version: bytes, process: str, asked: Asked, move: Callable[[], None]) -> None:
-        contexts, reason = self._states.contexts, ""
-        if not contexts.holds(version) and process and process != self._name:
-            await self._ask_peer(version, process)
-        known = contexts.history.get(version)
-        if not contexts.holds(version) and known is not None and self._states.records is not None:
-            try:
-                content = await self._states.records.content(known.content)
-                if content is not None:
-                    contexts.learn(known, content)
-            except (EngineError, InvalidArgument) as error:
-                reason = str(error)
+    async def _fetch(self, name: bytes, process: str, asked: Asked, do: Do) -> None:
+        contexts = self._states.contexts
+        if not contexts.holds(self._full(name)) and process and process != self._name:
+            await self._ask_peer(name, process)
+        reason = await self._read_content(self._full(name))
+        is_frozen = self._states.is_frozen(asked.at)
+        self._states.refuse_frozen(
+            asked.part(is_frozen)
+        )  # they were frozen meanwhile, and stay what they are
+        asked, version = asked.part(~is_frozen), self._full(name)
         if contexts.holds(version):
-            # Who was frozen meanwhile stays what it is.
-            is_frozen = self._states.is_frozen(asked.at)
-            if not is_frozen.any():
-                move()
-            else:
-                self._states.refuse_frozen(asked)
+            do(asked, version)
             return
         self._states.refuse(
             asked,
@@ -214,6 +207,23 @@ class StateOrders:
                 Refusal.NO_CONTENT, expected=version.hex(), received=held.hex(), data=reason.encode()
             ),
         )
+
+    async def _read_content(self, version: bytes) -> str:
+        """From the blobs, where it is not here yet; what stands in the way, or ""."""
+        contexts, records = self._states.contexts, self._states.records
+        known = contexts.history.get(version)
+        if contexts.holds(version) or known is None or records is None:
+            return ""
+        try:
+            content = await records.content(known.content)
+            if content is not None:
+                contexts.learn(known, content)
+        except (EngineError, InvalidArgument) as error:
+            return str(error)
+        return ""
+
+    def _full(self, name: bytes) -> bytes:
+        return self._states.contexts.history.find(name) or name
 
     async def _ask_peer(self, version: bytes, process: str) -> None:
         arrived = self._awaited.setdefault(version, asyncio.Event())
@@ -228,10 +238,10 @@ class StateOrders:
 
     def give(self, question: AskContext) -> None:
         """Another process lacks a version."""
-        contexts = self._states.contexts
-        lacking = contexts.history.missing(question.have, question.version)[-MAX_TOLD:]
-        content = contexts.content_of(question.version) or b""
-        self._say(question.process, GiveContext(question.version, tuple(lacking), content))
+        contexts, version = self._states.contexts, self._full(question.version)
+        lacking = contexts.history.missing(question.have, version)[-MAX_TOLD:]
+        told = GiveContext(question.version, version, tuple(lacking), contexts.content_of(version) or b"")
+        self._say(question.process, told)
 
     def take(self, told: GiveContext) -> None:
         """Raises InvalidArgument: not what the version names."""
@@ -240,17 +250,19 @@ class StateOrders:
         version = contexts.history.get(told.version)
         if version is not None and told.content:
             contexts.learn(version, told.content)
-        arrived = self._awaited.get(told.version)
+        arrived = self._awaited.get(told.asked)
         if arrived is not None:
             arrived.set()
 
     # Freezing
 
     def _freeze(self, freeze: str, asked: Asked) -> None:
-        """They stop now, and answer once their state is kept."""
+        """They stop now, and answer once their state is kept. Another life of the process keeps another record, so an
+        order that comes once more does not write over what was kept before."""
         if self._states.records is None:
             self._not_kept(asked, "this process keeps nothing")
             return
+        freeze = f"{freeze}.{self._life}"
         self._states.freeze(asked.at, freeze)
         self._states.told(asked)
         self._to_keep.setdefault(freeze, []).append(asked)
@@ -262,7 +274,12 @@ class StateOrders:
         records = self._states.records
         assert records is not None
         try:
-            await records.put_frozen(freeze, self._states.record(with_carried=True))
+            at = np.concatenate([asked.at for asked in waiting])
+            for earlier in self._states.freezes_of(at) - {freeze}:
+                if await records.frozen(earlier) is None:  # its process ended before it had kept it
+                    self._states.move_freeze(at, earlier, freeze)
+            if freeze in self._states.freezes_of(at):
+                await records.put_frozen(freeze, self._states.record(with_carried=True))
             await self._states.save()
         except EngineError as error:
             for asked in waiting:
@@ -317,6 +334,3 @@ class StateOrders:
             await records.forget_frozen(freeze)
         except EngineError as error:
             self._states.notice(f"What was kept of freeze {freeze} could not be removed: {error}")
-
-
-_MOVES = {Move.ADVANCE: StateOrders._advance, Move.MERGE: StateOrders._merge, Move.PUT: StateOrders._put}

@@ -1,8 +1,8 @@
 """The state of agents as it is kept in blobs, one record for each process: nothing is written for one agent alone.
 
-    agents/<process>            who lives there, their contexts and duties: what it starts with
-    frozen/<freeze>/<process>   the same at the moment of a freeze, with what the agents themselves carry
-    contexts/<content>          a content too large for a message, by its name
+agents/<process>            who lives there, their contexts and duties: what it starts with
+frozen/<freeze>/<process>   the same at the moment of a freeze, with what the agents themselves carry
+contexts/<content>          a content too large for a message, by its name
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ class _Record(Struct, array_like=True, frozen=True):
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class StateRecord:
-    """Columns of shape (n,), rows ascending. duty: codes. head, good: places in `names`. freeze_of: places in `freezes`,
-    of which the first is "" for none. carried: what the population made of its own state of all these rows."""
+    """Columns of shape (n,), rows ascending. duty: codes. head, good: places in `names`. freeze_of: places in
+    `freezes`, of which the first is "" for none. carried: what the population made of the state of all these rows."""
 
     rows: NDArray[np.int64]
     duty: NDArray[np.uint8]
@@ -107,8 +107,20 @@ def _pack(record: StateRecord) -> bytes:
         record.good.astype("<u4"),
         record.freeze_of.astype("<u4"),
     )
-    lists = (record.names, record.freezes, record.history, record.contents)
-    kept = _Record(VERSION, *(column.tobytes() for column in columns), *lists, record.carried)
+    rows, duty, head, good, freeze_of = (column.tobytes() for column in columns)
+    kept = _Record(
+        VERSION,
+        rows,
+        duty,
+        head,
+        good,
+        freeze_of,
+        record.names,
+        record.freezes,
+        record.history,
+        record.contents,
+        record.carried,
+    )
     return zlib.compress(_encode(kept), 1)
 
 

@@ -59,6 +59,7 @@ class Fleet:
         self.topology = topology
         self.orchestrators: list[Orchestrator] = []
         self.hosts: dict[str, FleetHost] = {}
+        self.populations: dict[str, tuple[SimulatedAgents, Rows]] = {}
         self.ready: dict[str, dict[int, float]] = {}
         self._unfit = unfit
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -103,7 +104,11 @@ class Fleet:
 
         def population(after: After) -> Population:
             rows = np.arange(first, first + count)
-            return SimulatedAgents(rows, AgentClasses(), after, rng=random.Random(number), unfit=self._unfit)
+            agents = SimulatedAgents(
+                rows, AgentClasses(), after, rng=random.Random(number), unfit=self._unfit
+            )
+            self.populations[name] = agents, rows
+            return agents
 
         ports = FleetPorts(engine.bus, clock, SimulatedEntropy(number, name), engine.blobs)
         host = FleetHost(ports, population, Seat(name, SUBJECTS, self.topology))
