@@ -21,8 +21,7 @@ from ohmesh.ports.blobs import Blobs
 from ohmesh.ports.log import Bounds, Entry, Log
 from ohmesh.protocols.queue.events import EventFold
 from ohmesh.protocols.queue.rows import decode_log_frame, digest
-from ohmesh.protocols.queue.snapshot import decode_snapshot
-from ohmesh.roles.shard_loader import snapshot_prefix, snapshot_sequence
+from ohmesh.roles.shard_loader import restored, snapshot_prefix, snapshot_sequence
 
 STRETCH_ENTRIES = 64
 POLL_MS = 50
@@ -166,7 +165,7 @@ class ShardEvents:
         if data is None:
             return None
         try:
-            table, sequence, previous = decode_snapshot(data)
+            table, sequence, previous = await restored(data)
         except LogCorrupt:
             return None
         if bounds.first <= sequence:

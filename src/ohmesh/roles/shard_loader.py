@@ -12,6 +12,7 @@ Others write and trim meanwhile: where an entry or a snapshot is gone between tw
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 
 from ohmesh.errors import EngineUnavailable, LogCorrupt
@@ -20,11 +21,12 @@ from ohmesh.ports.log import Bounds, Log
 from ohmesh.ports.state import State
 from ohmesh.protocols.queue.parked import Parking
 from ohmesh.protocols.queue.rows import EpochStarted, decode_log_frame, digest
-from ohmesh.protocols.queue.snapshot import decode_snapshot
+from ohmesh.protocols.queue.snapshot import Decoded, decode_in_parts
 from ohmesh.protocols.queue.task_table import TaskTable
 
 READ_LIMIT = 64
 LOAD_TRIES = 10
+YIELD_BYTES = 1_000_000  # of the log are applied before others have their turn
 
 
 def snapshot_prefix(shard: int) -> str:
@@ -122,9 +124,14 @@ async def _load(source: ShardSource, bounds: Bounds, parking: Parking | None) ->
 
 async def replay(source: ShardSource, loaded: Loaded) -> None:
     """Apply every entry after `loaded.last`, checking that each follows its predecessor."""
+    applied_bytes = 0
     while True:
         entries = await source.log.read(source.name, first=loaded.last + 1, limit=READ_LIMIT)
         for entry in entries:
+            applied_bytes += len(entry.data)
+            if applied_bytes >= YIELD_BYTES:
+                applied_bytes = 0
+                await asyncio.sleep(0)
             if entry.sequence != loaded.last + 1:
                 raise LogCorrupt(
                     f"Log {source.name} goes on at {entry.sequence} after {loaded.last}.",
@@ -156,7 +163,7 @@ async def _newest_snapshot(source: ShardSource, bounds: Bounds, parking: Parking
         data = await source.blobs.get(key)
         if data is None:
             continue
-        table, sequence, previous = decode_snapshot(data, parking)
+        table, sequence, previous = await restored(data, parking)
         if sequence <= bounds.last and await _is_of_this_log(source, bounds, sequence, previous):
             return Loaded(table, sequence, previous, orphans=orphans)
         orphans.insert(0, key)
@@ -171,6 +178,18 @@ async def _newest_snapshot(source: ShardSource, bounds: Bounds, parking: Parking
             hint="Restore the data directory from a backup.",
         )
     return Loaded(TaskTable(parking), 0, b"", orphans=orphans)
+
+
+async def restored(data: bytes, parking: Parking | None = None) -> Decoded:
+    """What a snapshot holds, while others have their turn. Raises LogCorrupt."""
+    parts = decode_in_parts(data, parking)
+    while True:
+        try:
+            next(parts)
+        except StopIteration as done:
+            decoded: Decoded = done.value
+            return decoded
+        await asyncio.sleep(0)
 
 
 async def _is_of_this_log(source: ShardSource, bounds: Bounds, sequence: int, previous: bytes) -> bool:

@@ -12,10 +12,9 @@ from ohmesh.errors import LogCorrupt
 from ohmesh.ports.log import Bounds, Entry
 from ohmesh.protocols.queue.history import History
 from ohmesh.protocols.queue.rows import decode_log_frame, digest
-from ohmesh.protocols.queue.snapshot import decode_snapshot
 from ohmesh.protocols.queue.task_table import TaskTable
 from ohmesh.roles.projector_config import ProjectorConfig, ProjectorPorts
-from ohmesh.roles.shard_loader import snapshot_prefix, snapshot_sequence
+from ohmesh.roles.shard_loader import restored, snapshot_prefix, snapshot_sequence
 
 
 class ShardReplica:
@@ -95,7 +94,7 @@ class ShardReplica:
         if data is None:
             return None
         try:
-            return self._begin(*decode_snapshot(data))
+            return self._begin(*await restored(data))
         except LogCorrupt as error:
             self._notice(f"Snapshot {key} is passed over: {error}")
             return None

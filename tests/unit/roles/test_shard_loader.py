@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from ohmesh.engines.memory.blobs import MemoryBlobs
@@ -16,9 +18,9 @@ from ohmesh.protocols.queue.rows import (
     Submitted,
     encode_log_frame,
 )
-from ohmesh.protocols.queue.snapshot import encode_snapshot
+from ohmesh.protocols.queue.snapshot import PART, encode_snapshot
 from ohmesh.protocols.queue.task_table import TaskTable
-from ohmesh.roles.shard_loader import Loaded, ShardSource, load, projector_key, snapshot_key
+from ohmesh.roles.shard_loader import Loaded, ShardSource, load, projector_key, restored, snapshot_key
 from tests.unit.protocols.queue.shard_driver import submission
 from tests.unit.roles.queue_engine import LOG, QueueEngine, virtually
 
@@ -245,3 +247,28 @@ class TrimsOnce:
             await take_snapshot(self._engine)
             await self._engine.side.log.trim(LOG, before=3)
         return keys
+
+
+def test_others_have_their_turn_while_a_large_snapshot_is_restored() -> None:
+    """Renewing the lease of this process among them."""
+    table = TaskTable()
+    count = 3 * PART
+    table.apply(Submitted(1, [submission(f"t{number}", due_ms=10**9) for number in range(count)]))
+    data = encode_snapshot(table, 1, b"")
+
+    async def main(_engine: QueueEngine) -> None:
+        turns = 0
+
+        async def other() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        task = asyncio.create_task(other())
+        held, sequence, _ = await restored(data)
+        task.cancel()
+        assert (held.parked.count, sequence) == (count, 1)
+        assert turns >= count // PART
+
+    virtually(main)

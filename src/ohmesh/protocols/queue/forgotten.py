@@ -74,7 +74,11 @@ class ForgottenIds:
         return _to_bytes(chain.from_iterable(self._digests)), _to_bytes(self._times)
 
     def restore(self, digests: bytes, finished_ms: bytes) -> None:
-        """Add what `columns` gave."""
+        """Add what `columns` gave. Raises LogCorrupt."""
+        if len(digests) != len(finished_ms):
+            raise LogCorrupt(
+                f"{len(digests)} bytes of digests are said to have ended at {len(finished_ms)} bytes."
+            )
         self._add(_from_bytes(digests), _from_bytes(finished_ms))
 
     def _add(self, digests: Sequence[int], finished_ms: Sequence[int]) -> None:

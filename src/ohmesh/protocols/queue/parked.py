@@ -40,8 +40,12 @@ _Shared = tuple[str, tuple[str, ...], Note | None]
 
 _encode = msgspec.msgpack.Encoder().encode
 _NO_SUBMISSION = Submission("", "", b"")
-_HEAD, _, _ = _encode(Task(_NO_SUBMISSION, 0, 0)).partition(_encode(_NO_SUBMISSION))
-_TAIL_AT = len(_HEAD) + len(_encode(_NO_SUBMISSION))
+# What stands around submission, order, time of submission and due time of a task that has only been submitted.
+_A, _B, _C = (1 << 60) + 1, (1 << 60) + 2, (1 << 60) + 3
+_HEAD, _, _tail = _encode(Task(_NO_SUBMISSION, _A, _B, due_ms=_C)).partition(
+    _encode(_NO_SUBMISSION) + _encode(_A) + _encode(_B)
+)
+_MIDDLE, _, _END = _tail.partition(_encode(_C))
 _submission = msgspec.msgpack.Decoder(Submission).decode
 _task = msgspec.msgpack.Decoder(Task).decode
 
@@ -284,8 +288,10 @@ class ParkedTasks:
         if self._flags[slot] & _WHOLE:
             return record
         submitted_ms = self._since_ms + self._submitted[slot]
-        rest = Task(_NO_SUBMISSION, ref >> SLOT_BITS, submitted_ms, due_ms=self._due[slot])
-        return _HEAD + record + _encode(rest)[_TAIL_AT:]
+        order, due_ms = ref >> SLOT_BITS, self._due[slot]
+        return b"".join(
+            (_HEAD, record, _encode(order), _encode(submitted_ms), _MIDDLE, _encode(due_ms), _END)
+        )
 
     def _submission(self, slot: int) -> Submission:
         record = self._records.get(slot)

@@ -8,6 +8,7 @@ the process that holds them.
 from __future__ import annotations
 
 from collections import Counter, deque
+from collections.abc import Generator
 
 import msgspec
 from msgspec import Struct
@@ -26,8 +27,12 @@ from ohmesh.protocols.queue.task_record import Task
 from ohmesh.protocols.queue.task_table import TaskTable
 from ohmesh.protocols.queue.waiting import is_waiting
 
+PART = 5_000
 READABLE_VERSIONS = (1, SNAPSHOT_VERSION)
 _ARRAY_16, _ARRAY_32 = b"\xdc", b"\xdd"  # MessagePack: an array, whose length follows
+
+
+Decoded = tuple[TaskTable, int, bytes]
 
 
 class _Snapshot(Struct, array_like=True):
@@ -111,8 +116,20 @@ def _append_tasks(data: bytearray, table: TaskTable) -> None:
         data += encoded(held) if isinstance(held, int) else _encoder.encode(held)
 
 
-def decode_snapshot(data: bytes, parking: Parking | None = None) -> tuple[TaskTable, int, bytes]:
+def decode_snapshot(data: bytes, parking: Parking | None = None) -> Decoded:
     """The table, the sequence of the last frame it contains, and that frame's digest. Raises LogCorrupt."""
+    parts = decode_in_parts(data, parking)
+    while True:
+        try:
+            next(parts)
+        except StopIteration as done:
+            decoded: Decoded = done.value
+            return decoded
+
+
+def decode_in_parts(data: bytes, parking: Parking | None = None) -> Generator[None, None, Decoded]:
+    """As decode_snapshot, with a pause after each PART tasks or ids: a million of them take seconds, in which a process
+    that does nothing else loses its lease."""
     try:
         snapshot = _decoder.decode(data)
         tasks = _split_tasks(snapshot.tasks)
@@ -123,24 +140,32 @@ def decode_snapshot(data: bytes, parking: Parking | None = None) -> tuple[TaskTa
             f"A snapshot has version {snapshot.version}, this process reads those up to {SNAPSHOT_VERSION}."
         )
     try:
-        return _restore(snapshot, tasks, parking), snapshot.sequence, snapshot.previous
+        table = yield from _restore(snapshot, tasks, parking)
+        return table, snapshot.sequence, snapshot.previous
     except msgspec.MsgspecError as error:
         raise LogCorrupt(f"A task in a snapshot of {len(data)} bytes cannot be read: {error}.") from error
 
 
-def _restore(snapshot: _Snapshot, tasks: list[msgspec.Raw], parking: Parking | None) -> TaskTable:
+def _restore(
+    snapshot: _Snapshot, tasks: list[msgspec.Raw], parking: Parking | None
+) -> Generator[None, None, TaskTable]:
     table = TaskTable(parking)
     table.epoch = snapshot.epoch
     table.owner = snapshot.owner
     table.time_ms = snapshot.time_ms
     table.next_order = snapshot.next_order
     table.next_lease = snapshot.next_lease
-    for task in map(_decode_task, tasks):
-        _restore_task(table, task)
+    for begin in range(0, len(tasks), PART):
+        for task in map(_decode_task, tasks[begin : begin + PART]):
+            _restore_task(table, task)
+        yield
     table.leases = {task.lease: task for task in table.tasks.values() if task.lease}
     table.finished = deque(table.tasks[task_id] for task_id in snapshot.finished)
     table.forgotten.extend([each[0] for each in snapshot.forgotten], [each[1] for each in snapshot.forgotten])
-    table.forgotten.restore(snapshot.forgotten_digests, snapshot.forgotten_ms)
+    digests, ended_ms = snapshot.forgotten_digests, snapshot.forgotten_ms
+    for begin in range(0, max(len(digests), len(ended_ms)), 8 * PART):
+        table.forgotten.restore(digests[begin : begin + 8 * PART], ended_ms[begin : begin + 8 * PART])
+        yield
     table.horizon_ms = snapshot.horizon_ms
     table.hosts = {host.host: host for host in snapshot.hosts}
     table.ended = Counter(snapshot.ended)

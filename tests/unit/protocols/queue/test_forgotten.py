@@ -57,7 +57,9 @@ def test_tasks_may_have_ended_far_from_each_other() -> None:
 def test_columns_that_were_cut_are_refused() -> None:
     digests, ended = filled(["a", "b"]).columns()
     with pytest.raises(LogCorrupt, match="15 bytes are no column"):
-        ForgottenIds().restore(digests[:-1], ended)
+        ForgottenIds().restore(digests[:-1], ended[:-1])
+    with pytest.raises(LogCorrupt, match="16 bytes of digests are said to have ended at 8 bytes"):
+        ForgottenIds().restore(digests, ended[:-8])
 
 
 def test_more_than_are_remembered_cannot_be_dropped() -> None:
