@@ -207,13 +207,13 @@ async def _timed(
     errors_ms, hits, sent = [], 0, 0
     for view in views:
         target_us = view.target_ms * 1000 - offset_us
-        offsets_ms = (ready[view.id] - target_us) / 1000
+        offsets_ms = (ready.get(view.id, np.zeros(0)) - target_us) / 1000
         errors_ms.append(np.abs(offsets_ms))
         hits += int(np.count_nonzero(offsets_ms <= WINDOW_MS))
         sent += view.sent
     errors = np.concatenate(errors_ms)
     return {
-        "hit_rate": round(hits / sent, 5),
+        "hit_rate": round(hits / max(1, sent), 5),
         "ready_error_ms": _quantiles(errors.tolist(), (50, 90, 99)),
         "sent": sent,
     }

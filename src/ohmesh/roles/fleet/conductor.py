@@ -16,7 +16,6 @@ from ohmesh.errors import Backpressure, EngineError, NotConfirmed
 from ohmesh.model.fleet_message import Timing, Verb
 from ohmesh.model.fleet_operation import CallOff, Fold, Forget, Recall, Relay, Tier
 from ohmesh.model.fleet_request import OperationView, StartOperation
-from ohmesh.model.fleet_table import AckTable
 from ohmesh.model.state_order import is_state_order
 from ohmesh.policies.degradation import Permission, Ruling, Work, WorkRequest, rule_on
 from ohmesh.ports.population import Rows
@@ -76,8 +75,7 @@ class Conductor:
         columns = self._of.registry.columns
         lead_ms = None
         if request.timing is not Timing.NOW:
-            weight = 1 + 0.5 * request.weight
-            lead_ms = columns.lead_ms[rows] + columns.processing_ms[rows] * (weight - 1)
+            lead_ms = self._of.arrivals.lead_ms(request, rows)
         now_ms = self._of.now_ms()
         names = [one.name for one in self._of.registry.classes.all]
         targets = Targets(rows, lead_ms, columns.class_code[rows], names)
@@ -167,12 +165,9 @@ class Conductor:
         told, table = operation.fold(fold, operation.as_of(self._of.now_ms()))
         self._send(told)
         if table is not None:
-            self._learn(operation, table)
             self._of.states.learn(operation.request, table.places.rows(self._of.registry.topology), table)
+            self._of.arrivals.note(operation.request, operation.started_ms, table)
         self._look(operation)
-
-    def _learn(self, operation: Operation, table: AckTable) -> None:
-        """What the ways and the work took, for the leads of the next one."""
 
     def _look(self, operation: Operation) -> None:
         if operation.decision is None:
@@ -180,6 +175,7 @@ class Conductor:
         for reply in self._waiters.pop(operation.id, ()):
             view = self._of.questions.operation_view(operation)
             self._of.begin_task(self._of.reply(reply, view), "orchestrator's answer")
+        self._of.arrivals.learn_soon()
         if not operation.is_stored:
             operation.is_stored = True
             self._to_store.put_nowait(operation)

@@ -8,6 +8,7 @@ what was needed and what was left is told.
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Callable
 from itertools import count
 from typing import NamedTuple, TypeVar
@@ -37,6 +38,7 @@ from ohmesh.roles.fleet.surroundings import Surroundings
 
 DEFAULT_LEAD_MS = 1.0
 LEAST_WAIT_S = 0.000_2
+REMEMBERED = 128  # operations
 
 
 Scalar = TypeVar("Scalar", bound=np.generic)
@@ -65,6 +67,7 @@ class Leads:
         self._waiting: dict[str, _Waiting] = {}
         self._arrived: dict[str, list[_Meant]] = {}
         self._parts = count()
+        self._begun: OrderedDict[str, NDArray[np.bool_]] = OrderedDict()
         self._wake = asyncio.Event()
 
     def take(self, relay: Relay) -> None:
@@ -142,6 +145,13 @@ class Leads:
         if len(parts) > 1 and (rows[1:] <= rows[:-1]).any():
             rows, first = np.unique(rows, return_index=True)
             lead_ms = lead_ms[first]
+        begun = self._begun_of(message.head.id)
+        if begun[rows].any():  # the message came again: who has been planned for keeps that plan
+            fresh = ~begun[rows]
+            rows, lead_ms = rows[fresh], lead_ms[fresh]
+        if not len(rows):
+            return
+        begun[rows] = True
         if message.timing is Timing.NOW:
             self._release(message, rows)
             return
@@ -160,6 +170,14 @@ class Leads:
             return
         self._waiting[key] = _Waiting(message, rows)
         self._wake.set()
+
+    def _begun_of(self, operation: str) -> NDArray[np.bool_]:
+        begun = self._begun.get(operation)
+        if begun is None:
+            begun = self._begun[operation] = np.zeros(self._here.topology.size, bool)
+            while len(self._begun) > REMEMBERED:
+                self._begun.popitem(last=False)
+        return begun
 
     def _release_due(self) -> None:
         for due in self._sleeper.due(self._here.time.now_us() / 1000):

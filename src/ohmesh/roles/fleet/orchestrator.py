@@ -55,6 +55,7 @@ from ohmesh.protocols.membership.fleet_roles import FleetRoles, fleet_roles
 from ohmesh.registry.fleet.joining import Joining
 from ohmesh.registry.fleet.liveness import VACANT
 from ohmesh.registry.fleet.registry import FleetRegistry
+from ohmesh.roles.fleet.arrivals import Arrivals
 from ohmesh.roles.fleet.conductor import Conductor
 from ohmesh.roles.fleet.config import OrchestratorConfig, Seat
 from ohmesh.roles.fleet.fleet_states import FleetStates
@@ -88,6 +89,7 @@ class Orchestrator:
         self.notice: Notice = logging.getLogger("ohmesh.orchestrator").warning
         topology = seat.topology
         self.registry = FleetRegistry(topology, classes)
+        self.arrivals = Arrivals(self.registry)
         self.heartbeats = 0
         self.era = 0
         self._ports = ports
@@ -132,6 +134,7 @@ class Orchestrator:
                     self._sweep,
                     self.conductor.keep,
                     self.states.keep,
+                    self.arrivals.learn,
                 ):
                     group.create_task(work(), name=f"orchestrator {work.__qualname__}")
                 self._tell_view()
@@ -215,7 +218,11 @@ class Orchestrator:
             names=dict(body.names),
         )
         refused = self.registry.insert(joining)
+<<<<<<< HEAD
         self.states.impose(np.setdiff1d(rows, refused, assume_unique=True))
+=======
+        self.arrivals.enrol(np.setdiff1d(rows, refused, assume_unique=True))
+>>>>>>> baa3072 (fleet: leads are learnt from what agents did; a message that comes again is planned once)
         if len(refused):
             self.notice(f"{len(refused)} agents of {body.process} live elsewhere and were not taken.")
 

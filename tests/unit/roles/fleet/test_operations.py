@@ -208,3 +208,23 @@ def test_a_degraded_fleet_refuses_what_its_mode_forbids_and_spares_unhealthy_sec
         assert (await fleet.operate()).ready == 90  # a question is always allowed, and asks everybody
 
     with_fleet(story, cuts=(0, 60, 90, 120))
+
+
+def test_leads_are_learnt_from_what_agents_did() -> None:
+    """By the prior alone a third of those that act on receipt are late at T; afterwards as few as were asked for."""
+
+    async def story(fleet: Fleet) -> None:
+        shares = []
+        for _ in range(12):
+            begun_s = asyncio.get_running_loop().time()
+            view = await fleet.operate(
+                "act", verb=Verb.ACT, timing=Timing.LEAD, window_ms=900.0, rate=0.92, where="not class=F"
+            )
+            ready = fleet.ready[view.id].values()
+            shares.append(sum(at_s <= begun_s + 0.9 for at_s in ready) / view.sent)
+            await pass_time(1.0)
+        assert shares[0] < 0.8
+        assert sum(shares[-4:]) / 4 >= 0.9, shares
+        assert fleet.orchestrators[0].arrivals.learnt > 1_000
+
+    with_fleet(story)
