@@ -9,6 +9,7 @@
     |   |-- UnknownWebhook           no webhook of that id is known here
     |   |-- UnknownKind              no agent of that kind was ever seen
     |   |-- UnknownSchedule          no schedule of that name is known here
+    |   |-- UnknownOperation         no operation of that id is known here
     |   `-- AgentDefinitionError     an @agent function or worker module cannot be used
     |-- EngineError                the servers below us
     |   |-- EngineUnavailable        not reachable now; nothing is known to have happened
@@ -61,8 +62,6 @@
 
 A message says what happened, with the values, and what to do next; `code` is the same in Python, REST and CLI.
 """
-
-from __future__ import annotations
 
 from typing import ClassVar
 
@@ -131,6 +130,11 @@ class UnknownSchedule(UsageError):
     http_status = 404
 
 
+class UnknownOperation(UsageError):
+    code = "unknown_operation"
+    http_status = 404
+
+
 class AgentDefinitionError(UsageError):
     code = "agent_definition"
 
@@ -191,18 +195,20 @@ class MeshUnreachable(MeshError):
 class NoCapableAgentError(MeshError):
     code = "no_capable_agent"
     retryable = True
-    # What nobody in the fleet has; empty where nobody has all of it at once, or whoever does is away.
-    missing: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()  # what nobody has; empty: nobody has all of it at once, or who does is away
 
 
-class Backpressure(MeshError):
-    code = "backpressure"
+class _TooMuch:
     http_status = 429
     retryable = True
 
     def __init__(self, message: str, *, retry_after_ms: int, hint: str = "") -> None:
-        super().__init__(message, hint=hint)
+        super().__init__(message, hint=hint)  # type: ignore[call-arg]  # the error that this is a part of
         self.retry_after_ms = retry_after_ms
+
+
+class Backpressure(_TooMuch, MeshError):
+    code = "backpressure"
 
 
 class SubmissionTooOld(MeshError):
@@ -249,9 +255,9 @@ class TaskError(OhmeshError):
         if not self.traceback:
             return super().__str__()
         lines = self.traceback.rstrip().splitlines()
-        left_out = len(lines) - self.printed_traceback_lines
-        shown = lines if left_out <= 0 else [f"... {left_out} lines above", *lines[left_out:]]
-        return "\n    ".join([super().__str__(), *(line[:200] for line in shown)])
+        if (left_out := len(lines) - self.printed_traceback_lines) > 0:
+            lines[:left_out] = [f"... {left_out} lines above"]
+        return "\n    ".join([super().__str__(), *(line[:200] for line in lines)])
 
 
 class TaskFailed(TaskError):
@@ -330,14 +336,8 @@ class NotConfirmed(RequestRefused):
     http_status = 422
 
 
-class TooManyRequests(RequestRefused):
+class TooManyRequests(_TooMuch, RequestRefused):
     code = "too_many_requests"
-    http_status = 429
-    retryable = True
-
-    def __init__(self, message: str, *, retry_after_ms: int, hint: str = "") -> None:
-        super().__init__(message, hint=hint)
-        self.retry_after_ms = retry_after_ms
 
 
 class KeyMissing(RequestRefused):

@@ -14,11 +14,17 @@ from ohmesh.api.config import ApiConfig
 from ohmesh.api.idempotency import HEADER, KEY_CHARACTERS_MAX
 from ohmesh.api.problems import MEDIA_TYPE, Problem
 from ohmesh.api.routes import CONFIRM, ID_PATTERN, IDS, ONE_ID, QUERY_VALUES_MAX, WAIT, Address
+from ohmesh.model.fleet_request import OperationView
 from ohmesh.operations.command import Command
 from ohmesh.operations.results import TaskOutcome
 
 Schema = dict[str, Any]
 
+# What is answered before its end: what that says, and what Location is.
+_UNDER_WAY: dict[type[Struct], tuple[str, str]] = {
+    TaskOutcome: ("It is durable and has not ended.", "The task."),
+    OperationView: ("It has begun and is not decided.", "The operation."),
+}
 _REFERENCE = "#/components/schemas/{name}"
 _BEARER = {
     "token": {"type": "http", "scheme": "bearer", "description": "The file api-token of the data directory."}
@@ -62,11 +68,12 @@ def verb_extra(address: Address, schemas: Schemas) -> Schema:
     answer = answers(schemas.of(address.result_type()))
     if address.method == "GET":
         return {"parameters": _query(address, schemas), "responses": answer}
-    if address.verb.result_type() is TaskOutcome:
+    if (under_way := _UNDER_WAY.get(address.verb.result_type())) is not None:
+        description, place = under_way
         answer["202"] = {
-            "description": "It is durable and has not ended.",
-            "headers": {"Location": {"description": "The task.", "schema": {"type": "string"}}},
-            "content": {"application/json": {"schema": schemas.of(TaskOutcome)}},
+            "description": description,
+            "headers": {"Location": {"description": place, "schema": {"type": "string"}}},
+            "content": {"application/json": {"schema": schemas.of(address.verb.result_type())}},
         }
     body = _body(address.verb, schemas)
     needed = body.get("required") or schemas.whole(address.verb.arguments_type()).get("required")

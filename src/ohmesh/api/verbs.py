@@ -14,7 +14,9 @@ from ohmesh.api.door import CALLER, Door, json_object, json_response
 from ohmesh.api.idempotency import HEADER, key_of, task_key
 from ohmesh.api.routes import CONFIRM, IDS, KEY, PREFIX, QUERY_VALUES_MAX, WAIT, Address, first_listed
 from ohmesh.errors import InvalidArgument, NotConfirmed, ResultTimeout
+from ohmesh.model.fleet_request import OperationView
 from ohmesh.model.task import TaskState
+from ohmesh.operations.fleet_arguments import OperationArguments
 from ohmesh.operations.results import TaskOutcome
 from ohmesh.roles.client_tracker import unknown_task
 
@@ -79,6 +81,8 @@ async def _done(door: Door, address: Address, arguments: Struct) -> Response:
         result = TaskOutcome(late.task_id, TaskState(late.state or TaskState.QUEUED))
     if isinstance(result, TaskOutcome) and not result.is_final:
         return json_response(result, status=202, headers={"Location": task_address(result.task_id)})
+    if isinstance(result, OperationView) and not result.is_decided:
+        return json_response(result, status=202, headers={"Location": f"{PREFIX}/operations/{result.id}"})
     return json_response(result)
 
 
@@ -107,6 +111,8 @@ def _query_values(address: Address, request: Request) -> dict[str, object]:
 
 def _with_bounded_wait(door: Door, address: Address, values: dict[str, object]) -> dict[str, object]:
     """A wait holds a connection, so it has a bound of its own here; one that was not asked for is cut to it."""
+    if issubclass(address.verb.arguments_type(), OperationArguments):
+        return _with_bounded_operation(door, address, values)
     waits = [one for one in address.verb.parameters() if one.name == WAIT]
     if not waits:
         return values
@@ -122,6 +128,19 @@ def _with_bounded_wait(door: Door, address: Address, values: dict[str, object]) 
         raise InvalidArgument(
             f"{WAIT}: {wait_s:g} s; over HTTP one request waits at most {limit_s:g} s.",
             hint="Ask again: the task goes on meanwhile.",
+        )
+    return values
+
+
+def _with_bounded_operation(door: Door, address: Address, values: dict[str, object]) -> dict[str, object]:
+    """What is not detached is waited for until its timeout."""
+    limit_s = door.config.wait_max_s
+    wanted = address.verb.parse(values, strict=True)
+    assert isinstance(wanted, OperationArguments)
+    if not wanted.detach and wanted.timeout_ms > limit_s * 1000:
+        raise InvalidArgument(
+            f"timeout: {wanted.timeout_ms / 1000:g} s; over HTTP one request waits at most {limit_s:g} s.",
+            hint="Say detach: it goes on, and Location says where it is followed.",
         )
     return values
 

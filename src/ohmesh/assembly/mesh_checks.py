@@ -13,10 +13,12 @@ from ohmesh.config import Config
 from ohmesh.engines.nats.engine import NatsEngine
 from ohmesh.errors import MeshUnreachable, OhmeshError
 from ohmesh.model.agent import HostView, Liveness
+from ohmesh.model.fleet_request import DescribeFleet, FleetDescription
 from ohmesh.model.message import ShardDescription
 from ohmesh.model.schedule import SchedulePage
 from ohmesh.model.task import DEAD_LETTER_STATES
 from ohmesh.model.webhook import AskWebhooks, WebhookAction, WebhookState
+from ohmesh.policies.degradation import Mode
 from ohmesh.roles.client import Client
 
 ANSWER_S = 5.0
@@ -70,7 +72,7 @@ async def _ask(engine: NatsEngine, client: Client) -> list[Finding]:
     found += _unserved(shards, hosts)
     found += _tails(shards)
     found += schedule_findings(await client.schedules.list(limit=SCHEDULES_LOOKED_AT), answered_ms)
-    return found + await _history(client) + await _webhooks(client)
+    return found + await _history(client) + await _webhooks(client) + await _fleet(client)
 
 
 def clock_finding(asked_ms: int, answered_ms: int, mesh_ms: Sequence[int]) -> Finding:
@@ -159,6 +161,21 @@ async def _history(client: Client) -> list[Finding]:
     if history.behind > ENTRIES_BEHIND_WISHED:
         return [warning("history", behind, "Is its database slow, is its disk full?")]
     return [fine("history", behind)]
+
+
+async def _fleet(client: Client) -> list[Finding]:
+    """Whether there is one, and whether it is whole."""
+    try:
+        fleet = await client.fleet.ask(DescribeFleet(), FleetDescription, timeout_s=ANSWER_S, patience_s=0.0)
+    except MeshUnreachable:
+        return [note("fleet", "there is none", "`ohmesh up --agents 3000` starts one of simulated agents.")]
+    except OhmeshError as error:
+        return [warning("fleet", error.message, error.hint)]
+    if fleet.mode != Mode.FULL.name:
+        return [warning("fleet", fleet.summary, "`ohmesh fleet sectors` shows where agents are missing.")]
+    if not fleet.agents:
+        return [note("fleet", "it has no agents yet", "`ohmesh up --agents 3000` starts simulated ones.")]
+    return [fine("fleet", fleet.summary)]
 
 
 async def _webhooks(client: Client) -> list[Finding]:

@@ -49,8 +49,8 @@ _BESIDE = (
 
 class Supervisor:
     """`start`, then `wait`, then `stop`. `workers`, `nodes` and `api` are its children, `targets` what the workers do,
-    `shards` how many the mesh was started with, `url` the address of the engine, `ledger` that of history, without
-    secrets, where it is not in `data`."""
+    `fleet` processes of simulated agents, which took `fleet_ready_s` to join, `shards` how many the mesh was started
+    with, `url` the address of the engine, `ledger` that of history, without secrets, where it is not in `data`."""
 
     def __init__(self, config: Config, *, targets: Sequence[str], notice: Notice) -> None:
         self.config = config
@@ -59,6 +59,7 @@ class Supervisor:
         self.nodes: list[Child] = []
         self.workers: list[Child] = []
         self.fleet: list[Child] = []
+        self.fleet_ready_s = 0.0
         self.ledger = ""
         self.shards = 0
         self.api: Child | None = None
@@ -201,9 +202,14 @@ class Supervisor:
         return f"worker-{number}" if self.server is not None else f"{machine_name()}-worker-{number}"
 
     async def _until_ready(self) -> None:
-        await asyncio.gather(*(child.ready() for child in self.children))
+        begun_s = asyncio.get_running_loop().time()
+        await asyncio.gather(self._fleet_ready(begun_s), *(child.ready() for child in self.children))
         async with connect_client(self.config) as client:
             await client.requests.describe(timeout_s=self.config.supervisor.ready_timeout_ms / 1000)
+
+    async def _fleet_ready(self, begun_s: float) -> None:
+        await asyncio.gather(*(child.ready() for child in self.fleet))
+        self.fleet_ready_s = asyncio.get_running_loop().time() - begun_s
 
     async def _start_engine(self) -> None:
         settings = self.config.engine

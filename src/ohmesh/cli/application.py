@@ -170,7 +170,9 @@ def _print_document(arguments: Sequence[str], document: dict[str, object]) -> No
 
 def _document(error: OhmeshError) -> dict[str, object]:
     """An error as JSON; of a task that has not ended in time, its id and how far it has come."""
-    late = {"task_id": error.task_id, "state": error.state} if isinstance(error, ResultTimeout) else {}
+    late = {}
+    if isinstance(error, ResultTimeout) and error.task_id:
+        late = {"task_id": error.task_id, "state": error.state}
     return {**late, **_problem(error.code, error.message, error.hint)}
 
 

@@ -16,6 +16,7 @@ from ohmesh.errors import OhmeshError
 from ohmesh.model.message import Progress
 from ohmesh.operations.arguments import Result, Submit, WaitTasks
 from ohmesh.operations.commands import find_command
+from ohmesh.operations.fleet_arguments import OperationArguments
 
 if TYPE_CHECKING:
     from ohmesh.operations.results import TaskOutcome
@@ -49,6 +50,18 @@ async def await_ends(client: Client, arguments: WaitTasks, output: Output) -> St
     steps = _steps(client, task_ids[0]) if len(task_ids) == 1 else _ends_counted(client, task_ids)
     async with shown(steps, output):
         return await find_command("tasks wait").call(client, arguments)
+
+
+async def run_operation(client: Client, arguments: OperationArguments, output: Output) -> Struct:
+    """Whoever gives up waiting is told its id: it goes on."""
+    from ohmesh.operations.fleet import operate, request_of
+
+    request = request_of(client, arguments)
+    try:
+        return await operate(client, request)
+    except asyncio.CancelledError:
+        output.say(f"operation {request.operation} goes on: ohmesh ops get {request.operation}")
+        raise
 
 
 async def _steps(client: Client, task_id: str) -> AsyncGenerator[Progress]:

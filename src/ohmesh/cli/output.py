@@ -37,7 +37,7 @@ class Output:
     """Where one command writes. `as_json` is short for the form `json`; `quiet` silences the talk.
 
     fields: the columns that a person chose. source: rows with all fields, in the order of the rows that are shown; a
-    chosen column that a table does not have is taken from there.
+    chosen column that a table does not have is taken from there. is_drawn: a picture is wanted where there is one.
     """
 
     def __init__(
@@ -51,6 +51,7 @@ class Output:
     ) -> None:
         self.form = OutputForm.JSON if as_json else form
         self.quiet = quiet
+        self.is_drawn = False
         self.fields: Sequence[str] = ()
         self.source: Sequence[Mapping[str, object]] = ()
         self.out = out or sys.stdout

@@ -16,6 +16,12 @@ from msgspec import Struct
 from ohmesh.cli.durations import counted
 from ohmesh.cli.durations import duration as _duration
 from ohmesh.cli.exit_codes import ExitCode
+from ohmesh.cli.fleet_forms import (
+    FLEET_AGENT_COLUMNS,
+    OPERATION_COLUMNS,
+    OPERATION_FORMS,
+    SCOPE_COLUMNS,
+)
 from ohmesh.cli.history_forms import EVENT_COLUMNS, HISTORY_COLUMNS, judge_history, show_events, show_history
 from ohmesh.cli.output import Output
 from ohmesh.cli.presentation_fleet import AGENT_COLUMNS, FLEET_FORMS, LOCK_COLUMNS
@@ -25,9 +31,11 @@ from ohmesh.cli.schedule_forms import SCHEDULE_COLUMNS, SCHEDULE_FORMS
 from ohmesh.cli.table import render_table
 from ohmesh.cli.webhook_forms import WEBHOOK_COLUMNS, WEBHOOK_FORMS
 from ohmesh.model.agent import HostView, Liveness
+from ohmesh.model.fleet_request import OperationView
 from ohmesh.model.task import TaskState
 from ohmesh.operations import results as r
 from ohmesh.operations.agents import AgentList
+from ohmesh.operations.fleet_results import FleetAgentList, OperationList, OperationRecord, ScopeList
 from ohmesh.operations.history_results import HistoryEvents, TaskHistory
 from ohmesh.operations.locks import LockList
 from ohmesh.operations.schedule_results import ScheduleDescription, ScheduleList
@@ -43,6 +51,9 @@ COLUMNS: dict[type, tuple[str, ...]] = {
     r.QueueState: ("queue", "queued", "running", "retrying", "dead", "paused", "limit"),
     r.PurgedQueue: ("queue", "cancelled"),
     AgentList: AGENT_COLUMNS,
+    FleetAgentList: FLEET_AGENT_COLUMNS,
+    OperationList: OPERATION_COLUMNS,
+    ScopeList: SCOPE_COLUMNS,
     ScheduleList: SCHEDULE_COLUMNS,
     ScheduleDescription: SCHEDULE_COLUMNS,
     LockList: LOCK_COLUMNS,
@@ -51,6 +62,8 @@ COLUMNS: dict[type, tuple[str, ...]] = {
     HistoryEvents: EVENT_COLUMNS,
     r.WorkerList: ("worker", "state", "holds", "done", "failed", "seen", "pid", "kinds"),
 }
+
+DRAWN = (OperationView, OperationRecord)
 
 
 def present(result: Struct, output: Output, *, verb: str = "") -> ExitCode:
@@ -342,6 +355,7 @@ _FORMS: dict[type, tuple[Callable[..., None], Callable[..., ExitCode]]] = {
     r.WorkerList: (_show_workers, _judge_workers),
     r.MeshStatus: (_show_status, _judge_status),
     **FLEET_FORMS,
+    **OPERATION_FORMS,
     **SCHEDULE_FORMS,
     **WEBHOOK_FORMS,
 }

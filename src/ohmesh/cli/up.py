@@ -149,12 +149,27 @@ def _greeting(supervisor: Supervisor, took_s: float) -> list[str]:
         f"  engine  {supervisor.url}",
         *([f"  history {supervisor.ledger}"] if supervisor.ledger else []),
         *_door(supervisor),
+        *_fleet(supervisor),
         "  next, in another terminal:",
         f"    ohmesh submit text 'What a lovely day!' --wait 10{which}",
         f"    ohmesh worker MODULE:FUNCTION{which}",
         f"    ohmesh status{which}",
+        *([f"    ohmesh ping --graph{which}"] if supervisor.fleet else []),
         "  Ctrl-C ends it.",
     ]
+
+
+def _fleet(supervisor: Supervisor) -> list[str]:
+    """The agents of the demo fleet, which are called what they are."""
+    from ohmesh.roles.fleet.config import FleetConfig
+
+    settings = supervisor.config.of(FleetConfig)
+    if not supervisor.fleet:
+        return ["  fleet   no agents yet"] if settings.enabled else []
+    sectors = -(-settings.agents // settings.topology.sector_size)
+    where = f"{sectors:,} sector{'' if sectors == 1 else 's'}, {len(supervisor.fleet)} processes"
+    took = f"ready in {supervisor.fleet_ready_s:.1f} s"
+    return [f"  fleet   {settings.agents:,} simulated agents in {where}, {took}"]
 
 
 def _door(supervisor: Supervisor) -> list[str]:

@@ -1,7 +1,7 @@
 """Commands made of the registry of verbs: arguments, options, help and examples come from operations/commands.py.
 
-A verb of one word is a command, `tasks list` is the command `list` in the group `tasks`; a group that has a `list`
-runs it when nothing else is said.
+A verb of one word is a command, `tasks list` is the command `list` in the group `tasks`; a group that has a `list` or a
+`status` runs it when nothing else is said.
 """
 
 from __future__ import annotations
@@ -17,18 +17,19 @@ import msgspec
 from click.shell_completion import CompletionItem
 from msgspec import Struct
 
-from ohmesh.cli.awaited import await_ends, await_result, submit_and_wait
+from ohmesh.cli.awaited import await_ends, await_result, run_operation, submit_and_wait
 from ohmesh.cli.confirmation import is_confirmed, named_mesh
 from ohmesh.cli.exit_codes import ExitCode
 from ohmesh.cli.options import output_of, output_options, read_settings, which_mesh_options
 from ohmesh.cli.output import Output, OutputForm
-from ohmesh.cli.presentation import COLUMNS, present
+from ohmesh.cli.presentation import COLUMNS, DRAWN, present
 from ohmesh.cli.rows import checked_fields, field_names
 from ohmesh.cli.watch import interval, watch, watch_options
 from ohmesh.errors import InvalidArgument
 from ohmesh.operations.arguments import DEFAULT_WAIT_S, Result, Submit, WaitTasks
 from ohmesh.operations.command import Command, load
 from ohmesh.operations.commands import COMMANDS, GROUPS, find_command
+from ohmesh.operations.fleet_arguments import OperationArguments
 from ohmesh.operations.parameter import Form, Parameter
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ _TYPES: dict[Form, click.ParamType[int] | click.ParamType[float]] = {
     Form.INTEGER: click.INT,
     Form.NUMBER: click.FLOAT,
 }
-_DEFAULT_VERB = "list"
+_DEFAULT_VERBS = ("list", "status")
 _NEGATIVE = re.compile(r"-\.?\d")
 _NUMBER = re.compile(r"[+-]?\.?\d")
 _SHIELD = "\0"
@@ -77,8 +78,9 @@ class VerbGroup(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         bare = not args or (args[0].startswith("-") and args[0] not in ctx.help_option_names)
-        if bare and _DEFAULT_VERB in self.commands and not ctx.resilient_parsing:
-            args = [_DEFAULT_VERB, *args]
+        usual = [word for word in _DEFAULT_VERBS if word in self.commands]
+        if bare and usual and not ctx.resilient_parsing:
+            args = [usual[0], *args]
         return super().parse_args(ctx, args)
 
 
@@ -138,6 +140,7 @@ def _command(verb: Command) -> click.Command:
 
     def call(config_file: Path | None, **given: object) -> int:
         output = output_of(given)
+        output.is_drawn = bool(given.get("graph"))
         output.fields = checked_fields(str(given["field_list"]), _known_fields(verb, output))
         arguments = _parsed(verb, parameters, given)
         settings = read_settings(given, config_file)
@@ -164,6 +167,8 @@ def _command(verb: Command) -> click.Command:
     )(which_mesh_options(output_options(call)))
     command.params[:0] = [_parameter(one) for one in parameters]
     command.params[len(parameters) : len(parameters)] = _STREAMS.get(verb.name, ("", ()))[1]
+    if verb.result_type() in DRAWN:
+        command.params.append(click.Option(["--graph"], is_flag=True, help="Draw when they were ready."))
     command.params += [*watch_options(verb), *_asking_options(verb)]
     return command
 
@@ -234,6 +239,8 @@ async def _call(verb: Command, arguments: Struct, settings: Config, output: Outp
             return await await_result(client, arguments, output)
         if isinstance(arguments, WaitTasks):
             return await await_ends(client, arguments, output)
+        if isinstance(arguments, OperationArguments):
+            return await run_operation(client, arguments, output)
         return await verb.call(client, arguments)
 
 
@@ -270,7 +277,7 @@ def _parameter(one: Parameter) -> click.Parameter:
             help=f"{one.help} Read from FILE; - is standard input.",
         )
     if one.form is Form.FLAG:
-        return click.Option([one.option, one.name], is_flag=True, default=None, help=one.help)
+        return click.Option([*_words(one), one.name], is_flag=True, default=None, help=one.help)
     if one.name == WAIT:
         return click.Option(
             [one.option, one.name],
@@ -281,7 +288,7 @@ def _parameter(one: Parameter) -> click.Parameter:
             help=f"{one.help} Without a number: {DEFAULT_WAIT_S:g}.",
         )
     return click.Option(
-        [one.option, one.name],
+        [*_words(one), one.name],
         type=_TYPES.get(one.form, click.STRING),
         multiple=one.repeated,
         required=one.required,
@@ -289,6 +296,10 @@ def _parameter(one: Parameter) -> click.Parameter:
         help=_help(one),
         shell_complete=_completer(one),
     )
+
+
+def _words(one: Parameter) -> list[str]:
+    return [one.short, one.option] if one.short else [one.option]
 
 
 def _completer(one: Parameter) -> Callable[..., list[CompletionItem]] | None:

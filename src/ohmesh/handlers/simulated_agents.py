@@ -2,7 +2,11 @@
 
 Each class has a distribution of the time that one message takes, stated here and nowhere tuned: log-normal around the
 class's base, wider where the published ranges are. Agents differ among each other, too: each has a speed of its own.
-Observing (a ping) takes no time; everything else takes a draw.
+Observing (a ping, a question) takes no time, and neither does a message of which only the arrival is wanted;
+everything else takes a draw.
+
+A question that has the word "context" in it is answered by the mark of the context that is held, "none" without one,
+any other by the title of the class.
 """
 
 from __future__ import annotations
@@ -16,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ohmesh.model.agent_class import AgentClasses
-from ohmesh.model.fleet_message import Coordinate, TargetState, Verb
+from ohmesh.model.context import mark_text
+from ohmesh.model.fleet_message import Coordinate, Expectation, TargetState, Verb
 from ohmesh.ports.population import Answered, AnsweredCallback, Residents, Rows, Vitals
 
 # Of the logarithm of the time of one message, by class: edge, serverless, persistent, GPU, local, human.
@@ -24,6 +29,7 @@ SPREADS = {"A": 0.25, "B": 0.35, "C": 0.30, "D": 0.30, "E": 0.40, "F": 0.60}
 SPEEDS = 0.15  # of the logarithm of an agent's own pace
 OTHER_SPREAD = 0.30
 CONTEXT = np.uint64(0)
+NO_CONTEXT = b"none"
 
 AfterDelays = Callable[[NDArray[np.float32], Callable[[NDArray[np.intp]], None]], None]
 
@@ -59,7 +65,9 @@ class SimulatedAgents:
     ) -> None:
         self._rows = rows
         self._codes = standard_mix(rows, classes)
+        self._titles = tuple(one.title.encode() for one in classes.all)
         self._after = after
+        self.context_of: Callable[[Rows], NDArray[np.uint64]] = lambda rows: np.full(len(rows), CONTEXT)
         self._rng = rng
         base_ms = np.array([one.base_ms for one in classes.all], np.float32)
         spread = np.array([SPREADS.get(one.name, OTHER_SPREAD) for one in classes.all], np.float32)
@@ -95,8 +103,9 @@ class SimulatedAgents:
             return
         self._answered[at] += np.uint32(1)
         states = np.where(self._is_lying[at], TargetState.CONFLICT, TargetState.READY).astype(np.int8)
-        if order.verb is Verb.OBSERVE:
-            answered(Answered(rows, states, np.zeros(len(at), np.float32)))
+        answer, answers = self._answers(order, rows, states)
+        if order.verb is Verb.OBSERVE or order.expects is Expectation.NOTHING:
+            answered(Answered(rows, states, np.zeros(len(at), np.float32), answer, answers))
             return
         weight = np.float32(1 + 0.5 * order.weight)
         delays_ms = (self._pace_ms[at] * np.exp(self._spread[at] * self._normal(len(at))) * weight).astype(
@@ -105,7 +114,8 @@ class SimulatedAgents:
 
         def ring(due: NDArray[np.intp]) -> None:
             due = np.sort(due)
-            answered(Answered(rows[due], states[due], delays_ms[due]))
+            part = answer[due] if answer is not None else None
+            answered(Answered(rows[due], states[due], delays_ms[due], part, answers))
 
         self._after(delays_ms, ring)
 
@@ -115,6 +125,22 @@ class SimulatedAgents:
 
     def restore(self, rows: Rows, carried: bytes, chosen: NDArray[np.intp]) -> None:
         self._answered[self._at(rows[chosen])] = np.frombuffer(carried, "<u4")[chosen]
+
+    def _answers(
+        self, order: Coordinate, rows: Rows, states: NDArray[np.int8]
+    ) -> tuple[NDArray[np.uint16] | None, tuple[bytes, ...]]:
+        """Who is in conflict has none."""
+        if order.expects is not Expectation.ANSWER:
+            return None, ()
+        is_ready = states == TargetState.READY
+        place: NDArray[np.integer]
+        if b"context" in order.payload.lower():
+            marks, place = np.unique(self.context_of(rows), return_inverse=True)
+            answers = tuple(mark_text(mark).encode() if mark else NO_CONTEXT for mark in marks.tolist())
+        else:
+            place, answers = self._codes[self._at(rows)], self._titles
+        codes: NDArray[np.uint16] = np.where(is_ready, place.astype(np.uint16) + 1, 0).astype(np.uint16)
+        return codes, answers
 
     def _at(self, rows: Rows) -> NDArray[np.intp]:
         first = int(self._rows[0])

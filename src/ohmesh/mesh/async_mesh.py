@@ -13,6 +13,7 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 from ohmesh.errors import InvalidArgument, OhmeshError, UnknownTask
 from ohmesh.mesh.batching import Batching, capabilities_of
 from ohmesh.mesh.bounding import Bounding
+from ohmesh.mesh.fleet_verbs import FleetVerbs
 from ohmesh.mesh.mending import Mending
 from ohmesh.mesh.observation import Observation
 from ohmesh.mesh.opening import Agent, connected, embedded, hold, kind_of
@@ -95,7 +96,7 @@ def takes_task(
     return decorate
 
 
-class AsyncMesh(Batching, Observation, Bounding, Mending, Scheduling, WebhookVerbs):
+class AsyncMesh(Batching, Observation, Bounding, Mending, Scheduling, WebhookVerbs, FleetVerbs):
     """A mesh, as one event loop uses it. Durations are seconds. Every task has an id that any program may ask for.
 
     `client` is the role underneath: statistics, and what has no verb.

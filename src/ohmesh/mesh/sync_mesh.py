@@ -14,16 +14,17 @@ import secrets
 import threading
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from contextlib import aclosing
 from types import TracebackType
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+from typing import Concatenate, ParamSpec, Self, TypeVar
 
 from ohmesh.errors import Backpressure, OhmeshError
 from ohmesh.mesh.async_mesh import AsyncMesh, Opening, takes_task
 from ohmesh.mesh.background import BackgroundLoop, stepped
 from ohmesh.mesh.locking import Lock
 from ohmesh.mesh.mapping import Map
+from ohmesh.mesh.mirroring import mirrored
 from ohmesh.mesh.opening import Agent
 from ohmesh.model.event import Event
 from ohmesh.model.identity import IdSource
@@ -44,18 +45,6 @@ _logger = logging.getLogger("ohmesh.mesh")
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-
-def _mirrored(
-    method: Callable[Concatenate[AsyncMesh, P], Coroutine[Any, Any, R]],
-) -> Callable[Concatenate[Mesh, P], R]:
-    """The method of the same name and parameters that returns what the other one would have been awaited for."""
-
-    @functools.wraps(method)
-    def call(self: Mesh, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        return self.background.run(method(self.mesh, *args, **kwargs))
-
-    return call
 
 
 def _encoding_here(method: Callable[Concatenate[AsyncMesh, P], R]) -> Callable[Concatenate[Mesh, P], R]:
@@ -305,21 +294,21 @@ class Mesh:
         """Submit one task without waiting: `handle.accepted()` says when it is durable. Raises Backpressure."""
         return self._inbox.put(request)
 
-    call = _mirrored(AsyncMesh.call)
-    call_within = _mirrored(AsyncMesh.call_within)
+    call = mirrored(AsyncMesh.call)
+    call_within = mirrored(AsyncMesh.call_within)
     map = _mapped(AsyncMesh.map)
-    submit_many = _mirrored(AsyncMesh.submit_many)
-    result = _mirrored(AsyncMesh.result)
-    get = _mirrored(AsyncMesh.get)
-    cancel = _mirrored(AsyncMesh.cancel)
-    tasks = _mirrored(AsyncMesh.tasks)
-    retry = _mirrored(AsyncMesh.retry)
-    queues = _mirrored(AsyncMesh.queues)
-    pause = _mirrored(AsyncMesh.pause)
-    resume = _mirrored(AsyncMesh.resume)
-    limit = _mirrored(AsyncMesh.limit)
-    locks = _mirrored(AsyncMesh.locks)
-    release_lock = _mirrored(AsyncMesh.release_lock)
+    submit_many = mirrored(AsyncMesh.submit_many)
+    result = mirrored(AsyncMesh.result)
+    get = mirrored(AsyncMesh.get)
+    cancel = mirrored(AsyncMesh.cancel)
+    tasks = mirrored(AsyncMesh.tasks)
+    retry = mirrored(AsyncMesh.retry)
+    queues = mirrored(AsyncMesh.queues)
+    pause = mirrored(AsyncMesh.pause)
+    resume = mirrored(AsyncMesh.resume)
+    limit = mirrored(AsyncMesh.limit)
+    locks = mirrored(AsyncMesh.locks)
+    release_lock = mirrored(AsyncMesh.release_lock)
 
     def lock(self, name: str, *, ttl: float = 10.0, wait: float | None = None) -> Lock:
         """`with mesh.lock("name") as lock`, `async with` in async code: one holder at a time in the whole mesh.
@@ -330,34 +319,46 @@ class Mesh:
         """
         return Lock(self.background, self.mesh.client, name, ttl=ttl, wait=wait)
 
-    purge = _mirrored(AsyncMesh.purge)
-    dead_letters = _mirrored(AsyncMesh.dead_letters)
-    replay = _mirrored(AsyncMesh.replay)
-    edit_dead_letter = _mirrored(AsyncMesh.edit_dead_letter)
-    purge_dead_letters = _mirrored(AsyncMesh.purge_dead_letters)
-    history = _mirrored(AsyncMesh.history)
-    history_events = _mirrored(AsyncMesh.history_events)
-    workers = _mirrored(AsyncMesh.workers)
-    status = _mirrored(AsyncMesh.status)
-    wait = _mirrored(AsyncMesh.wait)
-    dead_letter_details = _mirrored(AsyncMesh.dead_letter_details)
-    agents = _mirrored(AsyncMesh.agents)
-    explain = _mirrored(AsyncMesh.explain)
-    add_schedule = _mirrored(AsyncMesh.add_schedule)
-    schedules = _mirrored(AsyncMesh.schedules)
-    schedule = _mirrored(AsyncMesh.schedule)
-    remove_schedule = _mirrored(AsyncMesh.remove_schedule)
-    pause_schedule = _mirrored(AsyncMesh.pause_schedule)
-    resume_schedule = _mirrored(AsyncMesh.resume_schedule)
-    run_schedule = _mirrored(AsyncMesh.run_schedule)
-    webhooks = _mirrored(AsyncMesh.webhooks)
-    add_webhook = _mirrored(AsyncMesh.add_webhook)
-    webhook = _mirrored(AsyncMesh.webhook)
-    test_webhook = _mirrored(AsyncMesh.test_webhook)
-    pause_webhook = _mirrored(AsyncMesh.pause_webhook)
-    resume_webhook = _mirrored(AsyncMesh.resume_webhook)
-    rotate_webhook = _mirrored(AsyncMesh.rotate_webhook)
-    remove_webhook = _mirrored(AsyncMesh.remove_webhook)
+    purge = mirrored(AsyncMesh.purge)
+    dead_letters = mirrored(AsyncMesh.dead_letters)
+    replay = mirrored(AsyncMesh.replay)
+    edit_dead_letter = mirrored(AsyncMesh.edit_dead_letter)
+    purge_dead_letters = mirrored(AsyncMesh.purge_dead_letters)
+    history = mirrored(AsyncMesh.history)
+    history_events = mirrored(AsyncMesh.history_events)
+    workers = mirrored(AsyncMesh.workers)
+    status = mirrored(AsyncMesh.status)
+    wait = mirrored(AsyncMesh.wait)
+    dead_letter_details = mirrored(AsyncMesh.dead_letter_details)
+    agents = mirrored(AsyncMesh.agents)
+    explain = mirrored(AsyncMesh.explain)
+    add_schedule = mirrored(AsyncMesh.add_schedule)
+    schedules = mirrored(AsyncMesh.schedules)
+    schedule = mirrored(AsyncMesh.schedule)
+    remove_schedule = mirrored(AsyncMesh.remove_schedule)
+    pause_schedule = mirrored(AsyncMesh.pause_schedule)
+    resume_schedule = mirrored(AsyncMesh.resume_schedule)
+    run_schedule = mirrored(AsyncMesh.run_schedule)
+    webhooks = mirrored(AsyncMesh.webhooks)
+    add_webhook = mirrored(AsyncMesh.add_webhook)
+    webhook = mirrored(AsyncMesh.webhook)
+    test_webhook = mirrored(AsyncMesh.test_webhook)
+    pause_webhook = mirrored(AsyncMesh.pause_webhook)
+    resume_webhook = mirrored(AsyncMesh.resume_webhook)
+    rotate_webhook = mirrored(AsyncMesh.rotate_webhook)
+    remove_webhook = mirrored(AsyncMesh.remove_webhook)
+    fleet = mirrored(AsyncMesh.fleet)
+    fleet_agents = mirrored(AsyncMesh.fleet_agents)
+    fleet_sectors = mirrored(AsyncMesh.fleet_sectors)
+    fleet_clusters = mirrored(AsyncMesh.fleet_clusters)
+    ping = mirrored(AsyncMesh.ping)
+    broadcast = mirrored(AsyncMesh.broadcast)
+    ask = mirrored(AsyncMesh.ask)
+    cascade = mirrored(AsyncMesh.cascade)
+    start_operation = mirrored(AsyncMesh.start_operation)
+    operations = mirrored(AsyncMesh.operations)
+    operation = mirrored(AsyncMesh.operation)
+    wait_operation = mirrored(AsyncMesh.wait_operation)
 
     def events(self, *, after: str = "", filter: str = "") -> Iterator[Event]:  # noqa: A002 - the word of every door
         """What happens in the mesh, for ever: from now on, from "start", or behind the cursor of an event.

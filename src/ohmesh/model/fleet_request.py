@@ -13,12 +13,14 @@ from msgspec import Meta, Struct
 
 from ohmesh.errors import InvalidArgument
 from ohmesh.model.fleet_agent import FleetAgent
-from ohmesh.model.fleet_message import Id, Timing, Verb
+from ohmesh.model.fleet_message import Count, Expectation, Id, Timing, Verb
 from ohmesh.model.message import Problem
 from ohmesh.model.priority import Priority
 
 REQUEST_VERSION = 1
 MAX_LISTED = 1_000
+HOSTS_NAMED = 6
+MAX_STATES = 20_000  # of targets in one answer, which has to fit into one message
 
 Rate = Annotated[float, Meta(gt=0, le=1)]
 Span = Annotated[float, Meta(gt=0, le=86_400_000)]
@@ -28,8 +30,10 @@ Page = Annotated[int, Meta(ge=1, le=MAX_LISTED)]
 class StartOperation(Struct, frozen=True, tag="start", kw_only=True):
     """`what`: the word that people asked with (ping, broadcast, ask, cascade). strategy: gather, wave, parallel or
     priority_first. where: a selector of agents; "" is everybody. sample: so many of those, drawn by `seed`; 0 is all.
-    rate: of those that were sent, how many have to be ready. window_ms: from the start to T. approved: a
-    person wants it although the fleet is degraded. wait: answer only once it is decided."""
+    rate: of those that were sent, how many have to be ready; expected: so many are enough, in place of a rate; 0 is
+    none. window_ms: from the start to T. expects: NOTHING is content when the message has arrived, ACK when it is done,
+    ANSWER wants to hear something. approved: a person wants it although the fleet is degraded. wait: answer only once
+    it is decided."""
 
     operation: Id
     what: str
@@ -47,13 +51,16 @@ class StartOperation(Struct, frozen=True, tag="start", kw_only=True):
     priority: Priority = Priority.NORMAL
     approved: bool = False
     wait: bool = True
+    expects: Expectation = Expectation.ACK
+    expected: Count = 0
 
 
 class GetOperation(Struct, frozen=True, tag="operation"):
-    """`agents`: with the state of each target."""
+    """`agents`: with the state of each target, MAX_STATES at a time, those behind row `after`."""
 
     operation: Id
     agents: bool = False
+    after: int = -1
 
 
 class ListOperations(Struct, frozen=True, tag="operations"):
@@ -96,7 +103,8 @@ class OperationView(Struct, frozen=True, kw_only=True):
     outcome: "" while it is under way. elapsed_ms: from the start until it was decided; heard_ms: until the last
     word of an agent, which may be later. decision, advice: of the quorum rules. stragglers: ids of those that
     were asked and are silent, at most 1,000. offsets_ms: quantiles of ready time from T (early is below zero);
-    for a message for now, from its start. states, ready_ms: of each of `agents`, where they were asked for.
+    for a message for now, from its start. histogram: (upper bound in ms, how many), of equal widths. states, ready_ms:
+    of each of `agents`, where they were asked for; after: the row of the last of them where there are more, else -1.
     """
 
     id: str
@@ -136,6 +144,27 @@ class OperationView(Struct, frozen=True, kw_only=True):
     agents: tuple[str, ...] = ()
     states: tuple[str, ...] = ()
     ready_ms: tuple[float | None, ...] = ()
+    after: int = -1
+    expected: int = 0
+
+    @property
+    def is_decided(self) -> bool:
+        return bool(self.outcome)
+
+    def __str__(self) -> str:
+        """One line: how it ended, and what each target that is not ready is."""
+        others = {
+            "in conflict": self.conflict,
+            "silent": self.transit,
+            "skipped": self.skipped,
+            "out of reach": self.unreachable,
+            "not heard of yet": self.pending,
+        }
+        parts = [f"{self.ready:,} of {self.targets:,} ready"]
+        parts += [f"{count:,} {word}" for word, count in others.items() if count]
+        parts += ["simulated agents"] if self.simulated else []
+        state = f"{self.outcome} after {self.elapsed_ms:.0f} ms" if self.outcome else "under way"
+        return f"{self.what} {self.id}: {state}: {', '.join(parts)}"
 
 
 class OperationsPage(Struct, frozen=True):
@@ -186,6 +215,28 @@ class FleetDescription(Struct, frozen=True, kw_only=True):
     last_operation: OperationView | None = None
     heartbeats: int = 0
     now_us: int = 0
+
+    @property
+    def summary(self) -> str:
+        """One line."""
+        share = f" ({self.active / self.agents:.1%})" if self.agents else ""
+        unreal = "all SIMULATED" if self.simulated == self.agents else f"{self.simulated:,} SIMULATED"
+        return (
+            f"{self.active:,} of {self.agents:,} agents active{share}, "
+            f"{f'{unreal}, ' if self.simulated else ''}mode {self.mode}"
+        )
+
+    def __str__(self) -> str:
+        hosts = ", ".join(self.hosts[:HOSTS_NAMED]) + (", ..." if len(self.hosts) > HOSTS_NAMED else "")
+        lines = [
+            f"fleet         {self.summary}",
+            f"sectors       {self.healthy_sectors:,} of {self.sectors:,} healthy",
+            f"impedance     p50 {self.impedance_p50_ms:.0f} ms, p95 {self.impedance_p95_ms:.0f} ms",
+            f"processes     {len(self.hosts)}: {hosts}",
+            f"orchestrator  {self.orchestrator}, era {self.era}, view {self.view}",
+            f"last          {self.last_operation or 'no operation yet'}",
+        ]
+        return "\n".join(lines)
 
 
 FleetQuestion = StartOperation | GetOperation | ListOperations | ListAgents | ListScopes | DescribeFleet

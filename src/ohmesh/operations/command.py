@@ -41,6 +41,7 @@ class Scope(StrEnum):
     QUEUE = "queue"
     WORKER = "worker"
     MESH = "mesh"
+    FLEET = "fleet"
 
 
 class Role(StrEnum):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from ohmesh.errors import InvalidArgument
 from ohmesh.operations.command import Command, Risk, Role, Scope
+from ohmesh.operations.fleet_commands import FLEET_COMMANDS
 from ohmesh.operations.schedule_commands import SCHEDULE_COMMANDS
 from ohmesh.operations.webhook_commands import WEBHOOK_COMMANDS
 
@@ -20,6 +21,8 @@ GROUPS = {
     "history": "What has ended and what happened, however long ago.",
     "schedules": "Tasks that are made again and again: add, list, pause, run, remove.",
     "dlq": "Dead letters, the tasks that failed for good: list, inspect, replay, edit, purge.",
+    "fleet": "The fleet: its status, agents, sectors and clusters.",
+    "ops": "Operations on the fleet: list, inspect, await and start them.",
     "webhooks": "Tell others over HTTP what happens: add, list, test, pause, resume and remove.",
 }
 
@@ -357,6 +360,7 @@ COMMANDS: tuple[Command, ...] = (
         result=_RESULTS + "MeshStatus",
         run="ohmesh.operations.mesh:status",
     ),
+    *FLEET_COMMANDS,
     *WEBHOOK_COMMANDS,
 )
 

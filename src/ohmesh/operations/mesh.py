@@ -6,15 +6,18 @@ import asyncio
 from collections import Counter
 from collections.abc import Sequence
 
+from ohmesh.errors import OhmeshError
 from ohmesh.model.agent import Liveness
+from ohmesh.model.fleet_request import DescribeFleet, FleetDescription
 from ohmesh.model.message import ShardDescription
 from ohmesh.operations import arguments as a
-from ohmesh.operations.results import DispatcherStatus, MeshStatus, QueueDepth, WorkerList
+from ohmesh.operations.results import DispatcherStatus, FleetCount, MeshStatus, QueueDepth, WorkerList
 from ohmesh.registry.fields import WORKERS
 from ohmesh.registry.rows import WORKER_SOURCES, matcher
 from ohmesh.registry.selector import compile_selector
 from ohmesh.roles.client import Client
 
+FLEET_ANSWER_S = 1.0
 _ALIVE = (Liveness.ACTIVE, Liveness.JOINING)
 
 
@@ -31,7 +34,9 @@ async def list_workers(client: Client, arguments: a.ListWorkers) -> WorkerList:
 
 
 async def status(client: Client, _arguments: a.Status) -> MeshStatus:
-    shards, workers = await asyncio.gather(client.requests.describe(), client.requests.list_hosts())
+    shards, workers, fleet = await asyncio.gather(
+        client.requests.describe(), client.requests.list_hosts(), _fleet(client)
+    )
     states: Counter[str] = Counter()
     for shard in shards:
         states.update(shard.states)
@@ -42,7 +47,19 @@ async def status(client: Client, _arguments: a.Status) -> MeshStatus:
         states=dict(states),
         workers_alive=sum(worker.liveness in _ALIVE for worker in workers),
         workers_known=len(workers),
+        fleet=fleet,
     )
+
+
+async def _fleet(client: Client) -> FleetCount | None:
+    """None where nobody says at once that there is one: the status of the queue does not wait for it."""
+    try:
+        found = await client.fleet.ask(
+            DescribeFleet(), FleetDescription, timeout_s=FLEET_ANSWER_S, patience_s=0.0
+        )
+    except OhmeshError:
+        return None
+    return FleetCount(found.agents, found.active, found.simulated, found.mode, found.summary)
 
 
 def _dispatcher(shard: ShardDescription) -> DispatcherStatus:

@@ -32,7 +32,8 @@ class Form(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parameter:
-    """`name` is the field's. `default` means nothing where `required`."""
+    """`name` is the field's. `default` means nothing where `required`. On the command line `short` is another word for
+    its option, and `typed` is that option where it is not the name."""
 
     name: str
     form: Form
@@ -42,11 +43,13 @@ class Parameter:
     positional: bool = False
     repeated: bool = False
     choices: tuple[str, ...] = ()
+    short: str = ""
+    typed: str = ""
 
     @property
     def option(self) -> str:
         """`timeout_s` is `--timeout`; what may be repeated is named in the singular: `requires` stays."""
-        return "--" + self._bare_name().replace("_", "-")
+        return self.typed or "--" + self._bare_name().replace("_", "-")
 
     @property
     def metavar(self) -> str:
@@ -114,15 +117,17 @@ def _parameter(field: shapes.Field) -> Parameter:
         help=schema.get("description", ""),
         required=field.required,
         default=_default(field),
-        positional=extra.get("positional", False),
+        positional=bool(extra.get("positional", False)),
         repeated=repeated,
         choices=tuple(choice for choice in schema.get("enum", ()) if choice),
+        short=str(extra.get("short", "")),
+        typed=str(extra.get("option", "")),
     )
 
 
-def _unwrapped(described: shapes.Type) -> tuple[shapes.Type, dict[str, bool], dict[str, Any]]:
+def _unwrapped(described: shapes.Type) -> tuple[shapes.Type, dict[str, object], dict[str, Any]]:
     """The bare type, with what Meta says of it for us (extra) and for a JSON schema."""
-    extra: dict[str, bool] = {}
+    extra: dict[str, object] = {}
     schema: dict[str, Any] = {}
     while isinstance(described, shapes.Metadata):
         extra |= described.extra or {}

@@ -265,8 +265,18 @@ class DispatcherStatus(Struct, frozen=True):
     lost_tail: str = ""
 
 
+class FleetCount(Struct, frozen=True):
+    """The fleet beside the queue; `simulated` of its agents are. summary: the same as a person reads it."""
+
+    agents: int
+    active: int
+    simulated: int
+    mode: str
+    summary: str
+
+
 class MeshStatus(Struct, frozen=True):
-    """`states` counts the tasks that the mesh still holds, by state."""
+    """`states` counts the tasks that the mesh still holds, by state. fleet: None where there is none."""
 
     mesh: str
     dispatchers: list[DispatcherStatus]
@@ -274,11 +284,13 @@ class MeshStatus(Struct, frozen=True):
     states: dict[str, int]
     workers_alive: int
     workers_known: int
+    fleet: FleetCount | None = None
 
     def __str__(self) -> str:
         waiting = sum(queue.queued + queue.retrying for queue in self.queues)
         running = sum(queue.running for queue in self.queues)
-        return (
+        tasks = (
             f"mesh {self.mesh}: {self.workers_alive} of {self.workers_known} workers alive, "
             f"{waiting} tasks waiting, {running} running"
         )
+        return f"{tasks}\nfleet: {self.fleet.summary}" if self.fleet else tasks

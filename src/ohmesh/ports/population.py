@@ -67,6 +67,14 @@ class Population(Protocol):
 
 
 @runtime_checkable
+class SaysContext(Protocol):
+    """A population whose agents are asked which context they hold: `context_of` tells it, of shape (n,), 0 for none.
+    Contexts are kept in front of the population, which is told here where to look."""
+
+    context_of: Callable[[Rows], NDArray[np.uint64]]
+
+
+@runtime_checkable
 class CarriesState(Protocol):
     """A population whose agents carry a state of their own, to be kept while they are frozen."""
 

@@ -23,6 +23,8 @@ from ohmesh.roles.client_config import ClientConfig
 from ohmesh.roles.client_payload import error_of_code
 
 TRY_S = 2.0
+NOBODY_S = 5.0  # a process that dies is replaced within that time, by the lease of ProcessConfig
+PAUSE_MAX_S = 0.4
 AFTER_TIMEOUT_S = 3.0  # an operation may take that much longer than its own timeout until its view is here
 
 
@@ -37,36 +39,45 @@ class FleetRequests:
         self._client = client
 
     async def ask(
-        self, question: FleetQuestion, expected: type[Answer], *, timeout_s: float | None = None
+        self,
+        question: FleetQuestion,
+        expected: type[Answer],
+        *,
+        timeout_s: float | None = None,
+        patience_s: float = NOBODY_S,
     ) -> Answer:
-        """Raises what stands in the way, MeshUnreachable where nobody answers within the timeout."""
+        """Raises what stands in the way, MeshUnreachable where nobody answers within the timeout, or nobody is there to
+        be asked for `patience_s`."""
         loop = asyncio.get_running_loop()
         try_s = TRY_S
         if isinstance(question, StartOperation) and question.wait:
             try_s = question.timeout_ms / 1000 + AFTER_TIMEOUT_S
         if timeout_s is None:
             timeout_s = max(self._config.request_timeout_ms / 1000, 2 * try_s)
-        deadline_s = loop.time() + timeout_s
+        begun_s = loop.time()
+        deadline_s, is_heard = begun_s + timeout_s, False
         pause_s = self._config.request_pause_ms / 1000
         data = encode_request(self._client, question)
         while True:
-            left_s = deadline_s - loop.time()
+            tried_s = loop.time()
+            left_s = max(0.001, min(try_s, deadline_s - tried_s))
             try:
-                reply = await self._bus.request(
-                    self._subjects.fleet_questions(), data, timeout_s=max(0.001, min(try_s, left_s))
-                )
+                reply = await self._bus.request(self._subjects.fleet_questions(), data, timeout_s=left_s)
                 answer = decode_answer(reply, expected)
                 if isinstance(answer, Problem):
                     raise error_of_code(answer.code, answer.message)
                 return answer
             except EngineUnavailable as error:
                 reason: OhmeshError = error
-            if loop.time() + pause_s >= deadline_s:
+            now_s = loop.time()
+            is_heard = is_heard or now_s - tried_s >= left_s  # refused at once: nobody listens
+            ends_s = deadline_s if is_heard else min(deadline_s, begun_s + patience_s)
+            if now_s + pause_s >= ends_s:
                 raise MeshUnreachable(
-                    f"No orchestrator of mesh {self._subjects.mesh!r} answered within {timeout_s:g} s "
+                    f"No orchestrator of mesh {self._subjects.mesh!r} answered within {now_s - begun_s:.1f} s "
                     f"({reason.message.rstrip('.')}).",
-                    hint="A fleet is started with `ohmesh up --fleet` or `ohmesh up --agents N`; `ohmesh doctor` "
-                    "looks whether the mesh is up.",
+                    hint="A fleet is started with `ohmesh up --agents 3000` (simulated agents) or `ohmesh up --fleet`; "
+                    "`ohmesh doctor` looks whether the mesh is up.",
                 )
             await asyncio.sleep(pause_s)
-            pause_s = min(pause_s * 2, self._config.request_try_ms / 1000)
+            pause_s = min(pause_s * 2, PAUSE_MAX_S)

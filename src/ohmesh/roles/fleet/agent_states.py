@@ -27,6 +27,7 @@ from ohmesh.ports.population import (
     Population,
     Residents,
     Rows,
+    SaysContext,
     Vitals,
 )
 from ohmesh.protocols.context.store import ContextStore
@@ -69,6 +70,8 @@ class AgentStates:
         self.freezes: list[str] = [""]
         self.records = records
         self._population = population
+        if isinstance(population, SaysContext):
+            population.context_of = self.context_of
         self._dirty = asyncio.Event()
 
     # As a population
@@ -85,6 +88,9 @@ class AgentStates:
             duty=np.where(duty == READY, vitals.duty, duty),
             context_hash=np.where(marks == 0, vitals.context_hash, marks),
         )
+
+    def context_of(self, rows: Rows) -> NDArray[np.uint64]:
+        return self.vitals(rows).context_hash
 
     def deliver(self, order: Coordinate, rows: Rows, answered: AnsweredCallback) -> None:
         about_state = read_state_order(order)

@@ -9,6 +9,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -59,7 +60,7 @@ class Conductor:
             stored = await self._of.store.find(request.operation)
             if stored is not None:
                 return stored
-            operation = await self._begin(request)
+            operation = self.operations.get(request.operation) or await self._begin(request)
         if operation.decision is None and request.wait:
             self._waiters.setdefault(operation.id, []).append(reply)
             return None
@@ -72,6 +73,8 @@ class Conductor:
             return begun
         rows = self._of.questions.targets(request)
         ruling = self._permit(request, len(rows))
+        if request.expected and len(rows):
+            request = msgspec.structs.replace(request, rate=min(1.0, request.expected / len(rows)))
         columns = self._of.registry.columns
         lead_ms = None
         if request.timing is not Timing.NOW:

@@ -258,6 +258,7 @@ class Operation:
             hash_payload(request.payload) if request.payload else b"",
             strategy=Strategy.SCATTER_GATHER if request.strategy == GATHER else Strategy.BROADCAST,
             weight=request.weight,
+            expects=request.expects,
         )
 
     def _split(self, rows: Rows) -> dict[int, Rows]:

@@ -23,6 +23,7 @@ from ohmesh.errors import (
     Fenced,
     InvalidArgument,
     OhmeshError,
+    PayloadTooLarge,
     RevisionConflict,
 )
 from ohmesh.model.agent_class import AgentClasses
@@ -247,7 +248,10 @@ class Orchestrator:
 
     async def reply(self, subject: str, answer: msgspec.Struct) -> None:
         with contextlib.suppress(EngineError):  # it is asked again
-            await self._ports.bus.publish(subject, encode_answer(answer))
+            try:
+                await self._ports.bus.publish(subject, encode_answer(answer))
+            except PayloadTooLarge as error:
+                await self._ports.bus.publish(subject, encode_answer(Problem(error.code, str(error))))
 
     # Who is there
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from ohmesh.errors import InvalidArgument
+from ohmesh.errors import InvalidArgument, UnknownOperation
 from ohmesh.model.fleet_message import TargetState, Timing
 from ohmesh.model.fleet_request import (
+    MAX_STATES,
     AgentsPage,
     DescribeFleet,
     FleetDescription,
@@ -41,9 +43,10 @@ if TYPE_CHECKING:
     from ohmesh.roles.fleet.operation import Operation
     from ohmesh.roles.fleet.orchestrator import Orchestrator
 
-QUANTILES = {"p05": 0.05, "p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99, "last": 1.0}
+QUANTILES = {"first": 0.0, "p05": 0.05, "p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99, "last": 1.0}
 BARS = 40
 MAX_ANSWERS = 50
+LISTED_STRAGGLERS = 10
 HEALTHY = 0.95
 
 
@@ -135,6 +138,7 @@ class Questions:
             stragglers=tuple(name_rows(columns.rows_in(TargetState.TRANSIT), topology)),
             skipped_for=_reasons(columns.reasons[columns.states == TargetState.SKIPPED]),
             simulated=self._of.conductor.is_simulated(operation),
+            expected=request.expected,
         )
 
     async def _operation(self, question: GetOperation) -> OperationView:
@@ -144,7 +148,7 @@ class Questions:
         else:
             stored = await self._of.store.find(question.operation)
             if stored is None:
-                raise InvalidArgument(
+                raise UnknownOperation(
                     f"There is no operation {question.operation}.", hint="`ohmesh ops` lists the latest."
                 )
             shown, records = (
@@ -155,14 +159,18 @@ class Questions:
             return shown
         columns = columns_of(records)
         names = {int(state): state.name.lower() for state in TargetState}
-        times = [
-            None if not np.isfinite(offset) else round(float(offset), 3) for offset in columns.offsets_ms
-        ]
+        behind = np.flatnonzero(columns.rows > question.after)
+        page = behind[:MAX_STATES]
+        # A message for now is timed from its start, whatever its records count from.
+        shift = records[0].target_ms - shown.target_ms if records else 0.0
+        times = (columns.offsets_ms[page] + shift).tolist()
+        rows = columns.rows[page].tolist()
         return msgspec.structs.replace(
             shown,
-            agents=tuple(str(self._of.registry.topology.place(row)) for row in columns.rows.tolist()),
-            states=tuple(names[state] for state in columns.states.tolist()),
-            ready_ms=tuple(times),
+            agents=tuple(str(self._of.registry.topology.place(row)) for row in rows),
+            states=tuple(names[state] for state in columns.states[page].tolist()),
+            ready_ms=tuple(None if math.isnan(ready) else round(ready, 3) for ready in times),
+            after=rows[-1] if len(page) < len(behind) else -1,
         )
 
     async def _operations(self, limit: int) -> OperationsPage:
@@ -173,7 +181,7 @@ class Questions:
         if len(held) < limit:
             held += [each for each in await self._of.store.newest(limit) if each.id not in ids]
         held.sort(key=lambda each: each.started_ms, reverse=True)
-        return OperationsPage(tuple(held[:limit]))
+        return OperationsPage(tuple(_brief(each) for each in held[:limit]))
 
     # Agents, sectors, clusters
 
@@ -260,11 +268,18 @@ def _quorum(counts: Counts, rate: float) -> QuorumResult:
     return decide_quorum(counts.ready, counts.conflict, silent, QuorumConfig(ready=rate))
 
 
+def _brief(view: OperationView) -> OperationView:
+    """As one of many: what would make a list of them too large for one message is left to whoever asks for it."""
+    silent = view.stragglers[:LISTED_STRAGGLERS]
+    return msgspec.structs.replace(view, stragglers=silent, histogram=(), answers=(), stages=())
+
+
 def _quantiles(offsets: NDArray[np.float64]) -> dict[str, float]:
     if not len(offsets):
         return {}
     values = np.quantile(offsets, list(QUANTILES.values()), method="inverted_cdf").tolist()
-    return {name: round(value, 3) for name, value in zip(QUANTILES, values, strict=True)}
+    found = {name: round(value, 3) for name, value in zip(QUANTILES, values, strict=True)}
+    return {**found, "mean": round(float(offsets.mean()), 3)}
 
 
 def _histogram(offsets: NDArray[np.float64]) -> tuple[tuple[float, int], ...]:

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from ohmesh.errors import Backpressure, InvalidArgument, InvalidSelector
+from ohmesh.errors import Backpressure, InvalidArgument, InvalidSelector, UnknownOperation
 from ohmesh.handlers.simulated_agents import Unfit
 from ohmesh.model.fleet_message import Timing, Verb
 from ohmesh.model.fleet_request import (
@@ -149,7 +149,7 @@ def test_what_is_asked_for_wrongly_is_refused_with_the_reason() -> None:
     async def story(fleet: Fleet) -> None:
         with pytest.raises(InvalidArgument, match="no strategy 'zigzag'"):
             await fleet.operate(strategy="zigzag")
-        with pytest.raises(InvalidArgument, match="no operation nowhere"):
+        with pytest.raises(UnknownOperation, match="no operation nowhere"):
             await fleet.ask(GetOperation("nowhere"), OperationView)
         with pytest.raises(InvalidArgument):
             await fleet.operate(rate=0.0)

@@ -1,0 +1,323 @@
+"""What the verbs about a fleet take; the conventions are those of `arguments.py`.
+
+Durations of an operation are below a second as often as above it, so they are texts with a unit.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+import msgspec
+from msgspec import Meta, Struct
+
+from ohmesh.errors import InvalidArgument
+from ohmesh.model.fleet_message import Expectation, Timing, Verb
+from ohmesh.model.fleet_request import MAX_LISTED
+from ohmesh.model.priority import parse_priority
+from ohmesh.operations.arguments import DEFAULT_WAIT_S, PriorityName, Seconds
+from ohmesh.operations.moments import parse_duration_ms
+from ohmesh.operations.parameter import parse_arguments
+from ohmesh.registry.fields import FLEET
+
+MAX_MESSAGE = 16_384
+MAX_AGENTS = 1_000_000
+MAX_DURATION_MS = 86_400_000
+DEFAULT_WINDOW_MS = 500
+DEFAULT_TIMEOUT_MS = 5_000
+PING_TIMEOUT_MS = 2_000
+STRATEGIES = ("wave", "parallel", "priority_first")
+TIMINGS = ("", Timing.NOW.value, Timing.LEAD.value, Timing.HOLD.value)
+
+_POSITIONAL = {"positional": True}
+_SELECTOR = (
+    f'Only agents that match, as in "class=gpu and sector in (3,7)". Fields: {", ".join(FLEET.names)}.'
+)
+Filter = Annotated[str, Meta(description=_SELECTOR, extra={"short": "-S"})]
+OperationId = Annotated[
+    str, Meta(description="Which operation.", min_length=1, max_length=128, extra=_POSITIONAL)
+]
+Seed = Annotated[int, Meta(description="The same seed draws the same sample.", ge=0, le=2**32)]
+TimingName = Annotated[
+    str,
+    Meta(
+        description="now: act on receipt; lead: each is told its lead before T; hold: told at once, each waits for T. "
+        "Without it: now, or hold where a window is given.",
+        extra_json_schema={"enum": list(TIMINGS)},
+    ),
+]
+Window = Annotated[
+    str, Meta(description=f"From now to T, as in 500ms; usually {DEFAULT_WINDOW_MS}ms.", max_length=32)
+]
+Timeout = Annotated[
+    str,
+    Meta(
+        description=f"Wait so long for answers, as in 5s; usually {DEFAULT_TIMEOUT_MS // 1000}s, "
+        f"{PING_TIMEOUT_MS // 1000}s for a ping, and twice the window where that is longer.",
+        max_length=32,
+    ),
+]
+Quorum = Annotated[
+    float, Meta(description="Done once this part of those that were asked is ready.", gt=0, le=1)
+]
+Expect = Annotated[
+    int, Meta(description="Done once so many are ready, in place of a quorum; 0: not.", ge=0, le=MAX_AGENTS)
+]
+PriorityOfWish = Annotated[PriorityName, Meta(description="A degraded fleet takes what is urgent only.")]
+Approved = Annotated[
+    bool, Meta(description="Do it although the fleet is degraded.", extra={"option": "--yes"})
+]
+Key = Annotated[
+    str,
+    Meta(description="The same key is the same operation, however often it is asked for.", max_length=200),
+]
+
+
+def _check(selector: str) -> None:
+    if selector:
+        from ohmesh.registry.selector import compile_selector
+
+        compile_selector(selector, FLEET)
+
+
+class OperationArguments(Struct, frozen=True, kw_only=True):
+    """What every operation takes. `what`, `verb`: of the class; `payload`, `expects`, `strategy`: of one wish."""
+
+    what: ClassVar[str] = ""
+    verb: ClassVar[Verb] = Verb.ACT
+    usual_timeout_ms: ClassVar[int] = DEFAULT_TIMEOUT_MS
+
+    filter: Filter = ""
+    sample: Annotated[
+        int, Meta(description="Only so many of them, drawn by chance; 0: all.", ge=0, le=MAX_AGENTS)
+    ] = 0
+    seed: Seed = 0
+    timing: TimingName = ""
+    window: Window = ""
+    timeout: Timeout = ""
+    quorum: Quorum = 0.95
+    expect: Expect = 0
+    priority: PriorityOfWish = "NORMAL"
+    approved: Approved = False
+    detach: Annotated[bool, Meta(description="Return once it has begun; `ops wait` waits for its end.")] = (
+        False
+    )
+    key: Key = ""
+
+    def __post_init__(self) -> None:
+        _check(self.filter)
+        parse_priority(self.priority)
+        if self.timing not in TIMINGS:
+            raise InvalidArgument(
+                f"timing: {self.timing!r} is no way to be on time.", hint=f"One of {', '.join(TIMINGS[1:])}."
+            )
+        if self.window and self.timing == Timing.NOW:
+            raise InvalidArgument(
+                "window: what is done now has no T.", hint="Say --timing hold or lead, or no window."
+            )
+        if self.window_ms > self.timeout_ms:
+            raise InvalidArgument(
+                f"timeout: {self.timeout_ms} ms is shorter than the window of {self.window_ms} ms.",
+                hint="Answers come after T: give a longer timeout, or none.",
+            )
+
+    @property
+    def how(self) -> Timing:
+        """The timing that is meant."""
+        return Timing(self.timing) if self.timing else Timing.HOLD if self.window else Timing.NOW
+
+    @property
+    def window_ms(self) -> int:
+        return _duration_ms("window", self.window) if self.window else DEFAULT_WINDOW_MS
+
+    @property
+    def timeout_ms(self) -> int:
+        if self.timeout:
+            return _duration_ms("timeout", self.timeout)
+        return max(self.usual_timeout_ms, 2 * self.window_ms if self.how is not Timing.NOW else 0)
+
+    @property
+    def payload(self) -> bytes:
+        return b""
+
+    @property
+    def expects(self) -> Expectation:
+        return Expectation.ACK
+
+    @property
+    def plan(self) -> str:
+        """The strategy of the operation."""
+        return "gather"
+
+
+class Ping(OperationArguments, frozen=True, kw_only=True):
+    what: ClassVar[str] = "ping"
+    verb: ClassVar[Verb] = Verb.OBSERVE
+    usual_timeout_ms: ClassVar[int] = PING_TIMEOUT_MS
+
+    quorum: Annotated[float, Meta(description="Done once this part has answered.", gt=0, le=1)] = 1.0
+
+
+class Broadcast(OperationArguments, frozen=True, kw_only=True):
+    what: ClassVar[str] = "broadcast"
+
+    message: Annotated[
+        str,
+        Meta(description="What they are told.", min_length=1, max_length=MAX_MESSAGE, extra=_POSITIONAL),
+    ]
+    ack: Annotated[
+        bool,
+        Meta(
+            description="Wait until each has done it; without it until each has it. What is timed is always done."
+        ),
+    ] = False
+
+    @property
+    def payload(self) -> bytes:
+        return self.message.encode()
+
+    @property
+    def expects(self) -> Expectation:
+        return Expectation.ACK if self.ack or self.how is not Timing.NOW else Expectation.NOTHING
+
+
+class Ask(OperationArguments, frozen=True, kw_only=True):
+    what: ClassVar[str] = "ask"
+    verb: ClassVar[Verb] = Verb.OBSERVE
+
+    question: Annotated[
+        str,
+        Meta(description="What they are asked.", min_length=1, max_length=MAX_MESSAGE, extra=_POSITIONAL),
+    ]
+    sample: Annotated[
+        int, Meta(description="Ask so many of them, drawn by chance; 0: all.", ge=0, le=MAX_AGENTS)
+    ] = 100
+    quorum: Annotated[float, Meta(description="Done once this part has answered.", gt=0, le=1)] = 1.0
+
+    @property
+    def payload(self) -> bytes:
+        return self.question.encode()
+
+    @property
+    def expects(self) -> Expectation:
+        return Expectation.ANSWER
+
+
+class Cascade(Broadcast, frozen=True, kw_only=True):
+    what: ClassVar[str] = "cascade"
+
+    strategy: Annotated[
+        str,
+        Meta(
+            description="wave: sectors, then clusters, then agents; parallel: all at once; priority_first: class by "
+            "class.",
+            extra_json_schema={"enum": list(STRATEGIES)},
+        ),
+    ] = "wave"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.strategy not in STRATEGIES:
+            raise InvalidArgument(
+                f"strategy: there is no strategy {self.strategy!r}.", hint=f"One of {', '.join(STRATEGIES)}."
+            )
+
+    @property
+    def plan(self) -> str:
+        return self.strategy
+
+
+KINDS: dict[str, type[OperationArguments]] = {one.what: one for one in (Ping, Broadcast, Ask, Cascade)}
+_SHARED = ("filter", "seed", "timing", "window", "timeout", "expect", "priority", "approved", "key")
+
+
+class StartOne(Struct, frozen=True, kw_only=True):
+    """Any of the four by its name. What is not given is as its own verb has it."""
+
+    what: Annotated[
+        str, Meta(description="What to do.", extra=_POSITIONAL, extra_json_schema={"enum": list(KINDS)})
+    ]
+    message: Annotated[
+        str, Meta(description="What they are told or asked; a ping says nothing.", max_length=MAX_MESSAGE)
+    ] = ""
+    filter: Filter = ""
+    sample: Annotated[
+        int, Meta(description="Only so many of them; 0: all; -1: as usual.", ge=-1, le=MAX_AGENTS)
+    ] = -1
+    seed: Seed = 0
+    timing: TimingName = ""
+    window: Window = ""
+    timeout: Timeout = ""
+    quorum: Annotated[float, Meta(description="Done once this part is ready; 0: as usual.", ge=0, le=1)] = 0.0
+    expect: Expect = 0
+    ack: Annotated[bool, Meta(description="Of a broadcast or cascade: wait until each has done it.")] = False
+    strategy: Annotated[
+        str, Meta(description="Of a cascade.", extra_json_schema={"enum": ["", *STRATEGIES]})
+    ] = ""
+    priority: PriorityOfWish = "NORMAL"
+    approved: Approved = False
+    key: Key = ""
+    wait_s: Annotated[Seconds, Meta(description="Wait so long until it is decided.")] = 0.0
+
+    def __post_init__(self) -> None:
+        self.wish()
+
+    def wish(self) -> OperationArguments:
+        """The same as its own verb takes it. Raises InvalidArgument."""
+        kind = KINDS.get(self.what)
+        if kind is None:
+            raise InvalidArgument(
+                f"what: there is no operation {self.what!r}.", hint=f"One of {', '.join(KINDS)}."
+            )
+        said = msgspec.structs.asdict(self)
+        values = {name: said[name] for name in _SHARED}
+        unusual = {"sample": -1, "quorum": 0.0, "message": "", "ack": False, "strategy": ""}
+        values |= {name: said[name] for name, usual in unusual.items() if said[name] != usual}
+        if "message" in values and kind is Ask:
+            values["question"] = values.pop("message")
+        return parse_arguments(kind, {**values, "detach": True}, strict=True)
+
+
+class OneOperation(Struct, frozen=True, kw_only=True):
+    operation_id: OperationId
+    agents: Annotated[bool, Meta(description="With every target and its state, the silent ones too.")] = False
+
+
+class WaitOperation(Struct, frozen=True, kw_only=True):
+    operation_id: OperationId
+    wait_s: Annotated[Seconds, Meta(description="Give up waiting after this long.")] = DEFAULT_WAIT_S
+
+
+class ListOperations(Struct, frozen=True, kw_only=True):
+    limit: Annotated[int, Meta(description="At most this many.", ge=1, le=MAX_LISTED)] = 20
+
+
+class FleetStatus(Struct, frozen=True, kw_only=True):
+    pass
+
+
+class ListFleetAgents(Struct, frozen=True, kw_only=True):
+    filter: Filter = ""
+    limit: Annotated[int, Meta(description="At most this many.", ge=1, le=MAX_LISTED)] = 100
+    after: Annotated[str, Meta(description="Go on behind the page that named this.", max_length=20)] = ""
+
+    def __post_init__(self) -> None:
+        _check(self.filter)
+        if self.after and not (self.after.isascii() and self.after.isdigit()):
+            raise InvalidArgument(
+                f"after: {self.after!r} is no cursor.", hint="Take it from the page before, as it is."
+            )
+
+
+class ListSectors(Struct, frozen=True, kw_only=True):
+    pass
+
+
+class ListClusters(Struct, frozen=True, kw_only=True):
+    sector: Annotated[int, Meta(description="Of this sector only; -1: of all.", ge=-1, le=999)] = -1
+
+
+def _duration_ms(name: str, text: str) -> int:
+    duration_ms = parse_duration_ms(name, text)
+    if not 1 <= duration_ms <= MAX_DURATION_MS:
+        raise InvalidArgument(f"{name}: {text!r} is not from 1 ms to a day.")
+    return duration_ms
