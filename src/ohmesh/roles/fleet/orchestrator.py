@@ -219,11 +219,9 @@ class Orchestrator:
             names=dict(body.names),
         )
         refused = self.registry.insert(joining)
-<<<<<<< HEAD
-        self.states.impose(np.setdiff1d(rows, refused, assume_unique=True))
-=======
-        self.arrivals.enrol(np.setdiff1d(rows, refused, assume_unique=True))
->>>>>>> baa3072 (fleet: leads are learnt from what agents did; a message that comes again is planned once)
+        taken = np.setdiff1d(rows, refused, assume_unique=True)
+        self.arrivals.enrol(taken)
+        self.states.impose(taken)
         if len(refused):
             self.notice(f"{len(refused)} agents of {body.process} live elsewhere and were not taken.")
 
