@@ -216,6 +216,9 @@ def test_who_was_away_when_everybody_was_frozen_stays_out_of_work_when_it_return
         await pass_time(DEAD_S)
         view = await order(fleet, FreezeState())
         assert (view.ready, view.unreachable) == (60, 60)
+        await fleet.kill("node-1")
+        fleet.start_orchestrator(term=2)
+        await pass_time(2.0)
         await asyncio.wait_for(fleet.start_host(1).joined(), 5)
         await pass_time(1.0)
         assert await duties(fleet) == {"frozen"}
