@@ -38,9 +38,6 @@ BUILT_AHEAD = (
     "ohmesh.registry.fleet",
     "ohmesh.policies.regional_breaker",
     "ohmesh.protocols.arrival",
-    "ohmesh.protocols.conflict",
-    "ohmesh.policies.conflict",
-    "ohmesh.roles.fleet.conflict_log",
 )
 
 

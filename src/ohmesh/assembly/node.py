@@ -102,7 +102,7 @@ async def _orchestrate(config: Config, engine: NatsEngine, owner: str, notice: N
     from ohmesh.roles.fleet.orchestrator import Orchestrator, OrchestratorPorts
 
     orchestrator = Orchestrator(
-        OrchestratorPorts(engine.bus, engine.state, engine.blobs, SystemClock(), SystemEntropy()),
+        OrchestratorPorts(engine.bus, engine.state, engine.blobs, SystemClock(), SystemEntropy(), engine.log),
         Seat(owner, Subjects(config.mesh.name), config.of(FleetConfig).topology),
         config=config.of(OrchestratorConfig),
     )

@@ -7,7 +7,8 @@ A conflict is one thing that is wrong, whoever and however many report it: `coun
      |             |                `------> discarded
      `--> escalated, from any of those; a person, or an answer that comes late, still ends it
 
-and the last three are the end. Source: MESH-30K, conflict resolution.
+and the last three are the end; only the agents of what was discarded may still be released. Source: MESH-30K, conflict
+resolution.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ FOLLOWING: dict[ConflictState, frozenset[ConflictState]] = {
     ConflictState.ESCALATED: frozenset({ConflictState.IN_QUARANTINE, ConflictState.RESOLVING}) | ENDED,
     ConflictState.RESOLVED: frozenset(),
     ConflictState.RELEASED: frozenset(),
-    ConflictState.DISCARDED: frozenset(),
+    ConflictState.DISCARDED: frozenset({ConflictState.RELEASED}),
 }
 
 

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from ohmesh.errors import InvalidArgument
+from ohmesh.model.conflict_request import ConflictLogState, ConflictQuestion, ConflictsPage, ConflictStory
 from ohmesh.model.fleet_agent import FleetAgent
 from ohmesh.model.fleet_message import Count, Expectation, Id, Timing, Verb
 from ohmesh.model.message import Problem
@@ -239,7 +240,15 @@ class FleetDescription(Struct, frozen=True, kw_only=True):
         return "\n".join(lines)
 
 
-FleetQuestion = StartOperation | GetOperation | ListOperations | ListAgents | ListScopes | DescribeFleet
+FleetQuestion = (
+    StartOperation
+    | GetOperation
+    | ListOperations
+    | ListAgents
+    | ListScopes
+    | DescribeFleet
+    | ConflictQuestion
+)
 
 
 class Request(Struct, array_like=True, frozen=True):
@@ -248,7 +257,17 @@ class Request(Struct, array_like=True, frozen=True):
     question: FleetQuestion
 
 
-Answer = TypeVar("Answer", OperationView, OperationsPage, AgentsPage, ScopesPage, FleetDescription)
+Answer = TypeVar(
+    "Answer",
+    OperationView,
+    OperationsPage,
+    AgentsPage,
+    ScopesPage,
+    FleetDescription,
+    ConflictsPage,
+    ConflictStory,
+    ConflictLogState,
+)
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_request = msgspec.msgpack.Decoder(Request).decode

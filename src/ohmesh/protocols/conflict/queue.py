@@ -105,6 +105,15 @@ class ConflictQueue:
         """The latest first, as many as are remembered."""
         return list(reversed(self._ended.values()))
 
+    def by_key(self, detail: ConflictDetail) -> Conflict | None:
+        """The open one that such a report belongs to."""
+        known = self._by_key.get(detail.key) or self._by_key.get((detail.type.value, "any"))
+        return self._open[known] if known is not None else None
+
+    def check(self, conflict_id: str, state: ConflictState) -> None:
+        """Raises InvalidArgument: it cannot go there, or is not known."""
+        self._check_move(self._get(conflict_id), state)
+
     def rows(self, conflict_id: str) -> Rows:
         """All agents that reported an open one."""
         return self._rows.get(conflict_id, np.zeros(0, np.int64))
@@ -129,11 +138,20 @@ class ConflictQueue:
         return [self._begin(report, key, now_ms)]
 
     def move(self, conflict_id: str, state: ConflictState, **fields: object) -> Changed:
-        """To a state that is not an end. Raises InvalidArgument: it cannot go there, or is not open."""
+        """To a state that is not an end, or the same with other fields. Raises InvalidArgument: it cannot go there,
+        or is not open."""
         conflict = self._get(conflict_id)
-        self._check_move(conflict, state)
+        if conflict.is_ended or state is not conflict.state:
+            self._check_move(conflict, state)
         conflict = self._put(msgspec.structs.replace(conflict, state=state, **fields))
         return Changed(Change.MOVED, conflict)
+
+    def move_to_person(self, conflict_id: str, **fields: object) -> Changed:
+        """Escalated, where it is not already. Raises InvalidArgument: it has ended."""
+        conflict = self._get(conflict_id)
+        if conflict.state is ConflictState.ESCALATED:
+            return Changed(Change.MOVED, self._put(msgspec.structs.replace(conflict, **fields)))
+        return self.move(conflict_id, ConflictState.ESCALATED, **fields)
 
     def end(self, conflict_id: str, state: ConflictState, now_ms: int, **fields: object) -> Changed:
         """Raises InvalidArgument: it has ended already, or is not known."""

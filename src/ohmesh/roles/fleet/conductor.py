@@ -42,6 +42,7 @@ class Conductor:
         self._waiters: dict[str, list[str]] = {}
         self._tick = asyncio.Event()
         self._to_store: asyncio.Queue[Operation] = asyncio.Queue()
+        self._ordered: dict[str, asyncio.Event] = {}
 
     def under_way(self) -> list[Operation]:
         return [operation for operation in self.operations.values() if operation.wake_ms is not None]
@@ -83,11 +84,7 @@ class Conductor:
         names = [one.name for one in self._of.registry.classes.all]
         targets = Targets(rows, lead_ms, columns.class_code[rows], names)
         operation = Operation(request, targets, self._of.registry.topology, started_ms=now_ms)
-        self.operations[operation.id] = operation
-        while len(self.operations) > self._of.config.operations:
-            oldest = next(iter(self.operations))
-            self._of.tell(self._of.subjects.every_fleet_process(), Forget((oldest,)))
-            del self.operations[oldest]
+        self._hold(operation)
         await self._of.store.begin(operation)
         await self._of.states.begin(request, rows)
         if ruling.healthy_sectors_only:
@@ -97,6 +94,32 @@ class Conductor:
         self._look(operation)
         self._tick.set()
         return operation
+
+    async def order(self, request: StartOperation, rows: Rows) -> Operation:
+        """What the mesh itself wants of agents, those that are off duty too, in any mode: once it is decided."""
+        now_ms = self._of.now_ms()
+        operation = Operation(request, Targets(rows), self._of.registry.topology, started_ms=now_ms)
+        self._hold(operation)
+        decided = self._ordered[operation.id] = asyncio.Event()
+        try:
+            await self._of.store.begin(operation)
+            homeless = self._of.roles.homes[rows] == NOBODY
+            if homeless.any():
+                operation.lose(rows[homeless], now_ms)
+            self._send(operation.begin())
+            self._look(operation)
+            self._tick.set()
+            await decided.wait()
+        finally:
+            del self._ordered[operation.id]
+        return operation
+
+    def _hold(self, operation: Operation) -> None:
+        self.operations[operation.id] = operation
+        while len(self.operations) > self._of.config.operations:
+            oldest = next(iter(self.operations))
+            self._of.tell(self._of.subjects.every_fleet_process(), Forget((oldest,)))
+            del self.operations[oldest]
 
     def lose(self, rows: Rows) -> None:
         """Their process is gone."""
@@ -168,6 +191,7 @@ class Conductor:
         told, table = operation.fold(fold, operation.as_of(self._of.now_ms()))
         self._send(told)
         if table is not None:
+            self._of.conflicts.hear(operation.id, table)
             self._of.states.learn(operation.request, table.places.rows(self._of.registry.topology), table)
             self._of.arrivals.note(operation.request, operation.started_ms, table)
         self._look(operation)
@@ -175,6 +199,8 @@ class Conductor:
     def _look(self, operation: Operation) -> None:
         if operation.decision is None:
             return
+        if operation.id in self._ordered:
+            self._ordered[operation.id].set()
         for reply in self._waiters.pop(operation.id, ()):
             view = self._of.questions.operation_view(operation)
             self._of.begin_task(self._of.reply(reply, view), "orchestrator's answer")

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from ohmesh.errors import AppendUnresolved, EngineError, Fenced, InvalidArgument, SequenceConflict
-from ohmesh.model.conflict import Conflict, ConflictType
+from ohmesh.model.conflict import Conflict, ConflictState, ConflictType
 from ohmesh.ports.log import Log
 from ohmesh.ports.state import State
 from ohmesh.protocols.conflict.chain import ChainVerdict, Head, link_after, read_link, verify_chain
@@ -184,7 +184,8 @@ class ConflictLog:
         return _decode_mark(entry.value) if entry is not None and entry.value is not None else _Mark(Head())
 
     def _remember(self, sequence: int, conflict: Conflict) -> None:
-        if conflict.is_ended:
+        is_held = conflict.state is ConflictState.DISCARDED and conflict.quarantined
+        if conflict.is_ended and not is_held:
             self._first_of.pop(conflict.id, None)
         else:
             self._first_of.setdefault(conflict.id, sequence)

@@ -27,6 +27,7 @@ from ohmesh.errors import (
     RevisionConflict,
 )
 from ohmesh.model.agent_class import AgentClasses
+from ohmesh.model.conflict_request import ConflictQuestion
 from ohmesh.model.fleet_columns import HeartbeatColumns
 from ohmesh.model.fleet_frame import FleetBody, FleetFrame, decode_fleet_frame
 from ohmesh.model.fleet_message import ClockEcho, ClockProbe
@@ -49,6 +50,7 @@ from ohmesh.ports.blobs import Blobs
 from ohmesh.ports.bus import Bus, Message
 from ohmesh.ports.clock import Clock
 from ohmesh.ports.entropy import Entropy
+from ohmesh.ports.log import Log
 from ohmesh.ports.population import Rows
 from ohmesh.ports.state import State
 from ohmesh.protocols.clock.mesh_line import root_line
@@ -59,11 +61,16 @@ from ohmesh.registry.fleet.registry import FleetRegistry
 from ohmesh.roles.fleet.arrivals import Arrivals
 from ohmesh.roles.fleet.conductor import Conductor
 from ohmesh.roles.fleet.config import OrchestratorConfig, Seat
+from ohmesh.roles.fleet.conflict_desk import ConflictDesk
+from ohmesh.roles.fleet.conflict_log import ConflictLog
+from ohmesh.roles.fleet.conflict_questions import answer as answer_about_conflicts
+from ohmesh.roles.fleet.conflict_work import ConflictWork
 from ohmesh.roles.fleet.fleet_states import FleetStates
 from ohmesh.roles.fleet.operation_store import OperationStore
 from ohmesh.roles.fleet.outbox import Outbox
 from ohmesh.roles.fleet.questions import Questions, is_on_duty
 from ohmesh.roles.fleet.register import Register
+from ohmesh.trust.key_ring import KeyRing
 
 Notice = Callable[[str], None]
 
@@ -75,6 +82,7 @@ class OrchestratorPorts:
     blobs: Blobs
     clock: Clock
     entropy: Entropy
+    log: Log
 
 
 class Orchestrator:
@@ -85,7 +93,9 @@ class Orchestrator:
         *,
         classes: AgentClasses | None = None,
         config: OrchestratorConfig | None = None,
+        keys: KeyRing | None = None,
     ) -> None:
+        """keys: of those whose signed facts count in a conflict."""
         self.config = config or OrchestratorConfig()
         self.notice: Notice = logging.getLogger("ohmesh.orchestrator").warning
         topology = seat.topology
@@ -106,6 +116,9 @@ class Orchestrator:
         self.simulated: frozenset[str] = frozenset()
         self.questions = Questions(self)
         self.conductor = Conductor(self)
+        log = ConflictLog(ports.log, ports.state, seat.subjects.conflict_log(), self._say)
+        work = ConflictWork(self, keys or KeyRing(), self.new_conflict_id)
+        self.conflicts = ConflictDesk(self, log, work)
         self._modes = ModeKeeper()
 
     async def run(self, term: int) -> None:
@@ -134,6 +147,7 @@ class Orchestrator:
                     self.conductor.drive,
                     self._sweep,
                     self.conductor.keep,
+                    self.conflicts.run,
                     self.states.keep,
                     self.arrivals.learn,
                 ):
@@ -222,8 +236,12 @@ class Orchestrator:
         taken = np.setdiff1d(rows, refused, assume_unique=True)
         self.arrivals.enrol(taken)
         self.states.impose(taken)
+        self.conflicts.impose(taken)
         if len(refused):
             self.notice(f"{len(refused)} agents of {body.process} live elsewhere and were not taken.")
+
+    def _say(self, text: str) -> None:
+        self.notice(text)
 
     def _receive_question(self, message: Message) -> None:
         if message.reply:
@@ -235,6 +253,8 @@ class Orchestrator:
             request = decode_request(message.data)
             if isinstance(request.question, StartOperation):
                 answer = await self.conductor.start(request.question, message.reply)
+            elif isinstance(request.question, ConflictQuestion):
+                answer = await answer_about_conflicts(self.conflicts, request.question, request.client)
             else:
                 answer = await self.questions.answer(request.question)
         except Fenced:
@@ -333,6 +353,10 @@ class Orchestrator:
     def mode(self) -> Mode:
         """What the fleet may do while so many of its agents are on duty."""
         return self._modes.mode
+
+    def new_conflict_id(self, now_ms: int) -> str:
+        """Ids rise with time."""
+        return f"cf{now_ms:012x}{self._ports.entropy.bits(32):08x}"
 
     def tell(self, subject: str, body: FleetBody) -> None:
         self._outbox.put(subject, body)

@@ -35,6 +35,7 @@ from ohmesh.roles.fleet.orchestrator import Orchestrator, OrchestratorPorts
 from ohmesh.simulator.clock import SimulatedClock
 from ohmesh.simulator.entropy import SimulatedEntropy
 from ohmesh.simulator.run import run_virtual
+from ohmesh.trust.key_ring import KeyRing
 from tests.unit.simulator.passing_time import pass_time
 
 Outcome = TypeVar("Outcome")
@@ -46,7 +47,7 @@ DRIFT_PPM = 50.0
 
 
 class Fleet:
-    """`cuts`: rows at which one process ends and the next begins."""
+    """`cuts`: rows at which one process ends and the next begins. people: other agents than simulated ones."""
 
     def __init__(
         self,
@@ -54,6 +55,8 @@ class Fleet:
         *,
         topology: Topology = TOPOLOGY,
         unfit: Unfit | None = None,
+        people: Callable[[Rows, After], Population] | None = None,
+        keys: KeyRing | None = None,
     ) -> None:
         self.cluster = MemoryCluster()
         self.topology = topology
@@ -61,7 +64,10 @@ class Fleet:
         self.hosts: dict[str, FleetHost] = {}
         self.populations: dict[str, tuple[SimulatedAgents, Rows]] = {}
         self.ready: dict[str, dict[int, float]] = {}
+        self.notices: list[str] = []
         self._unfit = unfit
+        self._people = people
+        self._keys = keys
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._spans = [(first, end - first) for first, end in itertools.pairwise(cuts)]
         self._ids = 0
@@ -90,8 +96,10 @@ class Fleet:
             engine.blobs,
             SimulatedClock(asyncio.get_running_loop()),
             SimulatedEntropy(term, "orchestrator"),
+            engine.log,
         )
-        orchestrator = Orchestrator(ports, Seat(f"node-{term}", SUBJECTS, self.topology))
+        orchestrator = Orchestrator(ports, Seat(f"node-{term}", SUBJECTS, self.topology), keys=self._keys)
+        orchestrator.notice = self.notices.append
         self.orchestrators.append(orchestrator)
         self._tasks[f"node-{term}"] = asyncio.create_task(orchestrator.run(term))
 
@@ -104,6 +112,8 @@ class Fleet:
 
         def population(after: After) -> Population:
             rows = np.arange(first, first + count)
+            if self._people is not None:
+                return self._people(rows, after)
             agents = SimulatedAgents(
                 rows, AgentClasses(), after, rng=random.Random(number), unfit=self._unfit
             )
