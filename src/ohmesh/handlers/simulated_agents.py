@@ -28,6 +28,7 @@ from ohmesh.ports.population import Answered, AnsweredCallback, Residents, Rows,
 SPREADS = {"A": 0.25, "B": 0.35, "C": 0.30, "D": 0.30, "E": 0.40, "F": 0.60}
 SPEEDS = 0.15  # of the logarithm of an agent's own pace
 OTHER_SPREAD = 0.30
+LATE_FACTOR = 10.0
 CONTEXT = np.uint64(0)
 NO_CONTEXT = b"none"
 
@@ -45,10 +46,12 @@ def standard_mix(rows: Rows, classes: AgentClasses) -> NDArray[np.uint8]:
 
 @dataclass(frozen=True, slots=True)
 class Unfit:
-    """Parts of all agents, drawn once: `dead` never answer, `lying` report a conflict although there is none."""
+    """Parts of all agents, drawn once: `dead` never answer, `lying` report a conflict although there is none,
+    `late` take ten times as long as others of their class."""
 
     dead: float = 0.0
     lying: float = 0.0
+    late: float = 0.0
 
 
 class SimulatedAgents:
@@ -77,6 +80,7 @@ class SimulatedAgents:
         unfit, fate = unfit or Unfit(), self._uniform(len(rows))
         self._is_dead = fate < unfit.dead
         self._is_lying = ~self._is_dead & (fate < unfit.dead + unfit.lying)
+        self._pace_ms[fate >= 1 - unfit.late] *= LATE_FACTOR
 
     def residents(self) -> Residents:
         return Residents(self._rows, self._codes, is_simulated=True)

@@ -20,6 +20,7 @@ import numpy as np
 
 from ohmesh.errors import (
     EngineError,
+    EngineFailed,
     Fenced,
     InvalidArgument,
     OhmeshError,
@@ -261,6 +262,9 @@ class Orchestrator:
             raise
         except OhmeshError as error:
             answer = Problem(error.code, str(error))
+        except Exception as error:  # noqa: BLE001 -- a question that shows a defect must not end the role for all
+            self.notice(f"A question of {message.subject} could not be answered: {error!r}")
+            answer = Problem(EngineFailed.code, f"The orchestrator could not answer: {error!r}.")
         if answer is not None:
             await self.reply(message.reply, answer)
 

@@ -31,7 +31,7 @@ from ohmesh.policies.quorum import QuorumConfig, QuorumResult, decide_quorum
 from ohmesh.ports.population import Rows
 from ohmesh.protocols.arrival.counts import Counts
 from ohmesh.protocols.arrival.report import columns_of, name_rows
-from ohmesh.protocols.arrival.target_state import SkipReason
+from ohmesh.protocols.arrival.target_state import PENDING, SkipReason
 from ohmesh.protocols.membership.fleet_roles import NOBODY
 from ohmesh.registry.fields import fleet_schema
 from ohmesh.registry.fleet.liveness import ACTIVE, OFFLINE, READY, VACANT
@@ -158,7 +158,7 @@ class Questions:
         if not question.agents:
             return shown
         columns = columns_of(records)
-        names = {int(state): state.name.lower() for state in TargetState}
+        names = {int(state): state.name.lower() for state in TargetState} | {PENDING: "pending"}
         behind = np.flatnonzero(columns.rows > question.after)
         page = behind[:MAX_STATES]
         # A message for now is timed from its start, whatever its records count from.

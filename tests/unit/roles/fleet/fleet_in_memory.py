@@ -12,7 +12,7 @@ from typing import TypeVar
 import numpy as np
 
 from ohmesh.engines.memory.cluster import MemoryCluster
-from ohmesh.errors import OhmeshError
+from ohmesh.errors import Fenced, OhmeshError
 from ohmesh.handlers.simulated_agents import SimulatedAgents, Unfit
 from ohmesh.model.agent_class import AgentClasses
 from ohmesh.model.fleet_request import (
@@ -152,7 +152,10 @@ class Fleet:
     async def stop(self) -> None:
         for task in self._tasks.values():
             task.cancel()
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        ends = await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        for end in ends:
+            if isinstance(end, Exception) and not isinstance(end, Fenced):
+                raise end  # a role that ended by itself is what a test should tell
 
     def _witness(self, operation: str, rows: Rows) -> None:
         """True time, which no process of the fleet reads."""
