@@ -20,7 +20,7 @@
     |   |-- EngineInUse              another process owns this data directory
     |   `-- EngineFailed             the engine did not start, or answered nonsense
     |-- MeshError                  the mesh itself
-    |   |-- MeshUnreachable          no dispatcher answered in time
+    |   |-- MeshUnreachable          nobody of the mesh answered in time
     |   |-- NoCapableAgentError      no agent that can do it is active and ready
     |   |-- Backpressure             full; try again after `retry_after_ms` (HTTP 429)
     |   |-- SubmissionTooOld         a retry older than the horizon of deduplication

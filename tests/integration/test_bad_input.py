@@ -200,6 +200,14 @@ MISTAKES = (
         ("POST", "/v1/queues/purge", {"kind": "a b", "confirm": True}),
     ),
     Mistake(
+        "a fleet where there is none",
+        tree.MeshUnreachable,
+        "ohmesh up --agents",
+        ("ping",),
+        lambda mesh: mesh.ping(),
+        ("POST", "/v1/ping", {}),
+    ),
+    Mistake(
         "dead letters, but which",
         tree.InvalidArgument,
         "not clear which",

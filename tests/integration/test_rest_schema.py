@@ -32,11 +32,11 @@ PROMISES = [
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
-    """Address and token of a mesh; no request waits."""
+    """Address and token of a mesh with a fleet; no request waits."""
     folder = tmp_path_factory.mktemp("served")
     (folder / "ohmesh.toml").write_text("[api]\nwait_max_s = 0\n[client]\nrequest_timeout_ms = 60000\n")
     with running_mesh(folder) as mesh:
-        url = mesh.up("--api").wait_ready()["api"]
+        url = mesh.up("--api", "--agents", "300").wait_ready()["api"]
         yield url, (mesh.data / "api-token").read_text().strip()
 
 

@@ -114,7 +114,7 @@ class OperationArguments(Struct, frozen=True, kw_only=True):
             raise InvalidArgument(
                 "window: what is done now has no T.", hint="Say --timing hold or lead, or no window."
             )
-        if self.window_ms > self.timeout_ms:
+        if self.how is not Timing.NOW and self.window_ms > self.timeout_ms:
             raise InvalidArgument(
                 f"timeout: {self.timeout_ms} ms is shorter than the window of {self.window_ms} ms.",
                 hint="Answers come after T: give a longer timeout, or none.",

@@ -36,6 +36,15 @@ def test_every_verb_has_an_address_and_no_two_share_one() -> None:
         ("dlq_get_one", "GET /v1/dlq/{task_id}"),
         ("result", "GET /v1/result/{task_id}"),
         ("workers", "GET /v1/workers"),
+        ("status", "GET /v1/status"),
+        ("fleet_status", "GET /v1/fleet"),
+        ("fleet_agents", "GET /v1/fleet/agents"),
+        ("ping", "POST /v1/ping"),
+        ("ops_list", "GET /v1/operations"),
+        ("ops_start", "POST /v1/operations"),
+        ("ops_get_one", "GET /v1/operations/{operation_id}"),
+        ("ops_wait", "GET /v1/operations/wait/{operation_id}"),
+        ("schedules_get_one", "GET /v1/schedules/{name}"),
     ],
 )
 def test_an_address_is_the_words_of_its_verb(name: str, said: str) -> None:

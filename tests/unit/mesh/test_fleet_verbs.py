@@ -144,6 +144,16 @@ def test_what_is_detached_is_awaited_by_its_id_and_listed() -> None:
     with_mesh(story)
 
 
+def test_without_a_t_a_timeout_may_be_as_short_as_it_likes() -> None:
+    async def story(mesh: AsyncMesh, _fleet: Fleet) -> None:
+        view = await mesh.broadcast("x", filter=PEOPLE, ack=True, timeout="100ms")
+        assert (view.outcome, view.elapsed_ms) == ("FAILED", 100)
+        with pytest.raises(tree.InvalidArgument, match="timeout"):
+            await mesh.broadcast("x", timing="hold", timeout="100ms")
+
+    with_mesh(story)
+
+
 def test_any_of_the_four_is_begun_by_its_name() -> None:
     async def story(mesh: AsyncMesh, _fleet: Fleet) -> None:
         assert not (await mesh.start_operation("ping")).is_decided
