@@ -10,6 +10,7 @@
     |   |-- UnknownKind              no agent of that kind was ever seen
     |   |-- UnknownSchedule          no schedule of that name is known here
     |   |-- UnknownOperation         no operation of that id is known here
+    |   |-- UnknownConflict          no conflict of that id is known here
     |   `-- AgentDefinitionError     an @agent function or worker module cannot be used
     |-- EngineError                the servers below us
     |   |-- EngineUnavailable        not reachable now; nothing is known to have happened
@@ -132,6 +133,11 @@ class UnknownSchedule(UsageError):
 
 class UnknownOperation(UsageError):
     code = "unknown_operation"
+    http_status = 404
+
+
+class UnknownConflict(UsageError):
+    code = "unknown_conflict"
     http_status = 404
 
 

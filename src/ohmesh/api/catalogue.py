@@ -24,6 +24,7 @@ ADVICE = {
     "payload_too_large": "Store the data where the agent can read it and pass its address.",
     "unknown_task": "Check the id. Ended tasks are forgotten after their retention.",
     "unknown_kind": "`ohmesh workers` shows the kinds that run here; start a worker that has it.",
+    "unknown_conflict": "Check the id; `ohmesh conflicts list --ended` lists them.",
     "unknown_operation": "Check the id; `ohmesh ops` lists the latest. They are kept for a week.",
     "unknown_schedule": "`ohmesh schedules` lists those that there are.",
     "agent_definition": "The message names the function and what is wrong with it.",

@@ -26,6 +26,7 @@ _BY_ERROR: tuple[tuple[type[errors.OhmeshError], ExitCode], ...] = (
     (errors.UnknownWebhook, ExitCode.NOTHING_MATCHED),
     (errors.UnknownKind, ExitCode.NOTHING_MATCHED),
     (errors.UnknownOperation, ExitCode.NOTHING_MATCHED),
+    (errors.UnknownConflict, ExitCode.NOTHING_MATCHED),
     (errors.UsageError, ExitCode.USAGE),
     (errors.NotConfirmed, ExitCode.NOT_CONFIRMED),
     (errors.NotAuthorised, ExitCode.NOT_AUTHORISED),

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 from msgspec import Struct
 
+from ohmesh.cli.conflict_forms import CONFLICT_COLUMNS, CONFLICT_FORMS
 from ohmesh.cli.durations import counted
 from ohmesh.cli.durations import duration as _duration
 from ohmesh.cli.exit_codes import ExitCode
@@ -35,6 +36,7 @@ from ohmesh.model.fleet_request import OperationView
 from ohmesh.model.task import TaskState
 from ohmesh.operations import results as r
 from ohmesh.operations.agents import AgentList
+from ohmesh.operations.conflict_results import ConflictList
 from ohmesh.operations.fleet_results import FleetAgentList, OperationList, OperationRecord, ScopeList
 from ohmesh.operations.history_results import HistoryEvents, TaskHistory
 from ohmesh.operations.locks import LockList
@@ -57,6 +59,7 @@ COLUMNS: dict[type, tuple[str, ...]] = {
     ScheduleList: SCHEDULE_COLUMNS,
     ScheduleDescription: SCHEDULE_COLUMNS,
     LockList: LOCK_COLUMNS,
+    ConflictList: CONFLICT_COLUMNS,
     WebhookList: WEBHOOK_COLUMNS,
     TaskHistory: HISTORY_COLUMNS,
     HistoryEvents: EVENT_COLUMNS,
@@ -354,6 +357,7 @@ _FORMS: dict[type, tuple[Callable[..., None], Callable[..., ExitCode]]] = {
     HistoryEvents: (show_events, judge_history),
     r.WorkerList: (_show_workers, _judge_workers),
     r.MeshStatus: (_show_status, _judge_status),
+    **CONFLICT_FORMS,
     **FLEET_FORMS,
     **OPERATION_FORMS,
     **SCHEDULE_FORMS,

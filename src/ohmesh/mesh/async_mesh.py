@@ -13,6 +13,7 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 from ohmesh.errors import InvalidArgument, OhmeshError, UnknownTask
 from ohmesh.mesh.batching import Batching, capabilities_of
 from ohmesh.mesh.bounding import Bounding
+from ohmesh.mesh.conflict_verbs import ConflictVerbs
 from ohmesh.mesh.fleet_verbs import FleetVerbs
 from ohmesh.mesh.mending import Mending
 from ohmesh.mesh.observation import Observation
@@ -96,7 +97,9 @@ def takes_task(
     return decorate
 
 
-class AsyncMesh(Batching, Observation, Bounding, Mending, Scheduling, WebhookVerbs, FleetVerbs):
+class AsyncMesh(
+    Batching, Observation, Bounding, Mending, Scheduling, WebhookVerbs, FleetVerbs, ConflictVerbs
+):
     """A mesh, as one event loop uses it. Durations are seconds. Every task has an id that any program may ask for.
 
     `client` is the role underneath: statistics, and what has no verb.

@@ -22,6 +22,7 @@ from typing import Concatenate, ParamSpec, Self, TypeVar
 from ohmesh.errors import Backpressure, OhmeshError
 from ohmesh.mesh.async_mesh import AsyncMesh, Opening, takes_task
 from ohmesh.mesh.background import BackgroundLoop, stepped
+from ohmesh.mesh.conflict_mirror import ConflictMirror
 from ohmesh.mesh.locking import Lock
 from ohmesh.mesh.mapping import Map
 from ohmesh.mesh.mirroring import mirrored
@@ -220,7 +221,7 @@ class Inbox:
             await asyncio.sleep(0)
 
 
-class Mesh:
+class Mesh(ConflictMirror):
     """A mesh, as ordinary code uses it, from any thread. Durations are seconds; see AsyncMesh for errors.
 
     mesh: the AsyncMesh that does it all; background: the loop that it lives in.

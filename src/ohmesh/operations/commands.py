@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from ohmesh.errors import InvalidArgument
 from ohmesh.operations.command import Command, Risk, Role, Scope
+from ohmesh.operations.conflict_commands import CONFLICT_COMMANDS
 from ohmesh.operations.fleet_commands import FLEET_COMMANDS
 from ohmesh.operations.schedule_commands import SCHEDULE_COMMANDS
 from ohmesh.operations.webhook_commands import WEBHOOK_COMMANDS
@@ -23,6 +24,7 @@ GROUPS = {
     "dlq": "Dead letters, the tasks that failed for good: list, inspect, replay, edit, purge.",
     "fleet": "The fleet: its status, agents, sectors and clusters.",
     "ops": "Operations on the fleet: list, inspect, await and start them.",
+    "conflicts": "What agents of the fleet contradict each other about: list, inspect, settle.",
     "webhooks": "Tell others over HTTP what happens: add, list, test, pause, resume and remove.",
 }
 
@@ -361,6 +363,7 @@ COMMANDS: tuple[Command, ...] = (
         run="ohmesh.operations.mesh:status",
     ),
     *FLEET_COMMANDS,
+    *CONFLICT_COMMANDS,
     *WEBHOOK_COMMANDS,
 )
 

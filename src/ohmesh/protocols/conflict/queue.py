@@ -21,7 +21,7 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from ohmesh.errors import InvalidArgument
+from ohmesh.errors import InvalidArgument, UnknownConflict
 from ohmesh.model.conflict import (
     FOLLOWING,
     Conflict,
@@ -265,7 +265,7 @@ class ConflictQueue:
     def _get(self, conflict_id: str) -> Conflict:
         conflict = self.find(conflict_id)
         if conflict is None:
-            raise InvalidArgument(
+            raise UnknownConflict(
                 f"There is no conflict {conflict_id}.", hint="`ohmesh conflicts list` has them."
             )
         return conflict

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
-from ohmesh.errors import Fenced, InvalidArgument, OhmeshError
+from ohmesh.errors import Fenced, InvalidArgument, OhmeshError, UnknownConflict
 from ohmesh.model.agent import Duty
 from ohmesh.model.conflict import (
     Conflict,
@@ -317,7 +317,7 @@ class ConflictDesk:
         """Raises InvalidArgument: it is not known, has ended, or that winner is none."""
         conflict = self.queue.find(wish.conflict)
         if conflict is None:
-            raise InvalidArgument(
+            raise UnknownConflict(
                 f"There is no conflict {wish.conflict}.", hint="`ohmesh conflicts list` has them."
             )
         now_ms = int(self._of.now_ms())

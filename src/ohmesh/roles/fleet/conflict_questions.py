@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from ohmesh.errors import InvalidArgument
+from ohmesh.errors import InvalidArgument, UnknownConflict
 from ohmesh.model.conflict import Conflict, ConflictState, ConflictType
 from ohmesh.model.conflict_request import (
     ConflictEvent,
@@ -80,7 +80,7 @@ async def _get(desk: ConflictDesk, conflict_id: str) -> ConflictStory:
     entries = await desk.log.find(conflict_id)
     conflict = desk.queue.find(conflict_id) or (entries[-1].conflict if entries else None)
     if conflict is None:
-        raise InvalidArgument(
+        raise UnknownConflict(
             f"There is no conflict {conflict_id}.", hint="`ohmesh conflicts list --ended` has them."
         )
     story = tuple(

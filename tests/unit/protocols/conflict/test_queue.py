@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ohmesh.errors import InvalidArgument
+from ohmesh.errors import InvalidArgument, UnknownConflict
 from ohmesh.model.conflict import (
     ENDED,
     FOLLOWING,
@@ -163,7 +163,7 @@ def _as(conflict: Conflict, state: ConflictState) -> list[Conflict]:
 
 
 def test_unknown_ones_are_refused() -> None:
-    with pytest.raises(InvalidArgument, match="no conflict c9"):
+    with pytest.raises(UnknownConflict, match="no conflict c9"):
         queue().end("c9", S.RESOLVED, 0)
 
 
