@@ -76,8 +76,7 @@ class OhmeshError(Exception):
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
-        self.message = message
-        self.hint = hint
+        self.message, self.hint = message, hint
 
     def __str__(self) -> str:
         return f"{self.message} {self.hint}" if self.hint else self.message
@@ -99,8 +98,7 @@ class InvalidSelector(InvalidArgument):
 
     def __init__(self, message: str, *, excerpt: str = "", position: int = 0, hint: str = "") -> None:
         super().__init__(message, hint=hint)
-        self.excerpt = excerpt
-        self.position = position
+        self.excerpt, self.position = excerpt, position
 
     def __str__(self) -> str:
         return f"{super().__str__()}\n{self.excerpt}" if self.excerpt else super().__str__()
@@ -111,34 +109,32 @@ class PayloadTooLarge(UsageError):
     http_status = 413
 
 
-class UnknownTask(UsageError):
+class _NotFound:
+    http_status = 404
+
+
+class UnknownTask(_NotFound, UsageError):
     code = "unknown_task"
-    http_status = 404
 
 
-class UnknownWebhook(UsageError):
+class UnknownWebhook(_NotFound, UsageError):
     code = "unknown_webhook"
-    http_status = 404
 
 
-class UnknownKind(UsageError):
+class UnknownKind(_NotFound, UsageError):
     code = "unknown_kind"
-    http_status = 404
 
 
-class UnknownSchedule(UsageError):
+class UnknownSchedule(_NotFound, UsageError):
     code = "unknown_schedule"
-    http_status = 404
 
 
-class UnknownOperation(UsageError):
+class UnknownOperation(_NotFound, UsageError):
     code = "unknown_operation"
-    http_status = 404
 
 
-class UnknownConflict(UsageError):
+class UnknownConflict(_NotFound, UsageError):
     code = "unknown_conflict"
-    http_status = 404
 
 
 class AgentDefinitionError(UsageError):
@@ -167,8 +163,7 @@ class SequenceConflict(EngineError):
 
     def __init__(self, message: str, *, expected: int, last: int = -1, hint: str = "") -> None:
         super().__init__(message, hint=hint)
-        self.expected = expected
-        self.last = last
+        self.expected, self.last = expected, last
 
 
 class RevisionConflict(EngineError):
@@ -254,8 +249,7 @@ class TaskError(OhmeshError):
 
     def __init__(self, message: str, *, task_id: str = "", traceback: str = "", hint: str = "") -> None:
         super().__init__(message, hint=hint)
-        self.task_id = task_id
-        self.traceback = traceback
+        self.task_id, self.traceback = task_id, traceback
 
     def __str__(self) -> str:
         if not self.traceback:
@@ -303,9 +297,8 @@ class RequestRefused(OhmeshError):
     http_status = 400
 
 
-class NoSuchAddress(RequestRefused):
+class NoSuchAddress(_NotFound, RequestRefused):
     code = "no_such_address"
-    http_status = 404
 
 
 class MethodRefused(RequestRefused):

@@ -10,7 +10,8 @@ FILE_LINES = 400
 FUNCTION_LINES = 60
 PARAMETERS = 5
 # A task's options are keywords where people type them; declared once, every verb of the Python door takes them. So are
-# the conditions of history, of conflicts and of a schedule, what an agent declares of itself, and whom an operation means and when.
+# the conditions of history, of conflicts and of a schedule, what an agent declares of itself, and whom an operation
+# means and when.
 OPERATIONS = {"ping", "broadcast", "ask", "cascade", "start_operation"}
 DOORS = {"prepare", "map", "history", "agent", "add_schedule", "conflicts", *OPERATIONS}
 
