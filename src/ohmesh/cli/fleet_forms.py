@@ -92,6 +92,10 @@ def _rest(view: OperationView) -> str:
 
 
 def _say_who(view: OperationView, output: Output) -> None:
+    if view.answers_omitted:
+        output.say(f"{view.answers_omitted:,} more gave other answers")
+    if view.odd:
+        output.say(f"the odd ones: {', '.join(view.odd)}")
     if view.stragglers and not view.agents:
         named = ", ".join(view.stragglers[:SILENT_NAMED])
         left = view.transit - len(view.stragglers[:SILENT_NAMED])

@@ -104,7 +104,9 @@ class OperationView(Struct, frozen=True, kw_only=True):
     outcome: "" while it is under way. elapsed_ms: from the start until it was decided; heard_ms: until the last
     word of an agent, which may be later. decision, advice: of the quorum rules. stragglers: ids of those that
     were asked and are silent, at most 1,000. offsets_ms: quantiles of ready time from T (early is below zero);
-    for a message for now, from its start. histogram: (upper bound in ms, how many), of equal widths. states, ready_ms:
+    for a message for now, from its start. histogram: (upper bound in ms, how many), of equal widths.
+    answers: (answer, how many), the 50 most frequent; answers_omitted: how many gave another; odd: ids of those, at
+    most ten, that say what no more than three do while others agree. states, ready_ms:
     of each of `agents`, where they were asked for; after: the row of the last of them where there are more, else -1.
     """
 
@@ -137,6 +139,8 @@ class OperationView(Struct, frozen=True, kw_only=True):
     offsets_ms: dict[str, float] = {}
     histogram: tuple[tuple[float, int], ...] = ()
     answers: tuple[tuple[str, int], ...] = ()
+    answers_omitted: int = 0
+    odd: tuple[str, ...] = ()
     stages: tuple[Stage, ...] = ()
     degraded: tuple[str, ...] = ()
     stragglers: tuple[str, ...] = ()

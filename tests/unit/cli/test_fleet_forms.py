@@ -144,8 +144,12 @@ def test_stages_answers_and_single_agents_are_tables() -> None:
             ready_ms=(12.25, None),
             skipped_for={"insufficient_lead_time": 4},
             skipped=4,
+            odd=("s007.c01.a11",),
+            answers_omitted=2,
         )
     )
+    assert "the odd ones: s007.c01.a11" in talk
+    assert "2 more gave other answers" in talk
     lines = [" ".join(line.split()) for line in out.splitlines()]
     assert "sectors 10 10 98% yes 17 ms 60 ms" in lines
     assert "edge 75 75.0%" in lines

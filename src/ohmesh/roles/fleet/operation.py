@@ -24,6 +24,7 @@ from ohmesh.model.hybrid_time import pack_stamp
 from ohmesh.model.topology import Topology
 from ohmesh.ports.population import Rows
 from ohmesh.protocols.arrival import cascade_plan
+from ohmesh.protocols.arrival.answer_column import AnswerColumn
 from ohmesh.protocols.arrival.cascade import CallOff as CascadeCallOff
 from ohmesh.protocols.arrival.cascade import Cascade, CascadeReport, GoOn, Instruction
 from ohmesh.protocols.arrival.cascade_plan import PLANS
@@ -76,7 +77,7 @@ class Operation:
         self.heard_ms = started_ms
         self.is_stored = False
         self.changed_after = False
-        self.answers: dict[bytes, int] = {}
+        self.answers = AnswerColumn(len(rows))
         self._topology = topology
         self._lead_ms = targets.lead_ms
         is_timed = request.timing is not Timing.NOW
@@ -217,7 +218,7 @@ class Operation:
         self.heard_ms = now_ms
         for event in self._events(table, rows):
             found += self._take(sector, event, now_ms)
-        self._count_answers(table)
+        self._keep_answers(table, rows)
         return found, table
 
     def unreached(self) -> list[tuple[int, Relay | CallOff]]:
@@ -315,13 +316,12 @@ class Operation:
         ready_ms = np.where(ready_us > 0, ready_us / 1000.0, np.nan)
         return Answers(rows[chosen], table.state[chosen], ready_ms, delivery)
 
-    def _count_answers(self, table: AckTable) -> None:
+    def _keep_answers(self, table: AckTable, rows: Rows) -> None:
         if table.answer is None:
             return
-        counts = np.bincount(table.answer, minlength=len(table.answers) + 1)
-        for code, answer in enumerate(table.answers, start=1):
-            if counts[code]:
-                self.answers[answer] = self.answers.get(answer, 0) + int(counts[code])
+        at = np.minimum(np.searchsorted(self.rows, rows), len(self.rows) - 1)
+        is_target = self.rows[at] == rows
+        self.answers.take(at[is_target], table.answer[is_target], table.answers)
 
     def _follow(self, instructions: list[Instruction]) -> list[tuple[int, Relay | CallOff]]:
         found: list[tuple[int, Relay | CallOff]] = []

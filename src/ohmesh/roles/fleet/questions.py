@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 QUANTILES = {"first": 0.0, "p05": 0.05, "p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99, "last": 1.0}
 BARS = 40
 MAX_ANSWERS = 50
+FEW = 3
+ODD_NAMED = 10
 LISTED_STRAGGLERS = 10
 HEALTHY = 0.95
 
@@ -102,6 +104,7 @@ class Questions:
             offsets += operation.target_ms - operation.started_ms
         hits = int(np.count_nonzero(offsets <= request.window_ms)) if is_timed else len(offsets)
         topology = self._of.registry.topology
+        tally = operation.answers.tally(most=MAX_ANSWERS, few=FEW)
         quorum = _quorum(decision.counts if decision else counts, request.rate)
         return OperationView(
             id=operation.id,
@@ -132,7 +135,9 @@ class Questions:
             hit_rate=round(hits / counts.sent, 6) if counts.sent else 0.0,
             offsets_ms=_quantiles(offsets),
             histogram=_histogram(offsets),
-            answers=_answers(operation.answers),
+            answers=tuple((answer.decode(errors="replace"), count) for answer, count in tally.values),
+            answers_omitted=tally.omitted,
+            odd=tuple(name_rows(operation.rows[tally.odd[:ODD_NAMED]], topology)),
             stages=_stages(operation),
             degraded=operation.degraded,
             stragglers=tuple(name_rows(columns.rows_in(TargetState.TRANSIT), topology)),
@@ -271,7 +276,7 @@ def _quorum(counts: Counts, rate: float) -> QuorumResult:
 def _brief(view: OperationView) -> OperationView:
     """As one of many: what would make a list of them too large for one message is left to whoever asks for it."""
     silent = view.stragglers[:LISTED_STRAGGLERS]
-    return msgspec.structs.replace(view, stragglers=silent, histogram=(), answers=(), stages=())
+    return msgspec.structs.replace(view, stragglers=silent, histogram=(), answers=(), odd=(), stages=())
 
 
 def _quantiles(offsets: NDArray[np.float64]) -> dict[str, float]:
@@ -290,11 +295,6 @@ def _histogram(offsets: NDArray[np.float64]) -> tuple[tuple[float, int], ...]:
     return tuple(
         (round(edge, 3), count) for edge, count in zip(edges[1:].tolist(), counts.tolist(), strict=True)
     )
-
-
-def _answers(answers: dict[bytes, int]) -> tuple[tuple[str, int], ...]:
-    most = sorted(answers.items(), key=lambda item: (-item[1], item[0]))[:MAX_ANSWERS]
-    return tuple((answer.decode(errors="replace"), count) for answer, count in most)
 
 
 def _stages(operation: Operation) -> tuple[Stage, ...]:
