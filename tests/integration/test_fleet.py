@@ -218,6 +218,8 @@ def test_in_part_is_3_and_every_silent_one_is_named(command: Run, client: Mesh) 
     [
         (("ping", "-S", "sector=99"), ExitCode.NOTHING_MATCHED),
         (("fleet", "agents", "-S", "sector=99"), ExitCode.NOTHING_MATCHED),
+        (("fleet", "best", "gpu", "--limit", "5"), ExitCode.OK),
+        (("fleet", "best", "juggling"), ExitCode.NOTHING_MATCHED),
         (
             ("broadcast", "x", "-S", "class=human", "--ack", "--timeout", "300ms", "--expect", "150"),
             ExitCode.FAILED,

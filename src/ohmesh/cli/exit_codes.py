@@ -27,6 +27,7 @@ _BY_ERROR: tuple[tuple[type[errors.OhmeshError], ExitCode], ...] = (
     (errors.UnknownKind, ExitCode.NOTHING_MATCHED),
     (errors.UnknownOperation, ExitCode.NOTHING_MATCHED),
     (errors.UnknownConflict, ExitCode.NOTHING_MATCHED),
+    (errors.NoCapableAgentError, ExitCode.NOTHING_MATCHED),
     (errors.UsageError, ExitCode.USAGE),
     (errors.NotConfirmed, ExitCode.NOT_CONFIRMED),
     (errors.NotAuthorised, ExitCode.NOT_AUTHORISED),

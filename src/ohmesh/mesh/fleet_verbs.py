@@ -45,6 +45,17 @@ class FleetVerbs:
         wanted = checked(a.ListFleetAgents(filter=filter, limit=limit, after=after))
         return await operations.list_fleet_agents(self.client, wanted)
 
+    async def fleet_best(
+        self,
+        *capabilities: str,
+        filter: str = "",  # noqa: A002 - the word of every door
+        limit: int = 500,
+    ) -> FleetAgentList:
+        """The agents that can take something now and have all of these, the lowest impedance first.
+        Raises NoCapableAgentError, which says what is missing."""
+        wanted = checked(a.BestAgents(capabilities=list(capabilities), filter=filter, limit=limit))
+        return await operations.best_agents(self.client, wanted)
+
     async def fleet_sectors(self) -> ScopeList:
         """The sectors that somebody lives in, and who coordinates them."""
         return await operations.list_sectors(self.client, a.ListSectors())

@@ -350,6 +350,7 @@ class Mesh(ConflictMirror):
     remove_webhook = mirrored(AsyncMesh.remove_webhook)
     fleet = mirrored(AsyncMesh.fleet)
     fleet_agents = mirrored(AsyncMesh.fleet_agents)
+    fleet_best = mirrored(AsyncMesh.fleet_best)
     fleet_sectors = mirrored(AsyncMesh.fleet_sectors)
     fleet_clusters = mirrored(AsyncMesh.fleet_clusters)
     ping = mirrored(AsyncMesh.ping)

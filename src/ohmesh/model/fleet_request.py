@@ -69,11 +69,14 @@ class ListOperations(Struct, frozen=True, tag="operations"):
 
 
 class ListAgents(Struct, frozen=True, tag="agents"):
-    """after: the row of the last one shown."""
+    """after: the row of the last one shown. best: in place of a page, those that can take work now and have all that is
+    `needed`, the lowest impedance first."""
 
     where: str = ""
     limit: Page = 100
     after: int = -1
+    best: bool = False
+    needed: tuple[str, ...] = ()
 
 
 class ListScopes(Struct, frozen=True, tag="scopes"):

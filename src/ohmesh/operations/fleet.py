@@ -42,6 +42,13 @@ async def list_fleet_agents(client: Client, arguments: a.ListFleetAgents) -> Fle
     return FleetAgentList(list(page.agents), page.total, arguments.filter, following)
 
 
+async def best_agents(client: Client, arguments: a.BestAgents) -> FleetAgentList:
+    """Raises NoCapableAgentError, with what is missing."""
+    question = ListAgents(arguments.filter, arguments.limit, best=True, needed=tuple(arguments.capabilities))
+    page = await client.fleet.ask(question, AgentsPage)
+    return FleetAgentList(list(page.agents), page.total)
+
+
 async def list_sectors(client: Client, _arguments: a.ListSectors) -> ScopeList:
     return ScopeList(list((await client.fleet.ask(ListScopes(), ScopesPage)).scopes))
 

@@ -308,6 +308,17 @@ class ListFleetAgents(Struct, frozen=True, kw_only=True):
             )
 
 
+class BestAgents(Struct, frozen=True, kw_only=True):
+    capabilities: Annotated[
+        list[str], Meta(description="What each of them can do, all of it.", max_length=100, extra=_POSITIONAL)
+    ] = []
+    filter: Filter = ""
+    limit: Annotated[int, Meta(description="At most this many.", ge=1, le=MAX_LISTED)] = 500
+
+    def __post_init__(self) -> None:
+        _check(self.filter)
+
+
 class ListSectors(Struct, frozen=True, kw_only=True):
     pass
 

@@ -38,6 +38,17 @@ FLEET_COMMANDS: tuple[Command, ...] = (
         scope=Scope.FLEET,
     ),
     Command(
+        name="fleet best",
+        summary="List the agents that can take something now, the lowest impedance first.",
+        help="Those that are active, on duty and have all of the capabilities. Where there is none it is said what is "
+        "missing, and the exit code is 4.",
+        example="ohmesh fleet best gpu --limit 5",
+        arguments=_ARGUMENTS + "BestAgents",
+        result=_RESULTS + "FleetAgentList",
+        run=_RUN + "best_agents",
+        scope=Scope.FLEET,
+    ),
+    Command(
         name="fleet sectors",
         summary="List sectors: how many of their agents are active, their impedance, their coordinator.",
         example="ohmesh fleet sectors",

@@ -11,7 +11,7 @@ from msgspec import Struct
 from ohmesh.cli.exit_codes import ExitCode, exit_code_of
 from ohmesh.cli.output import Output, OutputForm
 from ohmesh.cli.presentation import present
-from ohmesh.errors import NotConfirmed, OhmeshError, UnknownOperation
+from ohmesh.errors import NoCapableAgentError, NotConfirmed, OhmeshError, UnknownOperation
 from ohmesh.model.agent import Duty, Liveness
 from ohmesh.model.fleet_agent import FleetAgent
 from ohmesh.model.fleet_request import FleetDescription, OperationView, ScopeView, Stage
@@ -88,7 +88,11 @@ def test_the_exit_code_says_how_an_operation_ended(result: Struct, code: ExitCod
 
 @pytest.mark.parametrize(
     ("error", "code"),
-    [(NotConfirmed("x"), ExitCode.NOT_CONFIRMED), (UnknownOperation("x"), ExitCode.NOTHING_MATCHED)],
+    [
+        (NotConfirmed("x"), ExitCode.NOT_CONFIRMED),
+        (NoCapableAgentError("x"), ExitCode.NOTHING_MATCHED),
+        (UnknownOperation("x"), ExitCode.NOTHING_MATCHED),
+    ],
 )
 def test_a_refusal_has_its_exit_code(error: OhmeshError, code: ExitCode) -> None:
     assert exit_code_of(error) is code

@@ -239,6 +239,19 @@ def test_the_fleet_its_agents_its_sectors_and_its_clusters() -> None:
     with_mesh(story)
 
 
+def test_the_best_are_able_and_have_the_lowest_impedance() -> None:
+    async def story(mesh: AsyncMesh, _fleet: Fleet) -> None:
+        best = await mesh.fleet_best("gpu", limit=4)
+        everyone = [agent.lead_ms for agent in await mesh.fleet_agents(filter="capability=gpu", limit=1_000)]
+        assert [agent.lead_ms for agent in best] == sorted(everyone)[:4]
+        (first,) = await mesh.fleet_best(filter="sector=2", limit=1)
+        assert first.sector == 2
+        with pytest.raises(tree.NoCapableAgentError, match="juggling"):
+            await mesh.fleet_best("gpu", "juggling")
+
+    with_mesh(story)
+
+
 def test_a_degraded_fleet_wants_what_is_urgent_and_approved() -> None:
     async def story(mesh: AsyncMesh, fleet: Fleet) -> None:
         for name in ("host-1", "host-2", "host-3"):

@@ -34,6 +34,7 @@ from ohmesh.protocols.arrival.report import columns_of, name_rows
 from ohmesh.protocols.arrival.target_state import PENDING, SkipReason
 from ohmesh.protocols.membership.fleet_roles import NOBODY
 from ohmesh.registry.fields import fleet_schema
+from ohmesh.registry.fleet.best import best_agents
 from ohmesh.registry.fleet.liveness import ACTIVE, OFFLINE, READY, VACANT
 from ohmesh.registry.fleet.selection import select
 from ohmesh.registry.fleet.view import view
@@ -193,6 +194,10 @@ class Questions:
     def _agents(self, question: ListAgents) -> AgentsPage:
         registry = self._of.registry
         columns = registry.columns
+        if question.best:
+            among = self.mask(question.where) if question.where else None
+            best = best_agents(registry, question.needed, count=question.limit, among=among)
+            return AgentsPage(tuple(view(registry, row) for row in best.tolist()), len(best))
         rows = np.flatnonzero(columns.liveness != VACANT)
         if question.where:
             rows = rows[self.mask(question.where)[rows]]
