@@ -13,7 +13,8 @@ PARAMETERS = 5
 # the conditions of history, of conflicts and of a schedule, what an agent declares of itself, and whom an operation
 # means and when.
 OPERATIONS = {"ping", "broadcast", "ask", "cascade", "start_operation"}
-DOORS = {"prepare", "map", "history", "agent", "add_schedule", "conflicts", *OPERATIONS}
+STATES = {"heal", "set_context", "merge_context", "verify_context", "sync_context"}
+DOORS = {"prepare", "map", "history", "agent", "add_schedule", "conflicts", *OPERATIONS, *STATES}
 
 
 def test_no_file_is_longer_than_four_hundred_lines() -> None:

@@ -10,7 +10,7 @@ from ohmesh.cli.durations import duration
 from ohmesh.cli.exit_codes import ExitCode
 from ohmesh.cli.output import Output
 from ohmesh.model.fleet_message import Timing
-from ohmesh.model.fleet_request import FleetDescription, OperationView
+from ohmesh.model.fleet_request import ContextView, FleetDescription, OperationView
 from ohmesh.operations.fleet_results import FleetAgentList, OperationList, OperationRecord, ScopeList
 
 OPERATION_COLUMNS = ("operation", "what", "outcome", "targets", "ready", "took", "begun", "filter")
@@ -192,6 +192,19 @@ def _show_fleet(fleet: FleetDescription, output: Output) -> None:
     output.data(str(fleet))
 
 
+def _show_context(view: ContextView, output: Output) -> None:
+    output.data(str(view))
+    if view.held:
+        names = {head[: len(view.mark)]: name for name, head in view.branches.items()}
+        output.data(
+            [
+                {"context": one.context or "none", "branch": names.get(one.context, ""), "agents": one.agents}
+                for one in view.held
+            ],
+            columns=("context", "branch", "agents"),
+        )
+
+
 def _fine(_result: object) -> ExitCode:
     return ExitCode.OK
 
@@ -203,4 +216,5 @@ OPERATION_FORMS: dict[type, tuple[Callable[..., None], Callable[..., ExitCode]]]
     FleetAgentList: (_show_agents, _judge_agents),
     ScopeList: (_show_scopes, _judge_scopes),
     FleetDescription: (_show_fleet, _fine),
+    ContextView: (_show_context, _fine),
 }

@@ -19,6 +19,7 @@ from ohmesh.mesh.mending import Mending
 from ohmesh.mesh.observation import Observation
 from ohmesh.mesh.opening import Agent, connected, embedded, hold, kind_of
 from ohmesh.mesh.scheduling import Scheduling
+from ohmesh.mesh.state_verbs import StateVerbs
 from ohmesh.mesh.webhook_verbs import WebhookVerbs
 from ohmesh.model.message import Progress
 from ohmesh.model.priority import Priority, parse_priority
@@ -98,7 +99,7 @@ def takes_task(
 
 
 class AsyncMesh(
-    Batching, Observation, Bounding, Mending, Scheduling, WebhookVerbs, FleetVerbs, ConflictVerbs
+    Batching, Observation, Bounding, Mending, Scheduling, WebhookVerbs, FleetVerbs, ConflictVerbs, StateVerbs
 ):
     """A mesh, as one event loop uses it. Durations are seconds. Every task has an id that any program may ask for.
 

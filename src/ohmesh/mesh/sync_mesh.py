@@ -25,6 +25,7 @@ from ohmesh.mesh.background import BackgroundLoop, stepped
 from ohmesh.mesh.conflict_mirror import ConflictMirror
 from ohmesh.mesh.locking import Lock
 from ohmesh.mesh.mapping import Map
+from ohmesh.mesh.mirrored_state_verbs import MirroredStateVerbs
 from ohmesh.mesh.mirroring import mirrored
 from ohmesh.mesh.opening import Agent
 from ohmesh.model.event import Event
@@ -221,7 +222,7 @@ class Inbox:
             await asyncio.sleep(0)
 
 
-class Mesh(ConflictMirror):
+class Mesh(ConflictMirror, MirroredStateVerbs):
     """A mesh, as ordinary code uses it, from any thread. Durations are seconds; see AsyncMesh for errors.
 
     mesh: the AsyncMesh that does it all; background: the loop that it lives in.

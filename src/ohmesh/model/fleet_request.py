@@ -247,6 +247,41 @@ class FleetDescription(Struct, frozen=True, kw_only=True):
         return "\n".join(lines)
 
 
+class GetContext(Struct, frozen=True, tag="context"):
+    """The head of a branch, or one version by the beginning of its name."""
+
+    branch: str = "main"
+    version: bytes = b""
+
+
+class HeldContext(Struct, frozen=True):
+    """context: its mark, as heartbeats carry it; "" for none."""
+
+    context: str
+    agents: int
+
+
+class ContextView(Struct, frozen=True, kw_only=True):
+    """What agents go by. version, parents: names, 64 hexadecimal digits; their first 16 are the mark. entries: as text;
+    what is no text is shown with its bytes escaped. branches: where each stands. held: by how many agents, the most
+    first, whatever version is shown."""
+
+    version: str
+    branch: str = ""
+    parents: tuple[str, ...] = ()
+    entries: dict[str, str] = {}
+    branches: dict[str, str] = {}
+    held: tuple[HeldContext, ...] = ()
+
+    @property
+    def mark(self) -> str:
+        return self.version[:16]
+
+    def __str__(self) -> str:
+        name = f"{self.branch} at {self.mark}" if self.branch else self.mark
+        return "\n".join([name, *(f"{key}={value}" for key, value in self.entries.items())])
+
+
 FleetQuestion = (
     StartOperation
     | GetOperation
@@ -255,6 +290,7 @@ FleetQuestion = (
     | ListScopes
     | DescribeFleet
     | ConflictQuestion
+    | GetContext
 )
 
 
@@ -274,6 +310,7 @@ Answer = TypeVar(
     ConflictsPage,
     ConflictStory,
     ConflictLogState,
+    ContextView,
 )
 
 _encode = msgspec.msgpack.Encoder().encode

@@ -9,6 +9,7 @@ from ohmesh.errors import InvalidArgument
 from ohmesh.operations.command import Command, Risk, Role, Scope
 from ohmesh.operations.conflict_commands import CONFLICT_COMMANDS
 from ohmesh.operations.fleet_commands import FLEET_COMMANDS
+from ohmesh.operations.fleet_state_commands import FLEET_STATE_COMMANDS
 from ohmesh.operations.schedule_commands import SCHEDULE_COMMANDS
 from ohmesh.operations.webhook_commands import WEBHOOK_COMMANDS
 
@@ -364,6 +365,7 @@ COMMANDS: tuple[Command, ...] = (
     ),
     *FLEET_COMMANDS,
     *CONFLICT_COMMANDS,
+    *FLEET_STATE_COMMANDS,
     *WEBHOOK_COMMANDS,
 )
 

@@ -12,7 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ohmesh.errors import InvalidArgument
+from ohmesh.model.context import version_of
 from ohmesh.model.fleet_columns import AckColumns, CoordinateColumns, HeartbeatColumns, Rows
+from ohmesh.model.fleet_context import AskContext, GiveContext
 from ohmesh.model.fleet_frame import (
     FleetBody,
     FleetFrame,
@@ -77,6 +79,7 @@ ORDER = Coordinate(
     Expectation.ANSWER,
 )
 ROWS = Rows(7, 4, b"\x0c\x00")
+VERSION = version_of(b"content", bytes(32))
 BODIES: list[FleetBody] = [
     ORDER,
     Circuit(HEAD, CircuitAction.HALF_OPEN, Scope.SECTOR, "s007", "51 failures in 60 s"),
@@ -101,6 +104,8 @@ BODIES: list[FleetBody] = [
     Beat("host", 1, 2),
     JoinColumns("host", 1, ((0, 300),), b"\x00", "agent", (("gpu",),), b"\x00\x00", ((4, "box"),)),
     Rejoin("host"),
+    AskContext("host", VERSION.hash[:8], (VERSION.hash,)),
+    GiveContext(VERSION.hash[:8], VERSION.hash, (VERSION,), b"content"),
 ]  # fmt: skip
 FRAME = FleetFrame(FRAME_VERSION, "host", 3, pack_stamp(NOW_MS, 7), BODIES, 12, 9)
 

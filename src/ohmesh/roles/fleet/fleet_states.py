@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 
 from ohmesh.errors import EngineError, EngineFailed, InvalidArgument
 from ohmesh.model.agent import Duty
-from ohmesh.model.context import MARK_BYTES, mark_of
+from ohmesh.model.context import MARK_BYTES, mark_of, mark_text
 from ohmesh.model.fleet_columns import DUTY_CODES
 from ohmesh.model.fleet_message import TargetState, Verb
-from ohmesh.model.fleet_request import StartOperation
+from ohmesh.model.fleet_request import ContextView, GetContext, HeldContext, StartOperation
 from ohmesh.model.fleet_table import AckTable
 from ohmesh.model.state_order import (
     ChangeDuty,
@@ -46,6 +46,7 @@ from ohmesh.registry.fleet.registry import FleetRegistry
 from ohmesh.roles.fleet.context_trunk import ContextTrunk
 
 KEY = "fleet.duties"
+MAX_HELD = 100  # contexts that are counted in one answer
 SAVE_PAUSE_S = 0.2
 FROZEN, QUARANTINED, DRAINING = 1, 2, 4
 _FLAGS = {Duty.FROZEN: FROZEN, Duty.QUARANTINED: QUARANTINED, Duty.DRAINING: DRAINING}
@@ -200,8 +201,26 @@ class FleetStates:
     async def _save(self, imposed: NDArray[np.uint8]) -> None:
         await self._state.put(KEY, zlib.compress(imposed.tobytes(), 1))
 
-    def held(self) -> list[tuple[int, int]]:
-        """Marks of contexts and how many agents hold them, the most first."""
+    async def show(self, question: GetContext) -> ContextView:
+        """Raises InvalidArgument: there is no such branch or version; EngineError."""
+        trunk = self.trunk
+        if question.version:
+            version, branch = trunk.find(question.version), ""
+        else:
+            version, branch = trunk.head(question.branch), question.branch
+        entries = await trunk.entries(version)
+        known = trunk.history.get(version)
+        return ContextView(
+            version=version.hex(),
+            branch=branch,
+            parents=tuple(parent.hex() for parent in known.parents) if known is not None else (),
+            entries={key: value.decode(errors="backslashreplace") for key, value in entries.items()},
+            branches={name: head.hex() for name, head in sorted(trunk.branches.items())},
+            held=self._held(),
+        )
+
+    def _held(self) -> tuple[HeldContext, ...]:
         columns = self._registry.columns
         marks, counts = np.unique(columns.context_hash[columns.liveness != VACANT], return_counts=True)
-        return sorted(zip(marks.tolist(), counts.tolist(), strict=True), key=lambda one: (-one[1], one[0]))
+        most = np.argsort(-counts, kind="stable")[:MAX_HELD]
+        return tuple(HeldContext(mark_text(int(marks[at])), int(counts[at])) for at in most.tolist())

@@ -16,6 +16,7 @@ from ohmesh.model.fleet_request import (
     AgentsPage,
     DescribeFleet,
     FleetDescription,
+    GetContext,
     GetOperation,
     ListAgents,
     ListOperations,
@@ -69,6 +70,8 @@ class Questions:
                 return self._scopes(question)
             case DescribeFleet():
                 return await self._fleet()
+            case GetContext():
+                return await self._of.states.show(question)
         raise InvalidArgument(f"The orchestrator does not answer {type(question).__name__}.")
 
     # Operations
