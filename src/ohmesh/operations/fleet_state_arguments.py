@@ -51,9 +51,10 @@ Branch = Annotated[
 
 
 class StateArguments(Struct, frozen=True, kw_only=True):
-    """What all of them take beside their scope, and what they are as an operation."""
+    """What all of them take beside their scope. what: as an operation; usual: what is asked where nothing more is said."""
 
     what: ClassVar[str] = ""
+    usual: ClassVar[StateOrder]
 
     timeout: Annotated[str, Meta(description="Wait so long for answers, as in 10s.", max_length=32)] = "10s"
     quorum: Annotated[
@@ -90,52 +91,42 @@ class StateArguments(Struct, frozen=True, kw_only=True):
 
     def order(self) -> StateOrder:
         """What is asked of each target. Raises InvalidArgument."""
-        raise NotImplementedError
+        return self.usual
 
 
 class FreezeAgents(StateArguments, frozen=True, kw_only=True):
     what: ClassVar[str] = "freeze"
+    usual: ClassVar[StateOrder] = FreezeState()
 
     scope: Scope
-
-    def order(self) -> StateOrder:
-        return FreezeState()
 
 
 class ThawAgents(StateArguments, frozen=True, kw_only=True):
     what: ClassVar[str] = "thaw"
+    usual: ClassVar[StateOrder] = ThawState()
 
     scope: Scope = "all"
-
-    def order(self) -> StateOrder:
-        return ThawState()
 
 
 class DrainAgents(StateArguments, frozen=True, kw_only=True):
     what: ClassVar[str] = "drain"
+    usual: ClassVar[StateOrder] = ChangeDuty(Duty.DRAINING)
 
     scope: Scope
-
-    def order(self) -> StateOrder:
-        return ChangeDuty(Duty.DRAINING)
 
 
 class AvoidAgents(StateArguments, frozen=True, kw_only=True):
     what: ClassVar[str] = "avoid"
+    usual: ClassVar[StateOrder] = ChangeDuty(Duty.QUARANTINED)
 
     scope: Scope
-
-    def order(self) -> StateOrder:
-        return ChangeDuty(Duty.QUARANTINED)
 
 
 class ReleaseAgents(StateArguments, frozen=True, kw_only=True):
     what: ClassVar[str] = "release"
+    usual: ClassVar[StateOrder] = ChangeDuty(Duty.READY)
 
     scope: Scope
-
-    def order(self) -> StateOrder:
-        return ChangeDuty(Duty.READY)
 
 
 class HealAgents(StateArguments, frozen=True, kw_only=True):
@@ -242,11 +233,9 @@ class FetchContext(StateArguments, frozen=True, kw_only=True):
 
 class GoBackContext(StateArguments, frozen=True, kw_only=True):
     what: ClassVar[str] = "restore-context"
+    usual: ClassVar[StateOrder] = RestoreContext()
 
     scope: Scope
-
-    def order(self) -> StateOrder:
-        return RestoreContext()
 
 
 class ShowContext(Struct, frozen=True, kw_only=True):
