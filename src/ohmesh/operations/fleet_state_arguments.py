@@ -51,7 +51,7 @@ Branch = Annotated[
 
 
 class StateArguments(Struct, frozen=True, kw_only=True):
-    """What all of them take beside their scope. what: as an operation; usual: what is asked where nothing more is said."""
+    """What all of them take beside their scope. what: as an operation; usual: what is asked where no more is said."""
 
     what: ClassVar[str] = ""
     usual: ClassVar[StateOrder]

@@ -191,7 +191,8 @@ class Conductor:
         told, table = operation.fold(fold, operation.as_of(self._of.now_ms()))
         self._send(told)
         if table is not None:
-            self._of.conflicts.hear(operation.id, table)
+            if self._of.states.is_heard(operation.request):
+                self._of.conflicts.hear(operation.id, table)
             self._of.states.learn(operation.request, table.places.rows(self._of.registry.topology), table)
             self._of.arrivals.note(operation.request, operation.started_ms, table)
         self._look(operation)

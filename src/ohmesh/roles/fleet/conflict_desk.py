@@ -17,7 +17,6 @@ import msgspec
 import numpy as np
 
 from ohmesh.errors import Fenced, InvalidArgument, OhmeshError, UnknownConflict
-from ohmesh.model.agent import Duty
 from ohmesh.model.conflict import (
     Conflict,
     ConflictDetail,
@@ -112,7 +111,7 @@ class ConflictDesk:
         held = self.work.rows_of(self.quarantine.agents())
         back = np.intersect1d(held, rows, assume_unique=True)
         if len(back):
-            self._of.registry.set_duty(back, Duty.QUARANTINED)
+            self._of.states.hold(back)
 
     def _note_seen(self, operation: str, rows: Rows) -> None:
         before = self._seen.get(operation)
@@ -150,7 +149,7 @@ class ConflictDesk:
         known = tuple(agent for agent in agents if len(self.work.rows_of((agent,))))
         fresh = self.quarantine.put(conflict.id, known, (conflict.detail.data,), now_ms)
         if fresh:
-            self._of.registry.set_duty(self.work.rows_of(fresh), Duty.QUARANTINED)
+            self._of.states.hold(self.work.rows_of(fresh))
         held = self.quarantine.find(conflict.id)
         current = self.queue.find(conflict.id)
         if held is None or current is None or set(held.agents) <= set(current.quarantined):
@@ -301,7 +300,7 @@ class ConflictDesk:
         self._contradictions.forget(agents)
         rows = self.work.rows_of(agents)
         if len(rows):
-            self._of.registry.set_duty(rows, Duty.READY)
+            self._of.states.let_go(rows)
 
     def _expire(self, conflict_id: str, now_ms: int) -> None:
         self.quarantine.discard(conflict_id)

@@ -28,6 +28,7 @@ from ohmesh.model.state_order import (
     EditContext,
     FreezeState,
     HealState,
+    HoldContext,
     MergeBranch,
     StateOrder,
     SyncContext,
@@ -58,6 +59,7 @@ class FleetStates:
     def __init__(self, registry: FleetRegistry, state: State, blobs: Blobs) -> None:
         self.trunk = ContextTrunk(state, blobs)
         self.imposed = np.zeros(registry.topology.size, np.uint8)
+        self._is_held = np.zeros(registry.topology.size, bool)
         self._registry = registry
         self._state = state
         self._dirty = asyncio.Event()
@@ -167,7 +169,7 @@ class FleetStates:
 
     def impose(self, rows: Rows) -> None:
         """Let the registry have what is imposed on these: after a change, and when they have joined anew."""
-        flags = self.imposed[rows]
+        flags = self.imposed[rows] | np.where(self._is_held[rows], np.uint8(QUARANTINED), np.uint8(0))
         left = np.ones(len(rows), bool)
         for duty, flag in _FLAGS.items():
             those = left & (flags & flag != 0)
@@ -175,6 +177,21 @@ class FleetStates:
                 self._registry.set_duty(rows[those], duty)
             left &= ~those
         self._registry.set_duty(rows[left], Duty.READY)
+
+    def hold(self, rows: Rows) -> None:
+        """In quarantine because of a conflict, whatever people release or heal, until `let_go`; kept by who holds."""
+        self._is_held[rows] = True
+        self.impose(rows)
+
+    def let_go(self, rows: Rows) -> None:
+        self._is_held[rows] = False
+        self.impose(rows)
+
+    def is_heard(self, request: StartOperation) -> bool:
+        """Whether a conflict of its targets is one between contexts, and not an order that could not be done."""
+        if not is_state_order(request.payload):
+            return True
+        return isinstance(decode_state_order(request.payload), HoldContext | VerifyContext)
 
     def away(self, request: StartOperation, duty: NDArray[np.uint8]) -> NDArray[np.bool_]:
         """Whom the operation leaves out because of its duty (codes)."""

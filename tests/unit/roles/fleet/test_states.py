@@ -280,3 +280,29 @@ def test_what_is_imposed_is_taken_away_from_each_as_it_says_that_it_is_thawed() 
         assert np.flatnonzero(states.imposed).tolist() == list(range(60, 90))
 
     with_fleet(story)
+
+
+def test_who_is_held_because_of_a_conflict_is_not_freed_by_a_thaw_or_a_release() -> None:
+    async def story(fleet: Fleet) -> None:
+        states = fleet.orchestrators[0].states
+        states.hold(np.arange(10))
+        await order(fleet, FreezeState(), where="sector=0")
+        await order(fleet, ThawState())
+        await order(fleet, ChangeDuty(Duty.READY))
+        assert (await fleet.operate(rate=0.5)).skipped == 10
+        states.let_go(np.arange(10))
+        assert (await fleet.operate(rate=1.0)).ready == 120
+
+    with_fleet(story)
+
+
+def test_an_order_that_cannot_be_done_is_no_conflict_between_agents() -> None:
+    async def story(fleet: Fleet) -> None:
+        assert (await order(fleet, RestoreContext())).conflict == 120
+        assert fleet.orchestrators[0].conflicts.conflicting == 0
+        await put(fleet, {"goal": b"ship"})
+        await order(fleet, EditContext(put={"goal": b"sail"}, branch="canary"), where="sector=0")
+        assert (await order(fleet, VerifyContext())).conflict == 30
+        assert fleet.orchestrators[0].conflicts.conflicting == 30
+
+    with_fleet(story)
