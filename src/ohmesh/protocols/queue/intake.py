@@ -126,7 +126,12 @@ def watch(shard: Shard, client: str, task_ids: list[str]) -> None:
     """Answer at once for what has ended and what is not here; the rest is announced when it ends."""
     if shard.is_clogged():
         return
+    tasks, parked = shard.table.tasks, shard.table.parked
     for task_id in task_ids:
+        # After a takeover clients ask for all that they wait for, and most of it may be parked.
+        if parked.count and task_id not in tasks and (ref := parked.find(task_id)):
+            shard.subscribe_parked(client, ref)
+            continue
         task = shard.table.find(task_id)
         if task is None:
             shard.room(id_bytes(task_id)).client(client).unknown.append(task_id)

@@ -41,6 +41,7 @@ _Shared = tuple[str, tuple[str, ...], Note | None]
 _encode = msgspec.msgpack.Encoder().encode
 _NO_SUBMISSION = Submission("", "", b"")
 # What stands around submission, order, time of submission and due time of a task that has only been submitted.
+_ID_AT = _encode(Submission("id", "", b"")).index(_encode("id"))
 _A, _B, _C = (1 << 60) + 1, (1 << 60) + 2, (1 << 60) + 3
 _HEAD, _, _tail = _encode(Task(_NO_SUBMISSION, _A, _B, due_ms=_C)).partition(
     _encode(_NO_SUBMISSION) + _encode(_A) + _encode(_B)
@@ -203,7 +204,8 @@ class ParkedTasks:
         """The reference of this task; 0 where it is not parked."""
         for word in self._ids.alike(hash(task_id) & _HASH_MASK):
             slot = word & SLOT_MASK
-            if self._submission(slot).task_id == task_id:
+            id_at = _ID_AT + (len(_HEAD) if self._flags[slot] & _WHOLE else 0)
+            if self._records.has_at(slot, id_at, _encode(task_id)):
                 return self._refs[slot]
         return 0
 
@@ -292,10 +294,6 @@ class ParkedTasks:
         return b"".join(
             (_HEAD, record, _encode(order), _encode(submitted_ms), _MIDDLE, _encode(due_ms), _END)
         )
-
-    def _submission(self, slot: int) -> Submission:
-        record = self._records.get(slot)
-        return _task(record).submission if self._flags[slot] & _WHOLE else _submission(record)
 
 
 def _word(task_id: str) -> int:

@@ -74,6 +74,15 @@ class RecordStore:
         begin = offset + _HEADER_BYTES
         return block[begin : begin + _LENGTH.unpack_from(block, offset + _LENGTH.size)[0]]
 
+    def has_at(self, slot: int, offset: int, part: bytes) -> bool:
+        """`part` stands in the record from there on."""
+        place = self._places[slot]
+        if place == _APART:
+            return self._apart[slot].startswith(part, offset)
+        block = self._blocks[place >> _OFFSET_BITS]
+        assert block is not None
+        return block.startswith(part, (place & _OFFSET_MASK) + _HEADER_BYTES + offset)
+
     def drop(self, slot: int) -> None:
         place = self._places[slot]
         if place == _APART:

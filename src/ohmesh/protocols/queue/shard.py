@@ -363,11 +363,16 @@ class Shard:
         parked = self.table.parked
         ref = parked.find(task_id) if parked.count and task_id not in self.table.tasks else 0
         if ref:
-            parked.set_note(ref, _with(client, parked.note(ref)))
+            self.subscribe_parked(client, ref)
             return
         if task_id not in self.table.tasks:
             opening.watch_item(self, task_id)
         self.interest[task_id] = _with(client, self.interest.get(task_id))
+
+    def subscribe_parked(self, client: str, ref: int) -> None:
+        present = self.table.parked.note(ref)
+        if present != client:
+            self.table.parked.set_note(ref, _with(client, present))
 
     def next_lease(self) -> int:
         """Leases are unique in the mesh, so that a host needs no second key: the shard stands in the high bits."""
