@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import json
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]  # it ships no types
 import pytest
 
 from ohmesh import Mesh
-from tests.integration.running_mesh import is_gone, running_mesh
+from tests.integration.running_mesh import COMMAND_S, environment, hear_interrupts, is_gone, running_mesh
 from tests.waiting import wait_until
 
 
@@ -209,3 +211,26 @@ def test_a_worker_that_imports_its_modules_ends_at_the_first_signal(
         worker.process.send_signal(how)
         assert worker.exit_code() == 0, "it left; it was not ended by the bound of an import"
         assert all(map(is_gone, runners))
+
+
+def test_a_signal_ends_a_mesh_whose_words_nobody_reads_any_more(tmp_path: Path) -> None:
+    """As `ohmesh up 2>&1 | head` leaves it."""
+    with running_mesh(tmp_path) as mesh:
+        command = ["up", "--data", str(mesh.data), "--workers", "0", "--nodes", "1"]
+        with subprocess.Popen(
+            [sys.executable, "-m", "ohmesh", *command],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            cwd=mesh.folder,
+            env=environment(),
+            preexec_fn=hear_interrupts,  # noqa: PLW1509 - one call, before anything else of the child runs
+        ) as program:
+            assert program.stderr is not None
+            assert any(b"Ctrl-C ends it" in line for line in program.stderr)
+            program.stderr.close()
+            program.send_signal(signal.SIGINT)
+            try:
+                program.wait(COMMAND_S)
+            finally:
+                program.kill()
+        assert not (mesh.data / "runtime.json").exists(), "it ended in order"

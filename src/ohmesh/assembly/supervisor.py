@@ -274,8 +274,8 @@ async def run_supervisor(
     stopped = asyncio.Event()
 
     def stop() -> None:
+        stopped.set()  # first: whoever read our words may have gone, and then they raise
         notice("ending: workers hand back what they have not started (again Ctrl-C: end at once)")
-        stopped.set()
 
     on_termination(stop, force=supervisor.kill)
     tasks = [asyncio.ensure_future(stopped.wait()), asyncio.ensure_future(_run(supervisor, ready, notice))]

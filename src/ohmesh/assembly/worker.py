@@ -82,6 +82,7 @@ def _end_with_signals(executor: Executor, runner: ProcessRunnerPool, notice: Not
     hurries: list[asyncio.Future[None]] = []
 
     def stop() -> None:
+        executor.leave()  # first: whoever read our words may have gone, and then they raise
         held = len(executor.held_leases())
         if held:
             tasks = f"{held} task{'' if held == 1 else 's'}"
@@ -89,7 +90,6 @@ def _end_with_signals(executor: Executor, runner: ProcessRunnerPool, notice: Not
                 f"stopping: {tasks} may take up to {executor.config.drain_s:g} s to end, the rest is handed back; "
                 "Ctrl-C again ends it at once"
             )
-        executor.leave()
 
     def hurry() -> bool:
         if not executor.held_leases():
