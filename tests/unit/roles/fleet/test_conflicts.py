@@ -32,10 +32,12 @@ from ohmesh.model.conflict_request import (
     VerifyConflicts,
 )
 from ohmesh.model.fleet_columns import DUTY_CODES
-from ohmesh.model.fleet_message import ReportedConflict, Verb
+from ohmesh.model.fleet_message import ReportedConflict, TargetState, Verb
+from ohmesh.model.fleet_table import AckTable
 from ohmesh.model.hybrid_time import pack_stamp
 from ohmesh.ports.population import Population, Rows
 from ohmesh.roles.fleet.host import After
+from ohmesh.roles.fleet.places import places_of
 from ohmesh.trust.identity import Identity
 from ohmesh.trust.key_ring import EnrolledKey, KeyRing
 from ohmesh.trust.statement import sign_statement
@@ -333,3 +335,57 @@ def test_conflicts_are_listed_by_state_type_and_agent() -> None:
 
     reports: Reports = {5: ReportedConflict("odd word"), 6: ReportedConflict("capability_mismatch", "vision")}
     with_fleet(story, people=people(reports, can=("vision",)))
+
+
+def test_who_starts_anew_is_still_in_quarantine() -> None:
+    async def story(fleet: Fleet) -> None:
+        await speak(fleet)
+        await fleet.kill("host-0")
+        await pass_time(6.0)
+        fleet.start_host(0)
+        await pass_time(6.0)
+        assert duty(fleet, 4) is Duty.READY
+        assert duty(fleet, 5) is Duty.QUARANTINED
+
+    report: Reports = {5: ReportedConflict("hash_mismatch", GOOD.hex(), "00")}
+    with_fleet(story, people=people(report, lambda _row, _order: None))
+
+
+def test_what_is_told_again_is_not_counted_again() -> None:
+    async def story(fleet: Fleet) -> None:
+        desk, topology = fleet.orchestrators[-1].conflicts, fleet.topology
+        rows = np.arange(10, dtype=np.int64)
+        count, none = len(rows), np.zeros(len(rows), np.int64)
+        states = np.full(count, TargetState.CONFLICT, np.int8)
+        table = AckTable("again", places_of(rows, topology), states, none, none, np.zeros(count, np.float32))
+        desk.hear("again", table)
+        desk.hear("again", table)
+        (one,) = desk.queue.open()
+        assert (one.count, desk.conflicting) == (10, 10)
+
+    with_fleet(story)
+
+
+def test_a_statement_that_was_made_of_another_value_is_forged() -> None:
+    stolen = signed(Fact("speed", "5", name(5), "sensor", 90)).signature
+
+    def obey(row: int, order: ConflictOrder) -> Evidence:
+        if order.ask != "facts":
+            return Evidence(done=True)
+        mine = Fact("speed", "5", name(5), "sensor", 90, 0, stolen)
+        lie = Fact("speed", "7", name(6), "sensor", 100, 0, stolen)
+        return Evidence(facts=(mine if row == 5 else lie,))
+
+    async def story(fleet: Fleet) -> None:
+        await speak(fleet)
+        (one,) = await open_ones(fleet)
+        assert (one.state.value, one.blamed) == ("escalated", (name(6),))
+        assert "'5' holds" in one.outcome
+        assert duty(fleet, 6) is Duty.QUARANTINED
+        assert duty(fleet, 5) is Duty.READY
+
+    reports: Reports = {
+        5: ReportedConflict("data_contradiction", "5", "7"),
+        6: ReportedConflict("data_contradiction", "7", "5"),
+    }
+    with_fleet(story, people=people(reports, obey), keys=ring())
