@@ -17,9 +17,10 @@ from ohmesh.config import Config
 from ohmesh.handlers.simulated_agents import SimulatedAgents, Unfit
 from ohmesh.model.agent_class import AgentClasses
 from ohmesh.model.subject import Subjects, checked_name
-from ohmesh.ports.population import Rows
+from ohmesh.ports.population import Population, Rows
 from ohmesh.roles.fleet.config import FleetConfig, FleetHostConfig, FleetPorts, Seat
-from ohmesh.roles.fleet.host import FleetHost
+from ohmesh.roles.fleet.host import After, FleetHost
+from ohmesh.roles.fleet.remote_agents import RemoteAgents, RemoteSeat
 
 Notice = Callable[[str], None]
 
@@ -28,6 +29,7 @@ Notice = Callable[[str], None]
 class SimulatedHost:
     """first, count: rows of its agents. skew_ms, drift_ppm: how wrong its clock is. dead, lying: parts of its agents.
     witness: a file that true times of readiness are written to, for who measures from outside; the mesh never reads it.
+    is_remote: none is simulated; the rows are kept for agents with a connection of their own.
     """
 
     first: int
@@ -37,6 +39,7 @@ class SimulatedHost:
     dead: float = 0.0
     lying: float = 0.0
     witness: Path | None = None
+    is_remote: bool = False
 
 
 class WrongClock:
@@ -92,21 +95,32 @@ async def run_fleet_host(
         else SystemClock()
     )
     async with connect_engine(config, notice=notice) as engine:
+        seat = Seat(
+            checked_name(name, "name of a process"),
+            Subjects(config.mesh.name),
+            config.of(FleetConfig).topology,
+        )
+        remote = RemoteAgents(engine.bus, RemoteSeat(seat, simulated.first, simulated.count, classes))
+
+        def population(after: After) -> Population:
+            if simulated.is_remote:
+                return remote
+            return SimulatedAgents(
+                rows, classes, after, rng=rng, unfit=Unfit(simulated.dead, simulated.lying)
+            )
+
         host = FleetHost(
             FleetPorts(engine.bus, clock, entropy, engine.blobs),
-            lambda after: SimulatedAgents(
-                rows, classes, after, rng=rng, unfit=Unfit(simulated.dead, simulated.lying)
-            ),
-            Seat(
-                checked_name(name, "name of a process"),
-                Subjects(config.mesh.name),
-                config.of(FleetConfig).topology,
-            ),
+            population,
+            seat,
             config=config.of(FleetHostConfig),
         )
+        remote.time = host.time
         if witness is not None:
             host.watch_readiness(witness)
         tasks = [asyncio.ensure_future(host.run()), asyncio.ensure_future(stopped.wait())]
+        if simulated.is_remote:
+            tasks.append(asyncio.ensure_future(remote.run()))
         welcome = asyncio.ensure_future(_when_joined(host, ready))
         flushing = asyncio.ensure_future(_flush(witness))
         try:

@@ -171,13 +171,13 @@ class Supervisor:
         ]
         self.fleet = [
             Child(
-                f"fleet-{number}",
-                ["fleet-host", "--name", f"fleet-{number}", *span],
+                name,
+                ["fleet-host", "--name", name, *span],
                 environment=environment,
                 config=settings,
                 notice=self._notice,
             )
-            for number, span in enumerate(self._spans_of_agents(), start=1)
+            for name, span in self._spans_of_agents().items()
         ]
         if self.config.of(ApiConfig).enabled and is_installed():
             self.api = Child(
@@ -186,16 +186,22 @@ class Supervisor:
         for child in self.children:
             child.start()
 
-    def _spans_of_agents(self) -> list[list[str]]:
-        """Where the simulated agents of each process stand; whole sectors, so that what is said stays at home."""
+    def _spans_of_agents(self) -> dict[str, list[str]]:
+        """Which agents each process of the fleet holds; whole sectors, so that what is said stays at home. The last one
+        is for agents with a connection of their own."""
         fleet = self.config.of(FleetConfig)
         size = fleet.topology.sector_size
         sectors = -(-fleet.agents // size)
         hosts = min(fleet.hosts, sectors)
         cuts = [sectors * number // hosts * size for number in range(hosts)] + [fleet.agents] if hosts else []
-        return [
-            ["--first", str(first), "--count", str(end - first)] for first, end in itertools.pairwise(cuts)
-        ]
+        spans = {
+            f"fleet-{number}": ["--first", str(first), "--count", str(end - first)]
+            for number, (first, end) in enumerate(itertools.pairwise(cuts), start=1)
+        }
+        first, count = fleet.remote_places
+        if count and (fleet.enabled or fleet.agents):
+            spans["fleet-remote"] = ["--first", str(first), "--count", str(count), "--remote"]
+        return spans
 
     def _worker_name(self, number: int) -> str:
         """The same after a restart, so that what the predecessor held is void at once; unique on a shared engine."""

@@ -21,6 +21,9 @@ from ohmesh.cli.output import Output
 )
 @click.option("--lying", type=click.FloatRange(0, 1), default=0.0, help="Part that reports conflicts.")
 @click.option("--witness", type=click.Path(path_type=Path), help="Where true times of readiness are written.")
+@click.option(
+    "--remote", "is_remote", is_flag=True, help="They have connections of their own; none is simulated."
+)
 @click.option("--parent", type=click.INT, default=0, hidden=True, help="The process with which it ends.")
 @which_mesh_options
 def command(
@@ -34,6 +37,7 @@ def command(
     dead: float,
     lying: float,
     witness: Path | None,
+    is_remote: bool,
     **given: object,
 ) -> None:
     """Run simulated agents until SIGTERM."""
@@ -51,6 +55,7 @@ def command(
         dead=dead,
         lying=lying,
         witness=witness,
+        is_remote=is_remote,
     )
     run_in_loop(
         run_fleet_host(

@@ -116,6 +116,10 @@ class Subjects:
         """Where the lead of a cluster hears."""
         return f"mesh.{self.mesh}.s.{sector}.c.{cluster}.{part}"
 
+    def every_cluster(self, part: FleetPart) -> str:
+        """What is said to the leads of all clusters: for who listens for agents with a connection of their own."""
+        return f"mesh.{self.mesh}.s.*.c.*.{part}"
+
     def agent(self, place: AgentPlace) -> str:
         """One agent that has a connection of its own."""
         sector, cluster, number = place

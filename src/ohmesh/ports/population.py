@@ -75,6 +75,15 @@ class SaysContext(Protocol):
 
 
 @runtime_checkable
+class ComesAndGoes(Protocol):
+    """A population whose agents are not always there. `changed` hears rows of those that have just come."""
+
+    changed: Callable[[Rows], None]
+
+    def present(self) -> Rows: ...
+
+
+@runtime_checkable
 class CarriesState(Protocol):
     """A population whose agents carry a state of their own, to be kept while they are frozen."""
 

@@ -41,12 +41,14 @@ DEFAULT_SECTORS = 100
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FleetConfig:
     """enabled: nodes take the role of the orchestrator of a fleet. agents: so many simulated ones are started here, in
-    so many `hosts`. sectors, clusters, cluster_size: the shape of the fleet, the same in every process; 0 sectors is
-    as many as the agents need."""
+    so many `hosts`. remote: places behind them for agents with a connection of their own, where there is room.
+    sectors, clusters, cluster_size: the shape of the fleet, the same in every process; 0 sectors is as many as the
+    agents need."""
 
     enabled: bool = False
     agents: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
     hosts: Annotated[int, Meta(ge=1, le=64)] = 2
+    remote: Annotated[int, Meta(ge=0, le=100_000)] = 300
     sectors: Annotated[int, Meta(ge=0, le=1_000)] = 0
     clusters: Annotated[int, Meta(ge=1, le=100)] = 10
     cluster_size: Annotated[int, Meta(ge=1, le=1_000)] = 30
@@ -56,13 +58,22 @@ class FleetConfig:
         """Raises InvalidArgument: more agents than the fleet has places."""
         size = self.clusters * self.cluster_size
         needed = -(-self.agents // size)
-        sectors = self.sectors or max(DEFAULT_SECTORS, needed)
+        sectors = self.sectors or max(
+            DEFAULT_SECTORS, needed, min(MAX_SECTORS, needed + -(-self.remote // size))
+        )
         if needed > sectors or sectors > MAX_SECTORS:
             raise InvalidArgument(
                 f"{self.agents} agents do not fit into {min(sectors, MAX_SECTORS)} sectors of {size}.",
                 hint="Make clusters larger: fleet.cluster_size.",
             )
         return Topology(sectors, self.clusters, self.cluster_size)
+
+    @property
+    def remote_places(self) -> tuple[int, int]:
+        """(first row, how many) of those that are kept for agents with a connection of their own."""
+        size = self.clusters * self.cluster_size
+        first = -(-self.agents // size) * size
+        return first, max(0, min(self.remote, self.topology.size - first))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

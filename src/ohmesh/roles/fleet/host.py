@@ -40,7 +40,7 @@ from ohmesh.model.fleet_table import AckTable, HeartbeatTable, pack_acks, pack_h
 from ohmesh.model.hybrid_time import pack_stamp
 from ohmesh.model.subject import FleetPart
 from ohmesh.ports.bus import Message
-from ohmesh.ports.population import Population, Rows
+from ohmesh.ports.population import ComesAndGoes, Population, Rows
 from ohmesh.protocols.membership.fleet_roles import NOBODY
 from ohmesh.roles.fleet.agent_states import AgentStates
 from ohmesh.roles.fleet.alarm import Alarm, Ring
@@ -55,6 +55,7 @@ from ohmesh.roles.fleet.state_orders import StateOrders
 from ohmesh.roles.fleet.state_records import StateRecords
 from ohmesh.roles.fleet.surroundings import Surroundings
 
+NOBODY_THERE = np.zeros(0, np.int64)
 After = Callable[[NDArray[np.float32], Ring], None]
 """Call back with the places of delays (milliseconds) as they have passed."""
 
@@ -86,7 +87,8 @@ class FleetHost:
         self._leads = Leads(self.here)
         self._alarm = Alarm(self.time.local_us)
         records = StateRecords(ports.blobs, name) if ports.blobs is not None else None
-        self._population = AgentStates(population(self._after), records)
+        self._source = population(self._after)
+        self._population = AgentStates(self._source, records)
         self._state_orders = StateOrders(self._population, name=name, life=self._incarnation, say=self._say)
         self._population.obey = self._state_orders.obey
         self._population.changed = self._tell_changed
@@ -97,6 +99,8 @@ class FleetHost:
         self._orders.tell = self._tell_leads
         self._leads.deliver_here = self._orders.deliver
         self._leads.coordinators = self._coordinators
+        if isinstance(self._source, ComesAndGoes):
+            self._source.changed = self._join
         self._is_in_view = asyncio.Event()
         self._era = 0
         self._notice = self._population.notice = logging.getLogger("ohmesh.fleet").warning
@@ -182,7 +186,7 @@ class FleetHost:
             case FleetView():
                 self._see(body)
             case Rejoin():
-                self._join()
+                self._join(self._present())
             case ClockEcho():
                 self.time.hear(body)
             case CallOff(to=Tier.SECTOR):
@@ -212,7 +216,7 @@ class FleetHost:
             return
         if not self._is_in_view.is_set() or view.era != self._era:
             self._era = view.era
-            self._join()
+            self._join(self._present())
         self._is_in_view.set()
         if before is not self.here.roles:
             self._orders.tell_again()  # roles are others' now; they know nothing of what was said before
@@ -264,23 +268,30 @@ class FleetHost:
         simulated = self._residents.is_simulated
         return Member(self.name, self._incarnation, self._spans(), simulated=simulated)
 
-    def _join(self) -> None:
-        """Let the agents join, and tell at once how they are, so that the registry is whole."""
-        residents = self._residents
-        sets = tuple(dict.fromkeys(residents.capabilities))
+    def _present(self) -> Rows:
+        """Who is there now, of those that have a place here."""
+        return self._source.present() if isinstance(self._source, ComesAndGoes) else self._residents.rows
+
+    def _join(self, rows: Rows) -> None:
+        """Let these agents join, and tell at once how they are, so that the registry is whole."""
+        if not len(rows):
+            return
+        residents = self._source.residents()
+        at = np.searchsorted(residents.rows, rows)
+        held = [residents.capabilities[place] for place in at.tolist()] if residents.capabilities else []
+        sets = tuple(dict.fromkeys(held))
         codes = {each: code for code, each in enumerate(sets)}
-        set_of = np.array([codes[each] for each in residents.capabilities], "<u2").tobytes() if sets else b""
         joining = JoinColumns(
             self.name,
             self._incarnation,
-            self._spans(),
-            residents.class_codes.astype(np.uint8).tobytes(),
+            spans_of(rows),
+            residents.class_codes[at].astype(np.uint8).tobytes(),
             capability_sets=sets,
-            set_of=set_of,
-            names=tuple(residents.names.items()),
+            set_of=np.array([codes[each] for each in held], "<u2").tobytes() if sets else b"",
+            names=tuple((row, residents.names[row]) for row in rows.tolist() if row in residents.names),
         )
         self.here.tell_orchestrator(joining)
-        self._tell_changed(residents.rows)
+        self._tell_changed(rows)
 
     def _tell_changed(self, rows: Rows) -> None:
         for part in self._by_sector(rows):
@@ -291,11 +302,7 @@ class FleetHost:
         return [part for part in np.split(rows, cuts) if len(part)]
 
     def _spans(self) -> tuple[tuple[int, int], ...]:
-        rows = self._residents.rows
-        if not len(rows):
-            return ()
-        starts = np.concatenate(([0], np.flatnonzero(np.diff(rows) != 1) + 1, [len(rows)]))
-        return tuple((int(rows[first]), int(end - first)) for first, end in itertools.pairwise(starts))
+        return spans_of(self._residents.rows)
 
     async def _clock(self) -> None:
         while True:
@@ -304,17 +311,16 @@ class FleetHost:
 
     async def _heartbeats(self) -> None:
         await self._is_in_view.wait()
-        parts = self._by_sector(self._residents.rows)
-        if not parts:
-            return
-        pause_s = self.config.heartbeat_ms / 1000 / len(parts)
         loop = asyncio.get_running_loop()
         due_s = loop.time()
         while True:
-            for part in parts:
+            parts = self._by_sector(self._present())
+            pause_s = self.config.heartbeat_ms / 1000 / max(1, len(parts))
+            for part in parts or [NOBODY_THERE]:
                 due_s = max(due_s + pause_s, loop.time() - pause_s)
                 await asyncio.sleep(due_s - loop.time())
-                self._tell_vitals(part)
+                if len(part):
+                    self._tell_vitals(part)
 
     def _tell_vitals(self, rows: Rows) -> None:
         vitals = self._population.vitals(rows)
@@ -338,3 +344,11 @@ class FleetHost:
 
     def _stamp(self) -> int:
         return pack_stamp(max(0, self.time.now_us() // 1000), 0)
+
+
+def spans_of(rows: Rows) -> tuple[tuple[int, int], ...]:
+    """(first, count) of each stretch of rows, which ascend."""
+    if not len(rows):
+        return ()
+    starts = np.concatenate(([0], np.flatnonzero(np.diff(rows) != 1) + 1, [len(rows)]))
+    return tuple((int(rows[first]), int(end - first)) for first, end in itertools.pairwise(starts))

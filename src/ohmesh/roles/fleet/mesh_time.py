@@ -11,11 +11,12 @@ UNKNOWN_ERROR_US = 10_000_000  # of a wall clock that nobody has compared yet
 
 
 class MeshTime:
-    """`incarnation`: start of this process, milliseconds."""
+    """`incarnation`: start of this process, milliseconds. `era`: of the orchestrator whose clock is followed."""
 
     def __init__(self, clock: Clock, *, incarnation: int, config: LinkClockConfig | None = None) -> None:
         self.link = LinkClock(config)
         self.incarnation = incarnation
+        self.era = 0
         self._clock = clock
         self._guess = root_line(clock.monotonic_us(), clock.now_ms() * 1000)
 
@@ -46,6 +47,7 @@ class MeshTime:
 
     def hear(self, echo: ClockEcho) -> None:
         self.link.hear(echo, self._clock.monotonic_us())
+        self.era = max(self.era, echo.era)
 
     def next_probe_s(self) -> float:
         due_us = self.link.due_us()
