@@ -216,6 +216,7 @@ def test_who_was_away_when_everybody_was_frozen_stays_out_of_work_when_it_return
         await pass_time(DEAD_S)
         view = await order(fleet, FreezeState())
         assert (view.ready, view.unreachable) == (60, 60)
+        await pass_time(DEAD_S)  # the operation is over and stored, so nobody tells it to who returns
         await fleet.kill("node-1")
         fleet.start_orchestrator(term=2)
         await pass_time(2.0)
