@@ -18,9 +18,9 @@ from ohmesh.ports.clock import Clock
 from ohmesh.protocols.queue.locks import MAX_TTL_MS, MIN_TTL_MS
 from ohmesh.roles.client_requests import Requests
 
-HOLD_MS = (
-    1_000  # a question that waits is answered after this long; above it is the time of one try of a request
-)
+# A question that waits is answered after this long, and has as long again and more for its ways before the client takes it
+# for lost and asks once more.
+HOLD_MS = 500
 RENEW_PAUSE_MS = 100
 LET_GO_S = 5.0
 # The mesh may be out of reach for this while a lock is waited for; where it is waited for longer, up to the second.
