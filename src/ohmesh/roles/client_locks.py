@@ -18,8 +18,8 @@ from ohmesh.ports.clock import Clock
 from ohmesh.protocols.queue.locks import MAX_TTL_MS, MIN_TTL_MS
 from ohmesh.roles.client_requests import Requests
 
-# A question that waits is answered after this long, and has as long again and more for its ways before the client takes it
-# for lost and asks once more.
+# A question that waits is answered after this long, and has as long again and more for its ways before the client takes
+# it for lost and asks once more.
 HOLD_MS = 500
 RENEW_PAUSE_MS = 100
 LET_GO_S = 5.0
