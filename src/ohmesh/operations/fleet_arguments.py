@@ -114,6 +114,8 @@ class OperationArguments(Struct, frozen=True, kw_only=True):
             raise InvalidArgument(
                 "window: what is done now has no T.", hint="Say --timing hold or lead, or no window."
             )
+        if b"\0" in self.payload:  # orders of the mesh itself begin with a word and one of these
+            raise InvalidArgument("message: a text has no character of code 0.")
         if self.how is not Timing.NOW and self.window_ms > self.timeout_ms:
             raise InvalidArgument(
                 f"timeout: {self.timeout_ms} ms is shorter than the window of {self.window_ms} ms.",

@@ -12,7 +12,9 @@ import pytest
 from ohmesh import errors as tree
 from ohmesh.handlers.simulated_agents import Unfit
 from ohmesh.mesh import AsyncMesh
+from ohmesh.model.fleet_message import Verb
 from ohmesh.model.fleet_request import MAX_STATES, OperationView
+from ohmesh.model.state_order import EditContext, encode_state_order
 from ohmesh.model.topology import Topology
 from ohmesh.roles.client import Client
 from ohmesh.roles.client_config import ClientPorts
@@ -84,6 +86,34 @@ def test_a_question_is_answered_by_class_and_answers_are_counted_by_value() -> N
     with_mesh(story)
 
 
+def test_a_question_about_context_tells_who_holds_another() -> None:
+    async def story(mesh: AsyncMesh, fleet: Fleet) -> None:
+        order = encode_state_order(EditContext(put={"goal": b"ship"}))
+        told = await fleet.operate(
+            "state", verb=Verb.SYNC, payload=order, where="not (sector=1 and cluster=2)"
+        )
+        ((mark, _),) = told.answers
+        few = await mesh.ask("which context?", sample=0, filter="sector=1 and cluster=2 and not class=edge")
+        assert [answer for answer, _ in few.answers] == ["none"]
+        asked = await mesh.ask("which context?", sample=0)
+        assert dict(asked.answers) == {mark: 110, "none": 10}
+        assert not asked.odd, "ten are no odd ones"
+        three = await mesh.ask(
+            "which context?", sample=0, filter="not sector=1 or agent in (s001.c02.a03, s001.c02.a04)"
+        )
+        assert three.odd == ("s001.c02.a03", "s001.c02.a04")
+
+    with_mesh(story)
+
+
+def test_another_seed_draws_others() -> None:
+    async def story(mesh: AsyncMesh, _fleet: Fleet) -> None:
+        drawn = [set((await mesh.ping(sample=20, seed=seed)).agents) for seed in (1, 1, 2)]
+        assert drawn[0] == drawn[1] != drawn[2]
+
+    with_mesh(story)
+
+
 def test_who_contradicts_has_no_answer() -> None:
     async def story(mesh: AsyncMesh, _fleet: Fleet) -> None:
         view = await mesh.ask("which context?", sample=0, timeout=1.0)
@@ -135,8 +165,11 @@ def test_what_is_detached_is_awaited_by_its_id_and_listed() -> None:
         begun = await mesh.broadcast("x", ack=True, timeout=3, detach=True)
         assert (begun.outcome, begun.is_decided) == ("", False)
         assert "under way" in str(begun)
+        loop = asyncio.get_running_loop()
+        began_s = loop.time()
         with pytest.raises(tree.ResultTimeout, match=begun.id):
-            await mesh.wait_operation(begun.id, timeout=0.2)
+            await mesh.wait_operation(begun.id, timeout=0.5)
+        assert loop.time() - began_s >= 0.5
         ended = await mesh.wait_operation(begun.id, timeout=30)
         assert (ended.id, ended.outcome) == (begun.id, "PARTIAL")
         assert [one.id for one in await mesh.operations()] == [begun.id]
@@ -286,6 +319,7 @@ Wrong = Callable[[AsyncMesh], Awaitable[object]]
         (lambda mesh: mesh.broadcast("x", timing="later"), tree.InvalidArgument, "timing"),
         (lambda mesh: mesh.broadcast(""), tree.InvalidArgument, "message"),
         (lambda mesh: mesh.broadcast("x" * 20_000), tree.InvalidArgument, "message"),
+        (lambda mesh: mesh.broadcast("ohmesh.state/1\0x"), tree.InvalidArgument, "message"),
         (lambda mesh: mesh.ask("x", sample=-1), tree.InvalidArgument, "sample"),
         (lambda mesh: mesh.cascade("x", strategy="zigzag"), tree.InvalidArgument, "zigzag"),
         (lambda mesh: mesh.cascade("x", priority="urgent"), tree.InvalidArgument, "urgent"),
