@@ -87,6 +87,7 @@ def test_beside_a_mesh_of_this_machine_a_context_touches_nothing_of_it(
         data = Path(joining.wait_ready()["data"])
         assert data.parent == kept.parent
         assert data != kept
+        wait_until(lambda: "Ctrl-C ends it" in joining.said, what="it has said all that it says")
         assert "--context fleet" in joining.said, "what is to be typed next means this mesh"
         assert "decided by the engine's owner" in joining.said
         assert done not in fleet.run("history").stdout

@@ -28,10 +28,8 @@ async def submit_and_wait(client: Client, arguments: Submit, output: Output) -> 
     """In two steps, so that whoever gives up waiting knows the id."""
     submitted = await find_command("submit").call(client, msgspec.structs.replace(arguments, wait_s=0.0))
     receipt = cast("TaskOutcome", submitted)
-    told = (
-        f"is {told_of(receipt)}" if receipt.joined or receipt.existed or receipt.unserved else "is submitted"
-    )
-    output.say(f"{receipt.task_id} {told}; waiting up to {arguments.wait_s:g} s for its end")
+    told = told_of(receipt).replace(receipt.state, "submitted", 1)
+    output.say(f"{receipt.task_id} is {told}; waiting up to {arguments.wait_s:g} s for its end")
     ended = await await_result(client, Result(task_id=receipt.task_id, wait_s=arguments.wait_s), output)
     return msgspec.structs.replace(
         ended, joined=receipt.joined, existed=receipt.existed, unserved=receipt.unserved
