@@ -26,7 +26,7 @@ from ohmesh.protocols.queue.task_table import TaskTable
 
 READ_LIMIT = 64
 LOAD_TRIES = 10
-YIELD_BYTES = 1_000_000  # of the log are applied before others have their turn
+YIELD_BYTES = 64_000  # of the log are applied before others have their turn
 
 
 def snapshot_prefix(shard: int) -> str:

@@ -27,7 +27,7 @@ from ohmesh.protocols.queue.task_record import Task
 from ohmesh.protocols.queue.task_table import TaskTable
 from ohmesh.protocols.queue.waiting import is_waiting
 
-PART = 5_000
+PART = 500
 READABLE_VERSIONS = (1, SNAPSHOT_VERSION)
 _ARRAY_16, _ARRAY_32 = b"\xdc", b"\xdd"  # MessagePack: an array, whose length follows
 
