@@ -18,6 +18,9 @@ class ByHand:
     def monotonic_ms(self) -> int:
         return self.passed_ms
 
+    def monotonic_us(self) -> int:
+        return 1000 * self.passed_ms
+
     def pass_time(self, duration_ms: int) -> None:
         self.wall_ms += duration_ms
         self.passed_ms += duration_ms
