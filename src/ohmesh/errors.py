@@ -193,7 +193,7 @@ class MeshUnreachable(MeshError):
     retryable = True
 
 
-class NoCapableAgentError(MeshError):
+class NoCapableAgentError(_NotFound, MeshError):
     code = "no_capable_agent"
     retryable = True
     missing: tuple[str, ...] = ()  # what nobody has; empty: nobody has all of it at once, or who does is away

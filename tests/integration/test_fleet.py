@@ -160,7 +160,8 @@ Run = Callable[..., tuple[int, str, str]]
 
 def test_up_says_how_many_there_are_and_that_they_are_simulated(mesh: RunningMesh) -> None:
     said = mesh.programs[0].said
-    assert "3,000 simulated agents in 10 sectors, 2 processes, ready in" in said
+    assert "3,000 simulated agents in 10 sectors, " in said
+    assert " processes, ready in " in said
     assert "ohmesh ping --graph" in said
 
 
@@ -171,7 +172,8 @@ def test_the_command_line_shows_the_fleet(command: Run) -> None:
     code, out, talk = command("fleet", "agents", "-S", "class=gpu", "--limit", "3")
     assert (code, out.count("D GPU")) == (0, 3)
     assert "showing 3 of 200 agents" in talk
-    assert command("fleet", "sectors")[1].count("300") == 20
+    sectors = json.loads(command("fleet", "sectors", "--json")[1])["scopes"]
+    assert [(one["agents"], one["active"]) for one in sectors] == [(300, 300)] * 10
     assert len(command("fleet", "clusters", "--sector", "2")[1].splitlines()) == 11
     assert "fleet: 3,000 of 3,000 agents active" in command("status")[1]
     assert "all SIMULATED" in command("doctor")[1]

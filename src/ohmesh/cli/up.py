@@ -164,8 +164,12 @@ def _fleet(supervisor: Supervisor) -> list[str]:
     from ohmesh.roles.fleet.config import FleetConfig
 
     settings = supervisor.config.of(FleetConfig)
-    if not supervisor.fleet:
-        return ["  fleet   no agents yet"] if settings.enabled else []
+    if not settings.agents:
+        return (
+            ["  fleet   no agents yet; those with a connection of their own may join"]
+            if settings.enabled
+            else []
+        )
     sectors = -(-settings.agents // settings.topology.sector_size)
     where = f"{sectors:,} sector{'' if sectors == 1 else 's'}, {len(supervisor.fleet)} processes"
     took = f"ready in {supervisor.fleet_ready_s:.1f} s"
