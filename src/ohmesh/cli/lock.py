@@ -73,8 +73,9 @@ async def _run(
     async with connect_client(settings) as client:
         lock = await take(client, name, round(ttl_s * 1000), wait_s)
         try:
-            child = await _begun(words, {**os.environ, LOCK_TOKEN_VARIABLE: str(lock.token)})
-            with _signals_passed_to(child):
+            with _signals_passed_on() as signals:
+                child = await _begun(words, {**os.environ, LOCK_TOKEN_VARIABLE: str(lock.token)})
+                signals.pass_to(child)
                 ended = asyncio.create_task(child.wait())
                 lost = asyncio.create_task(lock.lost())
                 await asyncio.wait([ended, lost], return_when=asyncio.FIRST_COMPLETED)
@@ -96,14 +97,33 @@ async def _begun(words: tuple[str, ...], environment: dict[str, str]) -> asyncio
         raise InvalidArgument(f"{words[0]} cannot be run: {error.strerror}.") from error
 
 
+class _Signals:
+    """Where a signal goes that would end us: to the command, which may have to be begun first."""
+
+    def __init__(self) -> None:
+        self._child: asyncio.subprocess.Process | None = None
+        self._is_told = False
+
+    def terminate(self) -> None:
+        self._is_told = True
+        if self._child is not None:
+            _terminate(self._child)
+
+    def pass_to(self, child: asyncio.subprocess.Process) -> None:
+        self._child = child
+        if self._is_told:
+            _terminate(child)
+
+
 @contextmanager
-def _signals_passed_to(child: asyncio.subprocess.Process) -> Iterator[None]:
-    """What would end this process ends the command, and this process with it, after the lock is released."""
-    loop = asyncio.get_running_loop()
+def _signals_passed_on() -> Iterator[_Signals]:
+    """What would end this process ends the command, and this process with it, after the lock is released. From before
+    the command begins: nobody else would end it."""
+    loop, signals = asyncio.get_running_loop(), _Signals()
     loop.add_signal_handler(signal.SIGINT, lambda: None)  # a terminal sends Ctrl-C to the command as well
-    loop.add_signal_handler(signal.SIGTERM, lambda: _terminate(child))
+    loop.add_signal_handler(signal.SIGTERM, signals.terminate)
     try:
-        yield
+        yield signals
     finally:
         loop.remove_signal_handler(signal.SIGINT)
         loop.remove_signal_handler(signal.SIGTERM)
