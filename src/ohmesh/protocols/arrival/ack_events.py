@@ -13,6 +13,7 @@ from ohmesh.protocols.arrival.target_state import Delivery, SkipReason
 
 def events_of_acks(table: AckTable, topology: Topology, *, delivery: Delivery = Delivery.LEAD) -> list[Event]:
     """`delivery`: how those were asked that answer. Whoever conflicts was ready at no time: its arrival is its time.
+    Of a skip whose times were not told (NaN, or no column) none is known.
 
     Raises InvalidArgument: rows outside of the fleet."""
     rows, states = table.places.rows(topology), table.state
@@ -25,13 +26,17 @@ def events_of_acks(table: AckTable, topology: Topology, *, delivery: Delivery = 
         found.append(Answers(rows[answered], states[answered], times_ms, delivery))
     skipped = states == TargetState.SKIPPED
     if skipped.any():
-        nothing = np.zeros(len(rows), np.float32)
+        count = int(skipped.sum())
+        needed = np.zeros(count, np.float32) if table.needed_ms is None else table.needed_ms[skipped]
+        available = (
+            np.full(count, np.inf, np.float32) if table.available_ms is None else table.available_ms[skipped]
+        )
         found.append(
             Skipped(
                 rows[skipped],
-                np.full(int(skipped.sum()), SkipReason.INSUFFICIENT_LEAD_TIME, np.uint8),
-                (nothing if table.needed_ms is None else table.needed_ms)[skipped],
-                (nothing if table.available_ms is None else table.available_ms)[skipped],
+                np.full(count, SkipReason.INSUFFICIENT_LEAD_TIME, np.uint8),
+                np.where(np.isnan(needed), np.float32(0), needed),
+                np.where(np.isnan(available), np.float32(np.inf), available),
             )
         )
     gone = states == TargetState.UNREACHABLE

@@ -13,7 +13,6 @@ from ohmesh.model.fleet_message import (
     Coordinate,
     MessageHead,
     Strategy,
-    TargetState,
     Timing,
     hash_payload,
 )
@@ -24,13 +23,14 @@ from ohmesh.model.hybrid_time import pack_stamp
 from ohmesh.model.topology import Topology
 from ohmesh.ports.population import Rows
 from ohmesh.protocols.arrival import cascade_plan
+from ohmesh.protocols.arrival.ack_events import events_of_acks
 from ohmesh.protocols.arrival.answer_column import AnswerColumn
 from ohmesh.protocols.arrival.cascade import CallOff as CascadeCallOff
 from ohmesh.protocols.arrival.cascade import Cascade, CascadeReport, GoOn, Instruction
 from ohmesh.protocols.arrival.cascade_plan import PLANS
 from ohmesh.protocols.arrival.cascade_sector import CascadeSector
 from ohmesh.protocols.arrival.gather import Gather, GatherConfig
-from ohmesh.protocols.arrival.operation import Answers, Lost, SectorRecord, Skipped
+from ohmesh.protocols.arrival.operation import Lost, SectorRecord, Skipped
 from ohmesh.protocols.arrival.report import OperationReport
 from ohmesh.protocols.arrival.target_state import Delivery, SkipReason
 from ohmesh.roles.fleet.places import places_of
@@ -216,7 +216,8 @@ class Operation:
         table = read_acks(fold.acks)
         rows = table.places.rows(self._topology)
         self.heard_ms = now_ms
-        for event in self._events(table, rows):
+        delivery = _DELIVERIES[self.request.timing]
+        for event in events_of_acks(table, self._topology, delivery=delivery):
             found += self._take(sector, event, now_ms)
         self._keep_answers(table, rows)
         return found, table
@@ -287,34 +288,6 @@ class Operation:
             self.gather.take(sector, event, now_ms)  # type: ignore[arg-type]
             return []
         return self._follow(self._cascade.take(sector, event, now_ms))  # type: ignore[arg-type]
-
-    def _events(self, table: AckTable, rows: Rows) -> list[object]:
-        states = table.state
-        delivery = _DELIVERIES[self.request.timing]
-        found: list[object] = []
-        answered = states <= TargetState.READY
-        if answered.all():
-            return [self._answers(table, rows, slice(None), delivery)]
-        if answered.any():
-            found.append(self._answers(table, rows, answered, delivery))
-        skipped = states == TargetState.SKIPPED
-        if skipped.any():
-            count = int(np.count_nonzero(skipped))
-            needed = np.zeros(count) if table.needed_ms is None else table.needed_ms[skipped]
-            available = np.full(count, np.inf) if table.available_ms is None else table.available_ms[skipped]
-            reasons = np.full(count, SkipReason.INSUFFICIENT_LEAD_TIME, np.uint8)
-            found.append(Skipped(rows[skipped], reasons, np.nan_to_num(needed), np.nan_to_num(available)))
-        lost = states == TargetState.UNREACHABLE
-        if lost.any():
-            found.append(Lost(rows[lost]))
-        return found
-
-    def _answers(
-        self, table: AckTable, rows: Rows, chosen: NDArray[np.bool_] | slice, delivery: Delivery
-    ) -> Answers:
-        ready_us = table.ready_us[chosen]
-        ready_ms = np.where(ready_us > 0, ready_us / 1000.0, np.nan)
-        return Answers(rows[chosen], table.state[chosen], ready_ms, delivery)
 
     def _keep_answers(self, table: AckTable, rows: Rows) -> None:
         if table.answer is None:

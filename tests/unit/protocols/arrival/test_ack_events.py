@@ -62,5 +62,16 @@ def test_a_time_that_was_not_told_is_not_known() -> None:
     assert record.needed_ms[1] == 0
 
 
+def test_a_skip_whose_times_are_not_numbers_leaves_them_unknown() -> None:
+    table = table_of(SKIPPED, SKIPPED)
+    assert table.needed_ms is not None
+    table.needed_ms[0] = np.nan  # both columns are one array here
+    record = record_of()
+    for event in events_of_acks(table, TOPOLOGY):
+        record.take(event)
+    assert record.needed_ms[:2].tolist() == [0, 900]
+    assert record.available_ms[:2].tolist() == [np.inf, 900]
+
+
 def test_no_rows_are_no_events() -> None:
     assert events_of_acks(table_of(), TOPOLOGY) == []
