@@ -50,13 +50,8 @@ from ohmesh.model.fleet_frame import (  # noqa: E402
     encode_fleet_frame,
 )
 from ohmesh.model.fleet_message import ClockEcho, ClockProbe, Timing, Verb  # noqa: E402
-from ohmesh.model.fleet_request import (  # noqa: E402
-    DescribeFleet,
-    FleetDescription,
-    GetOperation,
-    OperationView,
-    StartOperation,
-)
+from ohmesh.model.fleet_reading import FleetDescription  # noqa: E402
+from ohmesh.model.fleet_request import DescribeFleet, GetOperation, OperationView, StartOperation  # noqa: E402
 from ohmesh.model.frame import FRAME_VERSION  # noqa: E402
 from ohmesh.model.subject import FleetPart, Subjects  # noqa: E402
 from ohmesh.ports.bus import Message  # noqa: E402

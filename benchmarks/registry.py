@@ -9,7 +9,9 @@ best_of_capability_ms: the 500 best of the 10,000 that have a capability; anyone
 heartbeat_300_ms: one frame of a sector, tables in, columns written; ..._at_work_ms: the same with tasks and waits.
 insert_30k_ms: all of them join in one call, with capabilities. sweep_ms: the silence of all.
 rollup_ms: 1,000 clusters, 100 sectors and the mesh summed up. selector_ms: the example of docs/selectors.md.
-read_ms: one agent in words. changes_6000_ms, apply_6000_ms: what a second of heartbeats costs a replica.
+read_ms: one agent in words. changes_6000_ms, changes_6000_bytes, apply_6000_ms: what a second of heartbeats costs a
+replica, which is told of its changes every half second. described_ms, sectors_ms, clusters_ms, page_ms: what it answers
+to `fleet`, `fleet sectors`, `fleet clusters` and `fleet agents` (100 of them), as it goes into the reply.
 bytes_per_agent: of columns; words and names of this fleet beside it.
 """
 
@@ -30,9 +32,13 @@ import numpy as np
 
 from ohmesh.model.agent_class import STANDARD_CLASSES
 from ohmesh.model.fleet_columns import WHOLE_SECTOR
+from ohmesh.model.fleet_operation import FleetView, Member
+from ohmesh.model.fleet_reading import Source
+from ohmesh.model.fleet_request import DescribeFleet, ListAgents, ListScopes, encode_answer
 from ohmesh.model.fleet_table import HeartbeatTable, Places
 from ohmesh.model.topology import Topology
 from ohmesh.protocols.arrival import prior
+from ohmesh.protocols.membership.fleet_roles import fleet_roles
 from ohmesh.registry.fields import FLEET
 from ohmesh.registry.fleet.best import best_agents
 from ohmesh.registry.fleet.joining import Joining
@@ -40,8 +46,10 @@ from ohmesh.registry.fleet.registry import FleetRegistry
 from ohmesh.registry.fleet.replica import Replica, decode_changes, encode_changes
 from ohmesh.registry.fleet.rollup import roll_up
 from ohmesh.registry.fleet.selection import select
+from ohmesh.registry.fleet.table import FleetTable
 from ohmesh.registry.fleet.view import view
 from ohmesh.registry.selector import compile_selector
+from ohmesh.roles.fleet.reads import Read, Reading
 
 ROOT = Path(__file__).resolve().parent.parent
 HOST = "box-1"
@@ -53,6 +61,10 @@ GOALS_MS = {
     "best_of_capability_ms": 1.0,
     "heartbeat_300_ms": 0.1,
     "read_ms": 1.0,
+    "described_ms": 10.0,
+    "sectors_ms": 10.0,
+    "clusters_ms": 10.0,
+    "page_ms": 10.0,
 }
 
 
@@ -132,6 +144,26 @@ def replication(fleet: FleetRegistry, timed: Callable[..., float]) -> dict[str, 
         "changes_6000_ms": timed(lambda _turn: encode_changes(fleet, 1, after=position), calls=5),
         "changes_6000_bytes": sum(map(len, frames)),
         "apply_6000_ms": timed(apply, calls=5),
+        **reads(follower.fleet, timed),
+    }
+
+
+def reads(fleet: FleetTable, timed: Callable[..., float]) -> dict[str, object]:
+    """Answers of a replica, encoded."""
+    shape = fleet.topology
+    view = FleetView(1, 1, "node-1", (shape.sectors, shape.clusters, shape.agents), (Member(HOST, 1),))
+    reading = Reading(
+        fleet, view, fleet_roles(shape, view.members), "FULL", START_MS, Source("node-2", 500.0)
+    )
+    questions: dict[str, Read] = {
+        "described_ms": DescribeFleet(),
+        "sectors_ms": ListScopes(),
+        "clusters_ms": ListScopes(clusters=True),
+        "page_ms": ListAgents("class=edge and state=ready", limit=100),
+    }
+    return {
+        name: timed(lambda _turn, asked=asked: encode_answer(reading.answer(asked)), calls=3)
+        for name, asked in questions.items()
     }
 
 

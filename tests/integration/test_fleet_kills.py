@@ -6,6 +6,7 @@ What the agents did is written by their processes to files of their own as it ha
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +18,8 @@ from ohmesh.assembly.settings import load_settings
 from ohmesh.handlers.simulated_agents import standard_mix
 from ohmesh.model.agent_class import AgentClasses
 from ohmesh.model.fleet_message import Timing, Verb
-from ohmesh.model.fleet_request import (
-    DescribeFleet,
-    FleetDescription,
-    GetOperation,
-    OperationView,
-    StartOperation,
-)
+from ohmesh.model.fleet_reading import FleetDescription
+from ohmesh.model.fleet_request import DescribeFleet, GetOperation, OperationView, StartOperation
 from ohmesh.model.priority import Priority
 from ohmesh.model.topology import Topology
 from ohmesh.roles.client import Client
@@ -34,6 +30,8 @@ AGENTS = 1_800
 HOSTS = 3
 SHAPE = Topology(100, 10, 30)
 HEAD = 48
+READ_S = 2.0
+READ_PAUSE_S = 0.02
 NOT_PEOPLE = "not class=F"
 
 
@@ -58,7 +56,13 @@ def test_an_operation_outlives_the_kill_of_each_role(tmp_path: Path) -> None:
 async def _ordeal(up: Program, hosts: list[Program], data: str, folder: Path) -> None:
     async with connect_client(load_settings({"mesh.data": data})) as client:
         await _until_active(client, AGENTS)
+        reading = asyncio.create_task(_read_on(client))
         orchestrator = await _kill_in_the_middle(client, folder, lambda: _orchestrator_of(up, client))
+        reading.cancel()
+        read = await reading
+        assert {shown.agents for shown in read} == {AGENTS}
+        assert len({shown.era for shown in read}) == 2
+        assert any(shown.source.replica for shown in read), "who else answers while there is no orchestrator?"
         assert orchestrator.ready + orchestrator.transit + orchestrator.skipped == orchestrator.targets
         await _until_active(client, AGENTS)
         # The process that leads and coordinates the last third, and in which its agents live.
@@ -98,6 +102,17 @@ async def _kill_in_the_middle(client: Client, folder: Path, find: object) -> Ope
         lambda: said <= _witnessed(folder, view.id), what="all that is said to be ready was", timeout_s=10
     )
     return shown
+
+
+async def _read_on(client: Client) -> list[FleetDescription]:
+    """Everything that was said of the fleet until this is cancelled; no answer takes longer than READ_S."""
+    read: list[FleetDescription] = []
+    with contextlib.suppress(asyncio.CancelledError):
+        while True:
+            async with asyncio.timeout(READ_S):
+                read.append(await _describe(client))
+            await asyncio.sleep(READ_PAUSE_S)
+    return read
 
 
 async def _operate(client: Client, **how: object) -> OperationView:

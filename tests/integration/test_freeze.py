@@ -12,7 +12,8 @@ import pytest
 from ohmesh.assembly.connection import connect_client
 from ohmesh.assembly.settings import load_settings
 from ohmesh.model.fleet_message import Verb
-from ohmesh.model.fleet_request import AgentsPage, ListAgents, OperationView, StartOperation
+from ohmesh.model.fleet_reading import AgentsPage
+from ohmesh.model.fleet_request import ListAgents, OperationView, StartOperation
 from ohmesh.model.priority import Priority
 from ohmesh.model.state_order import (
     EditContext,

@@ -13,14 +13,8 @@ import pytest
 from ohmesh.assembly.connection import connect_client
 from ohmesh.assembly.settings import load_settings
 from ohmesh.model.fleet_message import Timing, Verb
-from ohmesh.model.fleet_request import (
-    AgentsPage,
-    DescribeFleet,
-    FleetDescription,
-    ListAgents,
-    OperationView,
-    StartOperation,
-)
+from ohmesh.model.fleet_reading import AgentsPage, FleetDescription
+from ohmesh.model.fleet_request import DescribeFleet, ListAgents, OperationView, StartOperation
 from ohmesh.roles.client import Client
 from tests.contract.ledger.postgresql_server import free_port
 from tests.integration.running_mesh import running_mesh

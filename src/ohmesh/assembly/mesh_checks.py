@@ -13,7 +13,8 @@ from ohmesh.config import Config
 from ohmesh.engines.nats.engine import NatsEngine
 from ohmesh.errors import MeshUnreachable, OhmeshError
 from ohmesh.model.agent import HostView, Liveness
-from ohmesh.model.fleet_request import DescribeFleet, FleetDescription
+from ohmesh.model.fleet_reading import FleetDescription
+from ohmesh.model.fleet_request import DescribeFleet
 from ohmesh.model.message import ShardDescription
 from ohmesh.model.schedule import SchedulePage
 from ohmesh.model.task import DEAD_LETTER_STATES

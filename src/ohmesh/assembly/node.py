@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable
 from functools import partial
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 from ohmesh.assembly.connection import connect_engine, read_shape
 from ohmesh.assembly.data_directory import Shape
@@ -25,6 +26,9 @@ from ohmesh.roles.process_config import ProcessConfig
 from ohmesh.roles.role_tasks import RoleFactory
 from ohmesh.roles.webhook_config import WebhookConfig, WebhookPorts
 from ohmesh.roles.webhooks import Webhooks
+
+if TYPE_CHECKING:
+    from ohmesh.roles.fleet.follower import Follower
 
 Notice = Callable[[str], None]
 
@@ -45,32 +49,52 @@ async def run_node(config: Config, *, name: str, ready: Callable[[str], None], n
             name=f"{name}-{os.getpid()}",
             config=config.of(ProcessConfig),
         )
-        serving = asyncio.ensure_future(
-            process.serve(
-                _roles(config, engine, process.name, shape, notice), generation=LOG_GENERATION, notice=notice
-            )
-        )
+        follower = _follower(config, engine, process.name, notice)
+        following = asyncio.ensure_future(follower.run()) if follower is not None else None
+        roles = _roles(config, engine, process.name, shape, notice)
+        if follower is not None:
+            roles["orchestrator"] = partial(_orchestrate, config, engine, follower, notice)
+        serving = asyncio.ensure_future(process.serve(roles, generation=LOG_GENERATION, notice=notice))
         stopping = asyncio.ensure_future(stopped.wait())
         ready(process.name)
-        await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)
+        running = [serving] if following is None else [serving, following]
+        await asyncio.wait([*running, stopping], return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
         if not stopped.is_set():
-            await serving
-        serving.cancel()
-        await asyncio.gather(serving, return_exceptions=True)
+            await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            for task in running:
+                if task.done():
+                    task.result()
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+
+def _follower(config: Config, engine: NatsEngine, owner: str, notice: Notice) -> Follower | None:
+    """Every node of a mesh with a fleet keeps a replica of its registry; only who has a fleet pays for NumPy."""
+    fleet = config.of(FleetConfig)
+    if not fleet.has_orchestrator:
+        return None
+    from ohmesh.roles.fleet.follower import Follower
+
+    seat = Seat(owner, Subjects(config.mesh.name), fleet.topology)
+    follower = Follower(engine.bus, SystemClock(), seat, config=config.of(OrchestratorConfig))
+    follower.notice = notice
+    return follower
 
 
 def _roles(
-    config: Config, engine: NatsEngine, owner: str, shape: Shape, notice: Notice
+    config: Config,
+    engine: NatsEngine,
+    owner: str,
+    shape: Shape,
+    notice: Notice,
 ) -> dict[str, RoleFactory]:
     roles: dict[str, RoleFactory] = {
         f"dispatcher-{shard}": partial(_dispatch, config, engine, owner, shard)
         for shard in range(shape.shards)
     }
     roles["projector"] = HistoryRole(config, engine, shape, notice).run
-    fleet = config.of(FleetConfig)
-    if fleet.enabled or fleet.agents:
-        roles["orchestrator"] = partial(_orchestrate, config, engine, owner, notice)
     if find_spec("httpx2") is not None:
         roles["webhooks"] = partial(_tell, config, engine, shape, notice)
     return roles
@@ -97,16 +121,18 @@ async def _tell(config: Config, engine: NatsEngine, shape: Shape, notice: Notice
         await web.close()
 
 
-async def _orchestrate(config: Config, engine: NatsEngine, owner: str, notice: Notice, term: int) -> None:
-    """Only who has a fleet pays for NumPy."""
+async def _orchestrate(
+    config: Config, engine: NatsEngine, follower: Follower, notice: Notice, term: int
+) -> None:
     from ohmesh.roles.fleet.orchestrator import Orchestrator, OrchestratorPorts
 
     orchestrator = Orchestrator(
         OrchestratorPorts(engine.bus, engine.state, engine.blobs, SystemClock(), SystemEntropy(), engine.log),
-        Seat(owner, Subjects(config.mesh.name), config.of(FleetConfig).topology),
+        follower.seat,
         config=config.of(OrchestratorConfig),
     )
     orchestrator.notice = notice
+    orchestrator.inherited = follower.known
     await orchestrator.run(term)
 
 

@@ -10,12 +10,25 @@ from ohmesh.cli.durations import duration
 from ohmesh.cli.exit_codes import ExitCode
 from ohmesh.cli.output import Output
 from ohmesh.model.fleet_message import Timing
-from ohmesh.model.fleet_request import ContextView, FleetDescription, OperationView
-from ohmesh.operations.fleet_results import FleetAgentList, OperationList, OperationRecord, ScopeList
+from ohmesh.model.fleet_reading import FleetDescription, Source
+from ohmesh.model.fleet_request import ContextView, OperationView
+from ohmesh.operations.fleet_results import FleetAgentList, OperationList, OperationRecord, ScopeList, in_ms
 
 OPERATION_COLUMNS = ("operation", "what", "outcome", "targets", "ready", "took", "begun", "filter")
 FLEET_AGENT_COLUMNS = ("agent", "class", "state", "impedance", "process", "seen", "reliability", "flags")
-SCOPE_COLUMNS = ("scope", "agents", "active", "impedance", "p95", "lead")
+SCOPE_COLUMNS = (
+    "scope",
+    "agents",
+    "active",
+    "impedance",
+    "p95",
+    "health",
+    "sickest",
+    "slowest",
+    "lead",
+    "healthiest",
+    "fastest",
+)
 SILENT_NAMED = 10
 _QUANTILES = ("first", "p50", "p95", "p99", "last", "mean")
 _CODES = {
@@ -161,6 +174,7 @@ def _show_agents(listed: FleetAgentList, output: Output) -> None:
         output.say(f"showing {len(rows):,} of {listed.total:,} agents{selection}{more}")
     elif not rows:
         output.say("the fleet has no agents; a demo fleet: ohmesh up --agents 3000")
+    _say_source(listed.source, output)
 
 
 def _judge_agents(listed: FleetAgentList) -> ExitCode:
@@ -173,15 +187,21 @@ def _show_scopes(listed: ScopeList, output: Output) -> None:
             "scope": one.scope,
             "agents": one.agents,
             "active": one.active,
-            "impedance": f"{one.impedance_ms:.0f} ms",
-            "p95": f"{one.p95_ms:.0f} ms",
+            "impedance": in_ms(one.impedance_ms),
+            "p95": in_ms(one.p95_ms),
+            "health": "" if one.health is None else f"{one.health:.0%}",
+            "sickest": one.sickest,
+            "slowest": one.slowest,
             "lead": one.lead,
+            "healthiest": one.healthiest,
+            "fastest": one.fastest,
         }
         for one in listed
     ]
     output.data(rows, columns=SCOPE_COLUMNS)
     if not rows:
         output.say("nobody lives there")
+    _say_source(listed.source, output)
 
 
 def _judge_scopes(listed: ScopeList) -> ExitCode:
@@ -190,6 +210,12 @@ def _judge_scopes(listed: ScopeList) -> ExitCode:
 
 def _show_fleet(fleet: FleetDescription, output: Output) -> None:
     output.data(str(fleet))
+    _say_source(fleet.source, output)
+
+
+def _say_source(source: Source, output: Output) -> None:
+    if source.replica:
+        output.say(str(source))
 
 
 def _show_context(view: ContextView, output: Output) -> None:

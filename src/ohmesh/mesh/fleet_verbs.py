@@ -7,7 +7,8 @@ from typing import TypeVar
 import msgspec
 from msgspec import Struct
 
-from ohmesh.model.fleet_request import FleetDescription, OperationView
+from ohmesh.model.fleet_reading import FleetDescription
+from ohmesh.model.fleet_request import OperationView
 from ohmesh.model.priority import Priority, parse_priority
 from ohmesh.operations import fleet as operations
 from ohmesh.operations import fleet_arguments as a

@@ -42,6 +42,7 @@ from ohmesh.model.fleet_operation import (
     Rejoin,
     Relay,
 )
+from ohmesh.model.fleet_replica import Changes, Follow
 from ohmesh.model.frame import FRAME_VERSION
 
 FleetBody = (
@@ -69,6 +70,8 @@ FleetBody = (
     | Rejoin
     | AskContext
     | GiveContext
+    | Changes
+    | Follow
 )
 _JSON_OPENINGS = b"[ \t\r\n"
 

@@ -12,15 +12,13 @@ import msgspec
 from msgspec import Meta, Struct
 
 from ohmesh.errors import InvalidArgument
-from ohmesh.model.conflict_request import ConflictLogState, ConflictQuestion, ConflictsPage, ConflictStory
-from ohmesh.model.fleet_agent import FleetAgent
+from ohmesh.model.conflict_request import ConflictQuestion
 from ohmesh.model.fleet_message import Count, Expectation, Id, Timing, Verb
 from ohmesh.model.message import Problem
 from ohmesh.model.priority import Priority
 
 REQUEST_VERSION = 1
 MAX_LISTED = 1_000
-HOSTS_NAMED = 6
 MAX_STATES = 20_000  # of targets in one answer, which has to fit into one message
 
 Rate = Annotated[float, Meta(gt=0, le=1)]
@@ -179,74 +177,6 @@ class OperationsPage(Struct, frozen=True):
     operations: tuple[OperationView, ...]
 
 
-class AgentsPage(Struct, frozen=True):
-    agents: tuple[FleetAgent, ...]
-    total: int
-    after: int = -1
-
-
-class ScopeView(Struct, frozen=True):
-    """A sector or a cluster. lead: the process that leads or coordinates it."""
-
-    scope: str
-    agents: int
-    active: int
-    impedance_ms: float
-    p95_ms: float
-    lead: str
-    mode: str = ""
-
-
-class ScopesPage(Struct, frozen=True):
-    scopes: tuple[ScopeView, ...]
-
-
-class FleetDescription(Struct, frozen=True, kw_only=True):
-    """now_us: mesh time of the answer.
-
-    active: of the agents that the fleet has, those that are heard of and on duty. mode: what that allows."""
-
-    agents: int
-    active: int
-    offline: int
-    sectors: int
-    healthy_sectors: int
-    mode: str
-    impedance_p50_ms: float
-    impedance_p95_ms: float
-    hosts: tuple[str, ...]
-    orchestrator: str
-    era: int
-    view: int
-    simulated: int
-    operations: int
-    last_operation: OperationView | None = None
-    heartbeats: int = 0
-    now_us: int = 0
-
-    @property
-    def summary(self) -> str:
-        """One line."""
-        share = f" ({self.active / self.agents:.1%})" if self.agents else ""
-        unreal = "all SIMULATED" if self.simulated == self.agents else f"{self.simulated:,} SIMULATED"
-        return (
-            f"{self.active:,} of {self.agents:,} agents active{share}, "
-            f"{f'{unreal}, ' if self.simulated else ''}mode {self.mode}"
-        )
-
-    def __str__(self) -> str:
-        hosts = ", ".join(self.hosts[:HOSTS_NAMED]) + (", ..." if len(self.hosts) > HOSTS_NAMED else "")
-        lines = [
-            f"fleet         {self.summary}",
-            f"sectors       {self.healthy_sectors:,} of {self.sectors:,} healthy",
-            f"impedance     p50 {self.impedance_p50_ms:.0f} ms, p95 {self.impedance_p95_ms:.0f} ms",
-            f"processes     {len(self.hosts)}: {hosts}",
-            f"orchestrator  {self.orchestrator}, era {self.era}, view {self.view}",
-            f"last          {self.last_operation or 'no operation yet'}",
-        ]
-        return "\n".join(lines)
-
-
 class GetContext(Struct, frozen=True, tag="context"):
     """The head of a branch, or one version by the beginning of its name."""
 
@@ -300,18 +230,7 @@ class Request(Struct, array_like=True, frozen=True):
     question: FleetQuestion
 
 
-Answer = TypeVar(
-    "Answer",
-    OperationView,
-    OperationsPage,
-    AgentsPage,
-    ScopesPage,
-    FleetDescription,
-    ConflictsPage,
-    ConflictStory,
-    ConflictLogState,
-    ContextView,
-)
+Answer = TypeVar("Answer", bound=Struct)
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_request = msgspec.msgpack.Decoder(Request).decode

@@ -101,6 +101,14 @@ class Subjects:
         """Requests of clients to the orchestrator."""
         return f"mesh.{self.mesh}.fleet.ask"
 
+    def fleet_reads(self) -> str:
+        """Questions that any node can answer from its replica of the registry: one of them hears each."""
+        return f"mesh.{self.mesh}.fleet.read"
+
+    def fleet_changes(self, process: str = "") -> str:
+        """What changes in the registry, for all who follow it; or, for one of them, what it lacks."""
+        return f"mesh.{self.mesh}.fleet.rows{f'.{process}' if process else ''}"
+
     def heard(self, process: str) -> str:
         """What of the numbered frames of `process` has arrived is said here."""
         return f"mesh.{self.mesh}.f.{process}.heard"

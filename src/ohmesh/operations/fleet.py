@@ -8,17 +8,15 @@ from collections.abc import Sequence
 import msgspec
 
 from ohmesh.errors import ResultTimeout
+from ohmesh.model.fleet_reading import AgentsPage, FleetDescription, ScopesPage
 from ohmesh.model.fleet_request import (
-    AgentsPage,
     DescribeFleet,
-    FleetDescription,
     GetOperation,
     ListAgents,
     ListOperations,
     ListScopes,
     OperationsPage,
     OperationView,
-    ScopesPage,
     StartOperation,
 )
 from ohmesh.model.priority import parse_priority
@@ -39,23 +37,25 @@ async def list_fleet_agents(client: Client, arguments: a.ListFleetAgents) -> Fle
     after = int(arguments.after) if arguments.after else -1
     page = await client.fleet.ask(ListAgents(arguments.filter, arguments.limit, after), AgentsPage)
     following = str(page.after) if page.after >= 0 else ""
-    return FleetAgentList(list(page.agents), page.total, arguments.filter, following)
+    return FleetAgentList(list(page.agents), page.total, arguments.filter, following, page.source)
 
 
 async def best_agents(client: Client, arguments: a.BestAgents) -> FleetAgentList:
     """Raises NoCapableAgentError, with what is missing."""
     question = ListAgents(arguments.filter, arguments.limit, best=True, needed=tuple(arguments.capabilities))
     page = await client.fleet.ask(question, AgentsPage)
-    return FleetAgentList(list(page.agents), page.total)
+    return FleetAgentList(list(page.agents), page.total, source=page.source)
 
 
 async def list_sectors(client: Client, _arguments: a.ListSectors) -> ScopeList:
-    return ScopeList(list((await client.fleet.ask(ListScopes(), ScopesPage)).scopes))
+    page = await client.fleet.ask(ListScopes(), ScopesPage)
+    return ScopeList(list(page.scopes), page.source)
 
 
 async def list_clusters(client: Client, arguments: a.ListClusters) -> ScopeList:
     question = ListScopes(clusters=True, sector=arguments.sector)
-    return ScopeList(list((await client.fleet.ask(question, ScopesPage)).scopes))
+    page = await client.fleet.ask(question, ScopesPage)
+    return ScopeList(list(page.scopes), page.source)
 
 
 async def ping(client: Client, arguments: a.Ping) -> OperationView:

@@ -22,7 +22,7 @@ FLEET_COMMANDS: tuple[Command, ...] = (
         help="Agents that are simulated are counted and called so. docs/fleet.md says what a fleet is.",
         example="ohmesh fleet status",
         arguments=_ARGUMENTS + "FleetStatus",
-        result=_REQUEST + "FleetDescription",
+        result="ohmesh.model.fleet_reading:FleetDescription",
         run=_RUN + "fleet_status",
         scope=Scope.FLEET,
     ),

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from msgspec import Struct
 
 from ohmesh.model.fleet_agent import FleetAgent
-from ohmesh.model.fleet_request import OperationView, ScopeView
+from ohmesh.model.fleet_reading import ITSELF, ScopeView, Source
+from ohmesh.model.fleet_request import OperationView
 
 
 class OperationRecord(OperationView, frozen=True, kw_only=True):
@@ -36,6 +37,7 @@ class FleetAgentList(Struct, frozen=True):
     total: int = 0
     filter: str = ""
     after: str = ""
+    source: Source = ITSELF
 
     def __iter__(self) -> Iterator[FleetAgent]:
         return iter(self.agents)
@@ -54,6 +56,7 @@ class ScopeList(Struct, frozen=True):
     """Sectors or clusters, in their order."""
 
     scopes: list[ScopeView]
+    source: Source = ITSELF
 
     def __iter__(self) -> Iterator[ScopeView]:
         return iter(self.scopes)
@@ -63,5 +66,10 @@ class ScopeList(Struct, frozen=True):
 
     def __str__(self) -> str:
         return "\n".join(
-            f"{one.scope} {one.active}/{one.agents} {one.impedance_ms:.0f} ms" for one in self.scopes
+            f"{one.scope} {one.active}/{one.agents} {in_ms(one.impedance_ms)}" for one in self.scopes
         )
+
+
+def in_ms(value: float | None) -> str:
+    """ "" where there is nobody."""
+    return "" if value is None else f"{value:.0f} ms"

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 from ohmesh.errors import OhmeshError
 from ohmesh.model.agent import Liveness
-from ohmesh.model.fleet_request import DescribeFleet, FleetDescription
+from ohmesh.model.fleet_reading import FleetDescription
+from ohmesh.model.fleet_request import DescribeFleet
 from ohmesh.model.message import ShardDescription
 from ohmesh.operations import arguments as a
 from ohmesh.operations.results import DispatcherStatus, FleetCount, MeshStatus, QueueDepth, WorkerList

@@ -6,12 +6,16 @@ Who starts an operation makes its id, so that a question which is repeated begin
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Sequence
 
 from ohmesh.errors import EngineUnavailable, MeshUnreachable, OhmeshError
 from ohmesh.model.fleet_request import (
     Answer,
+    DescribeFleet,
     FleetQuestion,
+    ListAgents,
+    ListScopes,
     StartOperation,
     decode_answer,
     encode_request,
@@ -25,6 +29,7 @@ from ohmesh.roles.client_payload import error_of_code
 TRY_S = 2.0
 NOBODY_S = 5.0  # a process that dies is replaced within that time, by the lease of ProcessConfig
 PAUSE_MAX_S = 0.4
+READ_S = 0.25  # an orchestrator that is there answers a read within that time; else any replica may
 AFTER_TIMEOUT_S = 3.0  # an operation may take that much longer than its own timeout until its view is here
 
 
@@ -46,12 +51,16 @@ class FleetRequests:
         timeout_s: float | None = None,
         patience_s: float = NOBODY_S,
     ) -> Answer:
-        """Raises what stands in the way, MeshUnreachable where nobody answers within the timeout, or nobody is there to
-        be asked for `patience_s`."""
+        """A read that the orchestrator does not answer at once is answered by whoever keeps a replica of its registry.
+
+        Raises what stands in the way, MeshUnreachable where nobody answers within the timeout, or nobody is there to be
+        asked for `patience_s`."""
         loop = asyncio.get_running_loop()
-        try_s = TRY_S
+        try_s, subjects = TRY_S, [self._subjects.fleet_questions()]
         if isinstance(question, StartOperation) and question.wait:
             try_s = question.timeout_ms / 1000 + AFTER_TIMEOUT_S
+        elif isinstance(question, ListAgents | ListScopes | DescribeFleet):
+            subjects.append(self._subjects.fleet_reads())
         if timeout_s is None:
             timeout_s = max(self._config.request_timeout_ms / 1000, 2 * try_s)
         begun_s = loop.time()
@@ -62,8 +71,7 @@ class FleetRequests:
             tried_s = loop.time()
             left_s = max(0.001, min(try_s, deadline_s - tried_s))
             try:
-                reply = await self._bus.request(self._subjects.fleet_questions(), data, timeout_s=left_s)
-                answer = decode_answer(reply, expected)
+                answer = decode_answer(await self._request(subjects, data, left_s), expected)
                 if isinstance(answer, Problem):
                     raise error_of_code(answer.code, answer.message)
                 return answer
@@ -81,3 +89,15 @@ class FleetRequests:
                 )
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, PAUSE_MAX_S)
+
+    async def _request(self, subjects: Sequence[str], data: bytes, left_s: float) -> bytes:
+        """Of the first subject on which somebody answers; the last one has all of the time that is left. Raises
+        EngineUnavailable of the first, which says most."""
+        first, *others = subjects
+        try:
+            return await self._bus.request(first, data, timeout_s=min(READ_S, left_s) if others else left_s)
+        except EngineUnavailable:
+            for subject in others:
+                with contextlib.suppress(EngineUnavailable):
+                    return await self._bus.request(subject, data, timeout_s=min(READ_S, left_s))
+            raise

@@ -14,7 +14,8 @@ from ohmesh.cli.presentation import present
 from ohmesh.errors import NoCapableAgentError, NotConfirmed, OhmeshError, UnknownOperation
 from ohmesh.model.agent import Duty, Liveness
 from ohmesh.model.fleet_agent import FleetAgent
-from ohmesh.model.fleet_request import FleetDescription, OperationView, ScopeView, Stage
+from ohmesh.model.fleet_reading import FleetDescription, ScopeView
+from ohmesh.model.fleet_request import OperationView, Stage
 from ohmesh.operations.fleet_results import FleetAgentList, OperationList, OperationRecord, ScopeList
 
 SILENT = tuple(f"s000.c00.a{number:02}" for number in range(12))

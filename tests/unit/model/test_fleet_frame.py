@@ -58,6 +58,7 @@ from ohmesh.model.fleet_operation import (
     Relay,
     Tier,
 )
+from ohmesh.model.fleet_replica import Changes, Follow
 from ohmesh.model.frame import FRAME_VERSION
 from ohmesh.model.hybrid_time import pack_stamp
 from ohmesh.model.priority import Priority
@@ -106,6 +107,8 @@ BODIES: list[FleetBody] = [
     Rejoin("host"),
     AskContext("host", VERSION.hash[:8], (VERSION.hash,)),
     GiveContext(VERSION.hash[:8], VERSION.hash, (VERSION,), b"content"),
+    Changes(b"rows", "FULL"),
+    Follow("node", 3, 77),
 ]  # fmt: skip
 FRAME = FleetFrame(FRAME_VERSION, "host", 3, pack_stamp(NOW_MS, 7), BODIES, 12, 9)
 

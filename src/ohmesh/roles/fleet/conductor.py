@@ -24,7 +24,7 @@ from ohmesh.protocols.arrival.target_state import SkipReason
 from ohmesh.protocols.membership.fleet_roles import NOBODY
 from ohmesh.registry.fleet.liveness import VACANT
 from ohmesh.roles.fleet.operation import Operation, Targets
-from ohmesh.roles.fleet.questions import HEALTHY, is_on_duty
+from ohmesh.roles.fleet.reads import HEALTHY, is_on_duty
 
 if TYPE_CHECKING:
     from ohmesh.roles.fleet.orchestrator import Orchestrator

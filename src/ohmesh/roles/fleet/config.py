@@ -54,6 +54,10 @@ class FleetConfig:
     cluster_size: Annotated[int, Meta(ge=1, le=1_000)] = 30
 
     @property
+    def has_orchestrator(self) -> bool:
+        return self.enabled or self.agents > 0
+
+    @property
     def topology(self) -> Topology:
         """Raises InvalidArgument: more agents than the fleet has places."""
         size = self.clusters * self.cluster_size
@@ -97,7 +101,8 @@ class OrchestratorConfig:
     takes anybody for gone. repeat_ms: who has not said that it took an operation is told again after this long.
     operations: so many are held; older ones are in history. late_ms: so long after its decision answers are waited for.
     look_ms: it looks so often who is silent, and tries again so soon what the engine did not take. recall_ms: of an
-    operation of its predecessor it waits so long for what others know, before it judges it.
+    operation of its predecessor it waits so long for what others know, before it judges it. replica_ms: what changes
+    in the registry is told so often to those who keep a replica of it.
     """
 
     dead_ms: int = 3_000
@@ -108,3 +113,4 @@ class OrchestratorConfig:
     late_ms: int = 2_000
     look_ms: int = 500
     recall_ms: int = 700
+    replica_ms: int = 500

@@ -40,25 +40,25 @@ from ohmesh.model.fleet_operation import (
     Member,
     Rejoin,
 )
+from ohmesh.model.fleet_replica import Follow
 from ohmesh.model.fleet_request import StartOperation, decode_request, encode_answer
 from ohmesh.model.fleet_table import read_heartbeats
 from ohmesh.model.hybrid_time import pack_stamp
 from ohmesh.model.message import Problem
 from ohmesh.model.subject import FleetPart
-from ohmesh.model.topology import Topology
 from ohmesh.policies.degradation import Mode, ModeKeeper
 from ohmesh.ports.blobs import Blobs
 from ohmesh.ports.bus import Bus, Message
 from ohmesh.ports.clock import Clock
 from ohmesh.ports.entropy import Entropy
 from ohmesh.ports.log import Log
-from ohmesh.ports.population import Rows
 from ohmesh.ports.state import State
 from ohmesh.protocols.clock.mesh_line import root_line
 from ohmesh.protocols.membership.fleet_roles import FleetRoles, fleet_roles
 from ohmesh.registry.fleet.joining import Joining
 from ohmesh.registry.fleet.liveness import VACANT
 from ohmesh.registry.fleet.registry import FleetRegistry
+from ohmesh.registry.fleet.table import FleetTable
 from ohmesh.roles.fleet.arrivals import Arrivals
 from ohmesh.roles.fleet.conductor import Conductor
 from ohmesh.roles.fleet.config import OrchestratorConfig, Seat
@@ -69,11 +69,15 @@ from ohmesh.roles.fleet.conflict_work import ConflictWork
 from ohmesh.roles.fleet.fleet_states import FleetStates
 from ohmesh.roles.fleet.operation_store import OperationStore
 from ohmesh.roles.fleet.outbox import Outbox
-from ohmesh.roles.fleet.questions import Questions, is_on_duty
+from ohmesh.roles.fleet.places import rows_of_spans
+from ohmesh.roles.fleet.questions import Questions
+from ohmesh.roles.fleet.reads import READS, is_on_duty
 from ohmesh.roles.fleet.register import Register
+from ohmesh.roles.fleet.replica_feed import ReplicaFeed, inherit
 from ohmesh.trust.key_ring import KeyRing
 
 Notice = Callable[[str], None]
+Inherited = Callable[[], FleetTable | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +100,10 @@ class Orchestrator:
         config: OrchestratorConfig | None = None,
         keys: KeyRing | None = None,
     ) -> None:
-        """keys: of those whose signed facts count in a conflict."""
+        """keys: of those whose signed facts count in a conflict. Set `inherited` where the process keeps a replica of
+        the registry: what the predecessor knew is known at once."""
         self.config = config or OrchestratorConfig()
+        self.inherited: Inherited = lambda: None
         self.notice: Notice = logging.getLogger("ohmesh.orchestrator").warning
         topology = seat.topology
         self.registry = FleetRegistry(topology, classes)
@@ -121,6 +127,8 @@ class Orchestrator:
         work = ConflictWork(self, keys or KeyRing(), self.new_conflict_id)
         self.conflicts = ConflictDesk(self, log, work)
         self._modes = ModeKeeper()
+        self._feed = ReplicaFeed(self)
+        self._awaited: set[str] = set()
 
     async def run(self, term: int) -> None:
         """Until it is cancelled. Raises Fenced once another has taken over."""
@@ -134,6 +142,10 @@ class Orchestrator:
             raise Fenced("Another orchestrator has stored a view of the fleet.") from conflict
         await self.states.load()
         self._follow_view()
+        self._awaited = {member.process for member in self._register.view.members}
+        if (before := self.inherited()) is not None:
+            self.arrivals.enrol(inherit(self.registry, before, term))
+            self._awaited.clear()
         subscriptions = [
             await ports.bus.subscribe(self.subjects.orchestrator(), self._receive),
             await ports.bus.subscribe(self.subjects.orchestrator(FleetPart.HEARTBEATS), self._receive),
@@ -151,6 +163,7 @@ class Orchestrator:
                     self.conflicts.run,
                     self.states.keep,
                     self.arrivals.learn,
+                    self._feed.run,
                 ):
                     group.create_task(work(), name=f"orchestrator {work.__qualname__}")
                 self._tell_view()
@@ -200,6 +213,8 @@ class Orchestrator:
                     self._outbox.put(self.subjects.fleet_process(body.process), self._register.view)
             case JoinColumns():
                 self._join(body)
+            case Follow():
+                self._feed.follow(body)
             case _:
                 raise InvalidArgument(f"the orchestrator does not take {type(body).__name__}")
 
@@ -234,6 +249,7 @@ class Orchestrator:
             names=dict(body.names),
         )
         refused = self.registry.insert(joining)
+        self._awaited.discard(body.process)
         taken = np.setdiff1d(rows, refused, assume_unique=True)
         self.arrivals.enrol(taken)
         self.states.impose(taken)
@@ -256,6 +272,8 @@ class Orchestrator:
                 answer = await self.conductor.start(request.question, message.reply)
             elif isinstance(request.question, ConflictQuestion):
                 answer = await answer_about_conflicts(self.conflicts, request.question, request.client)
+            elif isinstance(request.question, READS) and not self.knows_the_fleet:
+                return  # whoever has a replica knows better; it is asked again
             else:
                 answer = await self.questions.answer(request.question)
         except Fenced:
@@ -322,6 +340,7 @@ class Orchestrator:
                 self._lose(member)
             if gone:
                 self._changed.set()
+            self._awaited.clear()
             self.registry.sweep(self.now_us() // 1000)
             self._judge_mode()
             await asyncio.sleep(self.config.look_ms / 1000)
@@ -350,6 +369,11 @@ class Orchestrator:
         return self._register.view
 
     @property
+    def knows_the_fleet(self) -> bool:
+        """Not before all who are in the view have presented themselves, or have had their time."""
+        return not self._awaited
+
+    @property
     def roles(self) -> FleetRoles:
         return self._roles
 
@@ -367,14 +391,3 @@ class Orchestrator:
 
     def begin_task(self, work: Coroutine[object, object, None], name: str) -> None:
         self._group.create_task(work, name=name)
-
-
-def rows_of_spans(spans: tuple[tuple[int, int], ...], topology: Topology) -> Rows:
-    """Raises InvalidArgument: outside of the fleet."""
-    for first, count in spans:
-        if first + count > topology.size:
-            raise InvalidArgument(
-                f"Rows {first} to {first + count} lie outside of a fleet of {topology.size}."
-            )
-    parts = [np.arange(first, first + count) for first, count in spans]
-    return np.concatenate(parts) if parts else np.zeros(0, np.int64)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ohmesh.errors import InvalidArgument
 from ohmesh.model.fleet_columns import WHOLE_SECTOR
 from ohmesh.model.fleet_table import Places
 from ohmesh.model.topology import Topology
@@ -15,3 +16,14 @@ def places_of(rows: Rows, topology: Topology) -> Places:
     sector = int(rows[0]) // topology.sector_size
     clusters, numbers = np.divmod(rows - sector * topology.sector_size, topology.agents)
     return Places(sector, WHOLE_SECTOR, clusters.astype(np.uint8), numbers.astype(np.uint16))
+
+
+def rows_of_spans(spans: tuple[tuple[int, int], ...], topology: Topology) -> Rows:
+    """Raises InvalidArgument: outside of the fleet."""
+    for first, count in spans:
+        if first + count > topology.size:
+            raise InvalidArgument(
+                f"Rows {first} to {first + count} lie outside of a fleet of {topology.size}."
+            )
+    parts = [np.arange(first, first + count) for first, count in spans]
+    return np.concatenate(parts) if parts else np.zeros(0, np.int64)

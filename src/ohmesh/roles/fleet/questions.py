@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 
 from ohmesh.errors import InvalidArgument, UnknownOperation
 from ohmesh.model.fleet_message import TargetState, Timing
+from ohmesh.model.fleet_reading import FleetDescription
 from ohmesh.model.fleet_request import (
     MAX_STATES,
-    AgentsPage,
     DescribeFleet,
-    FleetDescription,
     GetContext,
     GetOperation,
     ListAgents,
@@ -23,8 +22,6 @@ from ohmesh.model.fleet_request import (
     ListScopes,
     OperationsPage,
     OperationView,
-    ScopesPage,
-    ScopeView,
     Stage,
     StartOperation,
 )
@@ -33,13 +30,8 @@ from ohmesh.ports.population import Rows
 from ohmesh.protocols.arrival.counts import Counts
 from ohmesh.protocols.arrival.report import columns_of, name_rows
 from ohmesh.protocols.arrival.target_state import PENDING, SkipReason
-from ohmesh.protocols.membership.fleet_roles import NOBODY
-from ohmesh.registry.fields import fleet_schema
-from ohmesh.registry.fleet.best import best_agents
-from ohmesh.registry.fleet.liveness import ACTIVE, OFFLINE, READY, VACANT
-from ohmesh.registry.fleet.selection import select
-from ohmesh.registry.fleet.view import view
-from ohmesh.registry.selector import compile_selector
+from ohmesh.registry.fleet.liveness import VACANT
+from ohmesh.roles.fleet.reads import Reading
 
 if TYPE_CHECKING:
     from ohmesh.roles.fleet.operation import Operation
@@ -51,7 +43,6 @@ MAX_ANSWERS = 50
 FEW = 3
 ODD_NAMED = 10
 LISTED_STRAGGLERS = 10
-HEALTHY = 0.95
 
 
 class Questions:
@@ -64,12 +55,10 @@ class Questions:
                 return await self._operation(question)
             case ListOperations():
                 return await self._operations(question.limit)
-            case ListAgents():
-                return self._agents(question)
-            case ListScopes():
-                return self._scopes(question)
+            case ListAgents() | ListScopes():
+                return self.reading().answer(question)
             case DescribeFleet():
-                return await self._fleet()
+                return self._fleet()
             case GetContext():
                 return await self._of.states.show(question)
         raise InvalidArgument(f"The orchestrator does not answer {type(question).__name__}.")
@@ -92,9 +81,7 @@ class Questions:
 
     def mask(self, where: str) -> NDArray[np.bool_]:
         """Which rows a selector means. Raises InvalidSelector."""
-        registry = self._of.registry
-        selector = compile_selector(where, fleet_schema(registry.classes.all))
-        return select(registry, selector, int(self._of.now_ms()))
+        return self.reading().mask(where)
 
     def operation_view(self, operation: Operation) -> OperationView:
         request, records = operation.request, list(operation.records)
@@ -192,87 +179,21 @@ class Questions:
         held.sort(key=lambda each: each.started_ms, reverse=True)
         return OperationsPage(tuple(_brief(each) for each in held[:limit]))
 
-    # Agents, sectors, clusters
+    # The registry
 
-    def _agents(self, question: ListAgents) -> AgentsPage:
-        registry = self._of.registry
-        columns = registry.columns
-        if question.best:
-            among = self.mask(question.where) if question.where else None
-            best = best_agents(registry, question.needed, count=question.limit, among=among)
-            return AgentsPage(tuple(view(registry, row) for row in best.tolist()), len(best))
-        rows = np.flatnonzero(columns.liveness != VACANT)
-        if question.where:
-            rows = rows[self.mask(question.where)[rows]]
-        page = rows[rows > question.after][: question.limit]
-        after = int(page[-1]) if len(page) and page[-1] != rows[-1] else -1
-        return AgentsPage(tuple(view(registry, row) for row in page.tolist()), len(rows), after)
+    def reading(self) -> Reading:
+        of = self._of
+        return Reading(of.registry, of.view(), of.roles, of.mode.name, of.now_ms())
 
-    def _scopes(self, question: ListScopes) -> ScopesPage:
-        registry, roles = self._of.registry, self._of.roles
-        topology, columns = registry.topology, registry.columns
-        width = topology.agents if question.clusters else topology.sector_size
-        leads = roles.leads if question.clusters else roles.coordinators
-        present = (columns.liveness != VACANT).reshape(-1, width)
-        active = is_on_duty(columns.liveness, columns.duty).reshape(-1, width)
-        lead_ms = np.where(present, columns.lead_ms.reshape(-1, width), np.nan)
-        found = []
-        for at in np.flatnonzero(present.any(axis=1)).tolist():
-            sector, cluster = divmod(at, topology.clusters) if question.clusters else (at, -1)
-            if question.sector >= 0 and sector != question.sector:
-                continue
-            name = f"s{sector:03}.c{cluster:02}" if question.clusters else f"s{sector:03}"
-            place = int(leads[at])
-            values = lead_ms[at][present[at]]
-            found.append(
-                ScopeView(
-                    name,
-                    int(present[at].sum()),
-                    int(active[at].sum()),
-                    round(float(values.mean()), 3),
-                    round(float(np.quantile(values, 0.95)), 3),
-                    roles.processes[place] if place != NOBODY else "",
-                )
-            )
-        return ScopesPage(tuple(found))
-
-    async def _fleet(self) -> FleetDescription:
-        of, registry = self._of, self._of.registry
-        columns = registry.columns
-        present = columns.liveness != VACANT
-        active = is_on_duty(columns.liveness, columns.duty)
-        leads = columns.lead_ms[present]
-        width = registry.topology.sector_size
-        per_sector, on_duty = present.reshape(-1, width).sum(axis=1), active.reshape(-1, width).sum(axis=1)
-        sectors = per_sector > 0
+    def _fleet(self) -> FleetDescription:
+        of = self._of
         last = next(iter(reversed(of.conductor.operations.values())), None)
-        known = of.view()
-        simulated = [code for name in of.simulated if (code := registry.hosts.find(name)) is not None]
-        count, live = int(present.sum()), int(active.sum())
-        return FleetDescription(
-            agents=count,
-            active=live,
-            offline=int((columns.liveness == OFFLINE).sum()),
-            sectors=int(sectors.sum()),
-            healthy_sectors=int((on_duty[sectors] >= HEALTHY * per_sector[sectors]).sum()),
-            mode=of.mode.name,
-            impedance_p50_ms=round(float(np.median(leads)), 3) if count else 0.0,
-            impedance_p95_ms=round(float(np.quantile(leads, 0.95)), 3) if count else 0.0,
-            hosts=tuple(member.process for member in known.members),
-            orchestrator=known.orchestrator,
-            era=known.era,
-            view=known.revision,
-            simulated=int(np.isin(columns.host[present], simulated).sum()) if simulated else 0,
+        return msgspec.structs.replace(
+            self.reading().describe(),
             operations=len(of.conductor.operations),
             last_operation=self.operation_view(last) if last is not None else None,
             heartbeats=of.heartbeats,
-            now_us=of.now_us(),
         )
-
-
-def is_on_duty(liveness: NDArray[np.uint8], duty: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    mask: NDArray[np.bool_] = (liveness == ACTIVE) & (duty == READY)
-    return mask
 
 
 def _quorum(counts: Counts, rate: float) -> QuorumResult:

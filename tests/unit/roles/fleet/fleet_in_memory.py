@@ -15,10 +15,10 @@ from ohmesh.engines.memory.cluster import MemoryCluster
 from ohmesh.errors import Fenced, OhmeshError
 from ohmesh.handlers.simulated_agents import SimulatedAgents, Unfit
 from ohmesh.model.agent_class import AgentClasses
+from ohmesh.model.fleet_reading import FleetDescription
 from ohmesh.model.fleet_request import (
     Answer,
     DescribeFleet,
-    FleetDescription,
     FleetQuestion,
     GetOperation,
     OperationView,
@@ -30,6 +30,7 @@ from ohmesh.ports.population import Population, Rows
 from ohmesh.roles.client_config import ClientConfig
 from ohmesh.roles.client_fleet import FleetRequests
 from ohmesh.roles.fleet.config import FleetPorts, Seat
+from ohmesh.roles.fleet.follower import Follower
 from ohmesh.roles.fleet.host import After, FleetHost
 from ohmesh.roles.fleet.orchestrator import Orchestrator, OrchestratorPorts
 from ohmesh.simulator.clock import SimulatedClock
@@ -88,7 +89,8 @@ class Fleet:
             await asyncio.wait_for(host.joined(), 10)
         await pass_time(3.0)  # clocks have been compared
 
-    def start_orchestrator(self, term: int) -> None:
+    def start_orchestrator(self, term: int, *, beside: Follower | None = None) -> None:
+        """beside: the replica of the same node."""
         engine = self.cluster.connect(f"node-{term}")
         ports = OrchestratorPorts(
             engine.bus,
@@ -100,8 +102,22 @@ class Fleet:
         )
         orchestrator = Orchestrator(ports, Seat(f"node-{term}", SUBJECTS, self.topology), keys=self._keys)
         orchestrator.notice = self.notices.append
+        if beside is not None:
+            orchestrator.inherited = beside.known
         self.orchestrators.append(orchestrator)
         self._tasks[f"node-{term}"] = asyncio.create_task(orchestrator.run(term))
+
+    async def start_follower(self, name: str) -> Follower:
+        """A node that keeps a replica of the registry; returns once it knows something."""
+        engine = self.cluster.connect(name)
+        clock = SimulatedClock(asyncio.get_running_loop(), offset_ms=SKEWS_MS[0], drift_ppm=DRIFT_PPM)
+        follower = Follower(engine.bus, clock, Seat(name, SUBJECTS, self.topology))
+        follower.notice = self.notices.append
+        self._tasks[name] = asyncio.create_task(follower.run())
+        async with asyncio.timeout(5):
+            while follower.known() is None:
+                await pass_time(0.1)
+        return follower
 
     def start_host(self, number: int) -> FleetHost:
         name = f"host-{number}"

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import asyncio
 
+import numpy as np
 import pytest
 
 from ohmesh.errors import Backpressure, InvalidArgument, InvalidSelector, UnknownOperation
 from ohmesh.handlers.simulated_agents import Unfit
 from ohmesh.model.fleet_message import Timing, Verb
+from ohmesh.model.fleet_reading import AgentsPage, ScopesPage
 from ohmesh.model.fleet_request import (
-    AgentsPage,
     GetOperation,
     ListAgents,
     ListOperations,
     ListScopes,
     OperationsPage,
     OperationView,
-    ScopesPage,
     StartOperation,
 )
 from ohmesh.model.priority import Priority
@@ -226,5 +226,50 @@ def test_leads_are_learnt_from_what_agents_did() -> None:
         assert shares[0] < 0.8
         assert sum(shares[-4:]) / 4 >= 0.9, shares
         assert fleet.orchestrators[0].arrivals.learnt > 1_000
+
+    with_fleet(story)
+
+
+def test_scopes_name_who_stands_out_below_them() -> None:
+    """Held against a loop over agents; a cluster of one is all four of itself, and its quantiles are its own."""
+
+    async def story(fleet: Fleet) -> None:
+        registry = fleet.orchestrators[0].registry
+        clusters = (await fleet.ask(ListScopes(clusters=True), ScopesPage)).scopes
+        agents = (await fleet.ask(ListAgents(limit=1_000), AgentsPage)).agents
+        for one in clusters:
+            leads = {
+                agent.agent: agent.lead_ms
+                for agent in agents
+                if agent.agent.startswith(one.scope) and agent.class_name != "F"
+            }
+            assert (one.fastest, one.slowest) == (
+                min(leads, key=leads.__getitem__),
+                max(leads, key=leads.__getitem__),
+            )
+            assert one.impedance_ms == pytest.approx(sum(leads.values()) / len(leads), rel=1e-3)
+            assert one.sickest.startswith(one.scope)
+        means = {one.scope: one.impedance_ms or 0.0 for one in clusters}
+        for sector in (await fleet.ask(ListScopes(), ScopesPage)).scopes:
+            below = {name: mean for name, mean in means.items() if name.startswith(sector.scope)}
+            assert (sector.fastest, sector.slowest) == (
+                min(below, key=below.__getitem__),
+                max(below, key=below.__getitem__),
+            )
+        sectors = {
+            one.scope: one.impedance_ms or 0.0 for one in (await fleet.ask(ListScopes(), ScopesPage)).scopes
+        }
+        assert (await fleet.describe()).fastest == min(sectors, key=sectors.__getitem__)
+        everybody = np.flatnonzero(registry.columns.class_code != registry.classes.code("F"))
+        registry.remove(np.setdiff1d(np.arange(120), everybody[:1]))
+        await pass_time(0.01)
+        (alone,) = (await fleet.ask(ListScopes(clusters=True), ScopesPage)).scopes
+        (agent,) = (await fleet.ask(ListAgents(), AgentsPage)).agents
+        assert {alone.healthiest, alone.sickest, alone.fastest, alone.slowest} == {agent.agent}
+        assert alone.impedance_ms == alone.p50_ms == alone.p95_ms == pytest.approx(agent.lead_ms, abs=2e-3)
+        registry.remove(everybody[:1])
+        assert (await fleet.ask(ListScopes(clusters=True), ScopesPage)).scopes == ()
+        nobody = await fleet.describe()
+        assert (nobody.agents, nobody.healthiest, nobody.impedance_p95_ms) == (0, "", 0.0)
 
     with_fleet(story)

@@ -9,7 +9,8 @@ import numpy as np
 
 from ohmesh.model.agent import Duty
 from ohmesh.model.fleet_message import Verb
-from ohmesh.model.fleet_request import AgentsPage, ListAgents, OperationView
+from ohmesh.model.fleet_reading import AgentsPage
+from ohmesh.model.fleet_request import ListAgents, OperationView
 from ohmesh.model.priority import Priority
 from ohmesh.model.state_order import (
     ChangeDuty,
