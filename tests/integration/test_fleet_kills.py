@@ -56,6 +56,7 @@ def test_an_operation_outlives_the_kill_of_each_role(tmp_path: Path) -> None:
 async def _ordeal(up: Program, hosts: list[Program], data: str, folder: Path) -> None:
     async with connect_client(load_settings({"mesh.data": data})) as client:
         await _until_active(client, AGENTS)
+        await _until_followed(client)
         reading = asyncio.create_task(_read_on(client))
         orchestrator = await _kill_in_the_middle(client, folder, lambda: _orchestrator_of(up, client))
         reading.cancel()
@@ -125,6 +126,16 @@ async def _until_active(client: Client, agents: int) -> None:
         return (await _describe(client)).active == agents
 
     await answered(is_so, what=f"{agents} agents on duty")
+
+
+async def _until_followed(client: Client) -> None:
+    """Replicas are at most a second behind."""
+    known_us = (await _describe(client)).now_us
+
+    async def is_so() -> bool:
+        return (await _describe(client)).now_us > known_us + 1_000_000
+
+    await answered(is_so, what="a second later")
 
 
 async def _until_begun(client: Client, operation: str) -> None:

@@ -142,10 +142,10 @@ class Orchestrator:
             raise Fenced("Another orchestrator has stored a view of the fleet.") from conflict
         await self.states.load()
         self._follow_view()
-        self._awaited = {member.process for member in self._register.view.members}
         if (before := self.inherited()) is not None:
             self.arrivals.enrol(inherit(self.registry, before, term))
-            self._awaited.clear()
+        members = {member.process for member in self._register.view.members}
+        self._awaited = {one for one in members if not len(self.registry.rows_of_host(one))}
         subscriptions = [
             await ports.bus.subscribe(self.subjects.orchestrator(), self._receive),
             await ports.bus.subscribe(self.subjects.orchestrator(FleetPart.HEARTBEATS), self._receive),
