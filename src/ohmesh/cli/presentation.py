@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 from msgspec import Struct
 
+from ohmesh.cli.care_forms import CARE_FORMS
 from ohmesh.cli.conflict_forms import CONFLICT_COLUMNS, CONFLICT_FORMS
 from ohmesh.cli.durations import counted
 from ohmesh.cli.durations import duration as _duration
@@ -358,6 +359,7 @@ _FORMS: dict[type, tuple[Callable[..., None], Callable[..., ExitCode]]] = {
     r.WorkerList: (_show_workers, _judge_workers),
     r.MeshStatus: (_show_status, _judge_status),
     **CONFLICT_FORMS,
+    **CARE_FORMS,
     **FLEET_FORMS,
     **OPERATION_FORMS,
     **SCHEDULE_FORMS,

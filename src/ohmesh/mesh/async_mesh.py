@@ -13,6 +13,7 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 from ohmesh.errors import InvalidArgument, OhmeshError, UnknownTask
 from ohmesh.mesh.batching import Batching, capabilities_of
 from ohmesh.mesh.bounding import Bounding
+from ohmesh.mesh.care_verbs import CareVerbs
 from ohmesh.mesh.conflict_verbs import ConflictVerbs
 from ohmesh.mesh.fleet_verbs import FleetVerbs
 from ohmesh.mesh.mending import Mending
@@ -99,7 +100,16 @@ def takes_task(
 
 
 class AsyncMesh(
-    Batching, Observation, Bounding, Mending, Scheduling, WebhookVerbs, FleetVerbs, ConflictVerbs, StateVerbs
+    Batching,
+    Observation,
+    Bounding,
+    Mending,
+    Scheduling,
+    WebhookVerbs,
+    FleetVerbs,
+    ConflictVerbs,
+    StateVerbs,
+    CareVerbs,
 ):
     """A mesh, as one event loop uses it. Durations are seconds. Every task has an id that any program may ask for.
 

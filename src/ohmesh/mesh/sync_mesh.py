@@ -23,6 +23,7 @@ from ohmesh.errors import Backpressure, OhmeshError
 from ohmesh.mesh.async_mesh import AsyncMesh, Opening, takes_task
 from ohmesh.mesh.background import BackgroundLoop, stepped
 from ohmesh.mesh.conflict_mirror import ConflictMirror
+from ohmesh.mesh.fleet_mirror import FleetMirror
 from ohmesh.mesh.locking import Lock
 from ohmesh.mesh.mapping import Map
 from ohmesh.mesh.mirrored_state_verbs import MirroredStateVerbs
@@ -222,7 +223,7 @@ class Inbox:
             await asyncio.sleep(0)
 
 
-class Mesh(ConflictMirror, MirroredStateVerbs):
+class Mesh(FleetMirror, ConflictMirror, MirroredStateVerbs):
     """A mesh, as ordinary code uses it, from any thread. Durations are seconds; see AsyncMesh for errors.
 
     mesh: the AsyncMesh that does it all; background: the loop that it lives in.
@@ -349,19 +350,6 @@ class Mesh(ConflictMirror, MirroredStateVerbs):
     resume_webhook = mirrored(AsyncMesh.resume_webhook)
     rotate_webhook = mirrored(AsyncMesh.rotate_webhook)
     remove_webhook = mirrored(AsyncMesh.remove_webhook)
-    fleet = mirrored(AsyncMesh.fleet)
-    fleet_agents = mirrored(AsyncMesh.fleet_agents)
-    fleet_best = mirrored(AsyncMesh.fleet_best)
-    fleet_sectors = mirrored(AsyncMesh.fleet_sectors)
-    fleet_clusters = mirrored(AsyncMesh.fleet_clusters)
-    ping = mirrored(AsyncMesh.ping)
-    broadcast = mirrored(AsyncMesh.broadcast)
-    ask = mirrored(AsyncMesh.ask)
-    cascade = mirrored(AsyncMesh.cascade)
-    start_operation = mirrored(AsyncMesh.start_operation)
-    operations = mirrored(AsyncMesh.operations)
-    operation = mirrored(AsyncMesh.operation)
-    wait_operation = mirrored(AsyncMesh.wait_operation)
 
     def events(self, *, after: str = "", filter: str = "") -> Iterator[Event]:  # noqa: A002 - the word of every door
         """What happens in the mesh, for ever: from now on, from "start", or behind the cursor of an event.

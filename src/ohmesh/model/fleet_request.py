@@ -14,6 +14,7 @@ from msgspec import Meta, Struct
 from ohmesh.errors import InvalidArgument
 from ohmesh.model.conflict_request import ConflictQuestion
 from ohmesh.model.fleet_message import Count, Expectation, Id, Timing, Verb
+from ohmesh.model.fleet_trend import AskTrend
 from ohmesh.model.message import Problem
 from ohmesh.model.priority import Priority
 
@@ -221,6 +222,7 @@ FleetQuestion = (
     | DescribeFleet
     | ConflictQuestion
     | GetContext
+    | AskTrend
 )
 
 

@@ -137,6 +137,10 @@ class Subjects:
         """Name of the shard's log, as the log port takes it."""
         return f"{self.mesh}-shard-{shard}"
 
+    def trend_log(self, step_ms: int) -> str:
+        """Name of the log of one ring of the fleet's trends, as the log port takes it."""
+        return f"{self.mesh}-trend-{step_ms}"
+
     def conflict_log(self) -> str:
         """Name of the log of the fleet's conflicts, as the log port takes it."""
         return f"{self.mesh}-conflicts"

@@ -6,6 +6,7 @@ A verb is declared here once; its arguments (names, types, defaults, bounds, hel
 from __future__ import annotations
 
 from ohmesh.errors import InvalidArgument
+from ohmesh.operations.care_commands import CARE_COMMANDS
 from ohmesh.operations.command import Command, Risk, Role, Scope
 from ohmesh.operations.conflict_commands import CONFLICT_COMMANDS
 from ohmesh.operations.fleet_commands import FLEET_COMMANDS
@@ -365,6 +366,7 @@ COMMANDS: tuple[Command, ...] = (
     ),
     *FLEET_COMMANDS,
     *CONFLICT_COMMANDS,
+    *CARE_COMMANDS,
     *FLEET_STATE_COMMANDS,
     *WEBHOOK_COMMANDS,
 )

@@ -14,14 +14,18 @@ which nothing was recorded is missing, and a part that had nobody in it has NaN.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Annotated, NamedTuple
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
+from msgspec import Meta, Struct
 
 from ohmesh.errors import InvalidArgument
+from ohmesh.model.column_buffer import check_within, from_buffer, to_buffer
 from ohmesh.model.topology import Topology
 from ohmesh.registry.fleet.columns import Doubles, Singles, Times
 from ohmesh.registry.fleet.part import Part, count_of_parts
@@ -30,6 +34,7 @@ from ohmesh.registry.fleet.rollup import Rollup
 FIGURES = ("members", "active_rate", "mean_lead_ms", "p95_lead_ms", "queue_depth", "drift")
 """Of Summaries; what a trend has of each slot."""
 
+_MEMBERS = FIGURES.index("members")
 _WORST = FIGURES.index("p95_lead_ms")
 
 
@@ -55,6 +60,47 @@ class Trend:
     step_ms: int
     times_ms: Times
     figures: dict[str, Singles]
+
+
+class Slot(NamedTuple):
+    """figures: (FIGURES, parts), as a ring holds them."""
+
+    start_ms: int
+    figures: Singles
+
+
+def encode_slot(slot: Slot) -> bytes:
+    """Only of parts that have somebody: a fleet is seldom full."""
+    parts = np.flatnonzero(slot.figures[_MEMBERS] > 0)
+    return _encode(
+        _SlotWire(slot.start_ms, to_buffer(parts, "<u4"), to_buffer(slot.figures[:, parts], "<f4"))
+    )
+
+
+def decode_slot(data: bytes, topology: Topology) -> Slot:
+    """Raises InvalidArgument: not of a fleet of this shape."""
+    parts = count_of_parts(topology)
+    try:
+        wire = _decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise InvalidArgument(f"A slot of a trend cannot be read: {error}.") from error
+    count = len(wire.parts) // 4
+    numbers = from_buffer(wire.parts, "<u4", count, "parts").astype(np.intp)
+    check_within(numbers, 0, parts - 1, "parts")
+    figures = np.full((len(FIGURES), parts), np.nan, np.float32)
+    figures[_MEMBERS] = 0
+    figures[:, numbers] = from_buffer(wire.figures, "<f4", count * len(FIGURES), "figures").reshape(-1, count)
+    return Slot(wire.start_ms, figures)
+
+
+class _SlotWire(Struct, array_like=True, frozen=True):
+    start_ms: Annotated[int, Meta(ge=0)]
+    parts: bytes
+    figures: bytes
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(_SlotWire).decode
 
 
 class Trends:
@@ -85,6 +131,37 @@ class Trends:
             )
         for ring in self._rings:
             ring.record(now_ms, figures)
+
+    @property
+    def newest_ms(self) -> int:
+        """When the newest slot of the finest ring begins; -1 before anything was recorded."""
+        return self._rings[0].newest_ms
+
+    def closed(self, step_ms: int, after_ms: int) -> list[Slot]:
+        """Slots of a ring that begin after `after_ms` and are not being filled any more, rising."""
+        ring = self._ring(0, step_ms)
+        order = ring.slots_between(after_ms + ring.resolution.step_ms, ring.newest_ms - 1)
+        return [Slot(int(ring.times_ms[place]), ring.values[place]) for place in order.tolist()]
+
+    def restore(self, step_ms: int, slots: Iterable[Slot]) -> None:
+        """Put kept slots into an empty ring, rising."""
+        ring = self._ring(0, step_ms)
+        full = step_ms // self._rings[0].resolution.step_ms
+        for slot in slots:
+            ring.record(slot.start_ms, slot.figures.astype(np.float64), weight=full)
+
+    def refill(self) -> None:
+        """After `restore` of all rings: what a coarser ring lacks at its end is recorded anew from the finer one."""
+        for finer, coarser in pairwise(self._rings):
+            full = finer.resolution.step_ms // self._rings[0].resolution.step_ms
+            known_ms = coarser.newest_ms + coarser.resolution.step_ms if coarser.newest_ms >= 0 else 0
+            for place in finer.slots_between(
+                known_ms + finer.resolution.step_ms - 1, finer.newest_ms
+            ).tolist():
+                figures = finer.values[place].astype(np.float64)
+                start_ms = int(finer.times_ms[place])
+                weight = full if start_ms < finer.newest_ms else finer.samples
+                coarser.record(start_ms, figures, weight=weight)
 
     def of(self, part: Part, start_ms: int, end_ms: int, *, step_ms: int | None = None) -> Trend:
         """Slots of `part` that overlap `start_ms` to `end_ms`, in the finest ring that reaches back to `start_ms`, or
@@ -121,11 +198,17 @@ class _Ring:
         self._means: Doubles = np.zeros((len(FIGURES), parts))
 
     @property
+    def samples(self) -> int:
+        """Of how many values the newest slot is the mean."""
+        return int(self._counts.max())
+
+    @property
     def oldest_ms(self) -> int:
         """Where the time begins that it can tell of."""
         return self.newest_ms - self.resolution.span_ms + self.resolution.step_ms
 
-    def record(self, now_ms: int, figures: Doubles) -> None:
+    def record(self, now_ms: int, figures: Doubles, *, weight: int = 1) -> None:
+        """weight: of how many values these are the means."""
         slot_ms = now_ms - now_ms % self.resolution.step_ms
         place = slot_ms // self.resolution.step_ms % self.resolution.slots
         if slot_ms != self.newest_ms:
@@ -133,10 +216,10 @@ class _Ring:
             self._counts[:] = 0
             self._means[:] = np.nan
         is_known = ~np.isnan(figures)
-        self._counts += is_known
+        self._counts += is_known * np.int32(weight)
         worst = np.fmax(self._means[_WORST], figures[_WORST])
-        moved = self._means + (figures - self._means) / np.maximum(self._counts, 1)
-        self._means = np.where(is_known, np.where(self._counts == 1, figures, moved), self._means)
+        moved = self._means + (figures - self._means) * weight / np.maximum(self._counts, 1)
+        self._means = np.where(is_known, np.where(self._counts == weight, figures, moved), self._means)
         self._means[_WORST] = worst
         self.values[place] = self._means
 

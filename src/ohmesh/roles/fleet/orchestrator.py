@@ -43,6 +43,7 @@ from ohmesh.model.fleet_operation import (
 from ohmesh.model.fleet_replica import Follow
 from ohmesh.model.fleet_request import StartOperation, decode_request, encode_answer
 from ohmesh.model.fleet_table import read_heartbeats
+from ohmesh.model.fleet_trend import AskTrend
 from ohmesh.model.hybrid_time import pack_stamp
 from ohmesh.model.message import Problem
 from ohmesh.model.subject import FleetPart
@@ -74,6 +75,7 @@ from ohmesh.roles.fleet.questions import Questions
 from ohmesh.roles.fleet.reads import READS, is_on_duty
 from ohmesh.roles.fleet.register import Register
 from ohmesh.roles.fleet.replica_feed import ReplicaFeed, inherit
+from ohmesh.roles.fleet.trend_keeper import TrendKeeper
 from ohmesh.trust.key_ring import KeyRing
 
 Notice = Callable[[str], None]
@@ -128,6 +130,7 @@ class Orchestrator:
         self.conflicts = ConflictDesk(self, log, work)
         self._modes = ModeKeeper()
         self._feed = ReplicaFeed(self)
+        self._history = TrendKeeper(self, ports.log)
         self._awaited: set[str] = set()
 
     async def run(self, term: int) -> None:
@@ -164,6 +167,7 @@ class Orchestrator:
                     self.states.keep,
                     self.arrivals.learn,
                     self._feed.run,
+                    self._history.run,
                 ):
                     group.create_task(work(), name=f"orchestrator {work.__qualname__}")
                 self._tell_view()
@@ -272,6 +276,8 @@ class Orchestrator:
                 answer = await self.conductor.start(request.question, message.reply)
             elif isinstance(request.question, ConflictQuestion):
                 answer = await answer_about_conflicts(self.conflicts, request.question, request.client)
+            elif isinstance(request.question, AskTrend):
+                answer = await self._history.answer(request.question)
             elif isinstance(request.question, READS) and not self.knows_the_fleet:
                 return  # whoever has a replica knows better; it is asked again
             else:

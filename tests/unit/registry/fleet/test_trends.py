@@ -14,7 +14,15 @@ from ohmesh.errors import InvalidArgument
 from ohmesh.model.topology import Topology
 from ohmesh.registry.fleet.part import MESH, Part, count_of_parts
 from ohmesh.registry.fleet.rollup import Rollup, roll_up
-from ohmesh.registry.fleet.trends import FIGURES, RESOLUTIONS, Resolution, Trends
+from ohmesh.registry.fleet.trends import (
+    FIGURES,
+    RESOLUTIONS,
+    Resolution,
+    Slot,
+    Trends,
+    decode_slot,
+    encode_slot,
+)
 from tests.unit.registry.fleet.fleets import START_MS, fleet, hear, rows_of
 
 SHAPE = Topology(sectors=1, clusters=2, agents=1)
@@ -102,6 +110,59 @@ def test_a_sector_that_slows_down_is_seen_in_its_own_trend_and_no_other() -> Non
         trends.of(Part(1), START_MS, START_MS + 60_000, step_ms=60_000).figures["p95_lead_ms"].tolist()
     )
     assert minute == pytest.approx(190, rel=0.01)
+
+
+@settings(max_examples=60)
+@given(
+    st.lists(st.lists(st.floats(0, 100), min_size=2, max_size=2), min_size=1, max_size=40),
+    st.integers(0, 40),
+)
+def test_trends_that_were_kept_slot_by_slot_are_those_that_went_on(
+    records: list[list[float]], killed: int
+) -> None:
+    """Whoever is killed has kept each full slot; what began in the finest slot is all that is lost. Coarse slots are
+    means of means, so they agree to rounding."""
+    rings = (Resolution(10, 6), Resolution(30, 6), Resolution(120, 3))
+    killed = min(killed, len(records))
+    told = [Told([*figures, math.nan, 7.0]) for figures in records]
+    died = Trends(SHAPE, rings)
+    kept: dict[int, dict[int, Slot]] = {ring.step_ms: {} for ring in rings}
+    for turn, rollup in enumerate(told[:killed]):
+        died.record(10 * turn, rollup)
+        for step_ms, slots in kept.items():
+            for slot in died.closed(step_ms, max(slots, default=-step_ms)):
+                slots[slot.start_ms] = Slot(slot.start_ms, slot.figures.copy())
+    successor, went_on = Trends(SHAPE, rings), Trends(SHAPE, rings)
+    for step_ms, slots in kept.items():
+        successor.restore(step_ms, slots.values())
+    successor.refill()
+    for turn, rollup in enumerate(told):
+        if turn != killed - 1:
+            went_on.record(10 * turn, rollup)
+        if turn >= killed:
+            successor.record(10 * turn, rollup)
+    for step_ms in kept:
+        for part in PARTS:
+            mine, other = (one.of(part, 0, 10_000, step_ms=step_ms) for one in (successor, went_on))
+            assert mine.times_ms.tolist() == other.times_ms.tolist()
+            for name in FIGURES:
+                assert mine.figures[name] == pytest.approx(
+                    other.figures[name], rel=1e-4, abs=1e-3, nan_ok=True
+                )
+
+
+def test_a_slot_is_read_as_it_was_written_and_only_parts_with_somebody_take_room() -> None:
+    figures = np.full((len(FIGURES), len(PARTS)), np.nan, np.float32)
+    figures[0] = 0
+    figures[:, 2] = [3, 0.5, 40, 70, 2, 0.25]
+    data = encode_slot(Slot(70, figures))
+    assert len(data) < 50
+    read = decode_slot(data, SHAPE)
+    assert read.start_ms == 70
+    assert np.array_equal(read.figures, figures, equal_nan=True)
+    for broken in (b"", b"\x00", data[:-1], encode_slot(Slot(70, np.ones((len(FIGURES), 9), np.float32)))):
+        with pytest.raises(InvalidArgument):
+            decode_slot(broken, SHAPE)
 
 
 def test_what_is_kept_and_how_large_it_is_as_the_page_says() -> None:

@@ -1,0 +1,43 @@
+"""How a fleet has been, and what was done about it, as people read it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ohmesh.cli.exit_codes import ExitCode
+from ohmesh.cli.output import Output
+from ohmesh.model.fleet_trend import TrendPage
+from ohmesh.operations.fleet_results import in_ms
+from ohmesh.operations.moments import written
+
+TREND_COLUMNS = ("since", "agents", "active", "impedance", "p95", "queue", "drift")
+
+
+def _show_trend(trend: TrendPage, output: Output) -> None:
+    columns = (trend.agents, trend.active_rate, trend.impedance_ms, trend.p95_ms, trend.queue, trend.drift)
+    rows = [
+        {
+            "since": written(at_ms),
+            "agents": round(agents or 0),
+            "active": "" if active is None else f"{active:.1%}",
+            "impedance": in_ms(impedance),
+            "p95": in_ms(p95),
+            "queue": "" if queue is None else f"{queue:.1f}",
+            "drift": "" if drift is None else f"{drift:.2f}",
+        }
+        for at_ms, agents, active, impedance, p95, queue, drift in zip(trend.times_ms, *columns, strict=True)
+    ]
+    output.data(rows, columns=TREND_COLUMNS)
+    if not rows:
+        output.say(
+            f"nothing is known of {trend.part} in that time; a slot of 10 s is there once it has passed"
+        )
+
+
+def _judge_trend(trend: TrendPage) -> ExitCode:
+    return ExitCode.OK if len(trend) else ExitCode.NOTHING_MATCHED
+
+
+CARE_FORMS: dict[type, tuple[Callable[..., None], Callable[..., ExitCode]]] = {
+    TrendPage: (_show_trend, _judge_trend),
+}
