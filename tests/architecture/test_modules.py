@@ -35,7 +35,6 @@ BUILT_AHEAD = (
     "ohmesh.model.trinary",
     "ohmesh.protocols.delivery",
     "ohmesh.assembly.identity_file",
-    "ohmesh.registry.fleet",
     "ohmesh.policies.regional_breaker",
     "ohmesh.protocols.arrival",
 )
