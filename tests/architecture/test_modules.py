@@ -37,6 +37,7 @@ BUILT_AHEAD = (
     "ohmesh.assembly.identity_file",
     "ohmesh.policies.regional_breaker",
     "ohmesh.protocols.arrival",
+    "ohmesh.protocols.consensus",
 )
 
 

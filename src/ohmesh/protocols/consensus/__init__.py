@@ -1,0 +1,4 @@
+"""Agreement among few: how a handful of processes decide together what no one of them may decide alone.
+
+raft    crash faults, a majority decides           raft/
+"""
