@@ -5,21 +5,26 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from ohmesh.assembly.connection import connect_engine
+from ohmesh.assembly.identity_file import ensure_identity
+from ohmesh.assembly.settings import data_directory
 from ohmesh.assembly.system import SystemClock, SystemEntropy, settle_interpreter
 from ohmesh.assembly.termination import on_termination
 from ohmesh.config import Config
-from ohmesh.handlers.simulated_agents import SimulatedAgents, Unfit
+from ohmesh.engines.nats.engine import NatsEngine
+from ohmesh.handlers.simulated_agents import SimulatedAgents, parse_unfit, standard_mix
+from ohmesh.handlers.simulated_faults import Declared, Origins
 from ohmesh.model.agent_class import AgentClasses
 from ohmesh.model.subject import Subjects, checked_name
 from ohmesh.ports.population import Population, Rows
 from ohmesh.roles.fleet.config import FleetConfig, FleetHostConfig, FleetPorts, Seat
 from ohmesh.roles.fleet.host import After, FleetHost
+from ohmesh.roles.fleet.origins import enrol_origin
 from ohmesh.roles.fleet.remote_agents import RemoteAgents, RemoteSeat
 
 Notice = Callable[[str], None]
@@ -102,12 +107,16 @@ async def run_fleet_host(
         )
         remote = RemoteAgents(engine.bus, RemoteSeat(seat, simulated.first, simulated.count, classes))
 
+        unfit = parse_unfit(config.of(FleetConfig).faults)
+        unfit = replace(unfit, dead=unfit.dead or simulated.dead, lying=unfit.lying or simulated.lying)
+        declared = await _declared(config, engine, seat, rows) if any(unfit.faults.values()) else None
+
         def population(after: After) -> Population:
             if simulated.is_remote:
                 return remote
-            return SimulatedAgents(
-                rows, classes, after, rng=rng, unfit=Unfit(simulated.dead, simulated.lying)
-            )
+            agents = SimulatedAgents(rows, classes, after, rng=rng, unfit=unfit)
+            agents.faults.declared = declared or agents.faults.declared
+            return agents
 
         host = FleetHost(
             FleetPorts(engine.bus, clock, entropy, engine.blobs),
@@ -131,6 +140,23 @@ async def run_fleet_host(
             for task in (*tasks, welcome, flushing):
                 task.cancel()
             await asyncio.gather(*tasks, welcome, flushing, return_exceptions=True)
+
+
+async def _declared(config: Config, engine: NatsEngine, seat: Seat, rows: Rows) -> Declared:
+    """With origins that sign what the agents of this process say; their keys are kept beside the data of the mesh, and
+    enrolled where the orchestrator looks for them."""
+    folder, classes = data_directory(config).root / "origins", AgentClasses()
+    identities = []
+    for name in (f"{seat.name}.sensor", f"{seat.name}.relay"):
+        identity = ensure_identity(folder / f"{name}.pem", name)
+        await enrol_origin(engine.state, identity)
+        identities.append(identity)
+    codes = standard_mix(rows, classes)
+    return Declared(
+        lambda row: str(seat.topology.place(row)),
+        lambda place: (classes.all[codes[place]].capabilities or ("",))[0],
+        Origins(config.mesh.name, *identities),
+    )
 
 
 async def _when_joined(host: FleetHost, ready: Callable[[str], None]) -> None:

@@ -27,6 +27,7 @@ _SETTINGS = {
     "agents": "fleet.agents",
     "fleet_hosts": "fleet.hosts",
     "fleet": "fleet.enabled",
+    "faults": "fleet.faults",
     "api_port": "api.port",
 }
 _PROMISES = {
@@ -73,6 +74,11 @@ _PROMISES = {
 )
 @click.option(
     "--fleet-hosts", type=click.IntRange(1, 64), metavar="N", help="Processes that they live in. [default: 2]"
+)
+@click.option(
+    "--faults",
+    metavar="PARTS",
+    help="Parts of the simulated agents that are unfit, as in 'dead=0.03, contradicting=0.01'; docs/fleet.md has all.",
 )
 @click.option("--fleet", is_flag=True, default=None, help="Take part in a fleet without agents of one's own.")
 @click.option("--profile", type=click.Choice(["local", "lan", "wan"]), help="Timings. [default: local]")
@@ -151,7 +157,7 @@ def _greeting(supervisor: Supervisor, took_s: float) -> list[str]:
         *_door(supervisor),
         *_fleet(supervisor),
         "  next, in another terminal:",
-        f"    ohmesh submit text 'What a lovely day!' --wait 10{which}",
+        *([f"    ohmesh submit text 'What a lovely day!' --wait 10{which}"] if supervisor.workers else []),
         f"    ohmesh worker MODULE:FUNCTION{which}",
         f"    ohmesh status{which}",
         *([f"    ohmesh ping --graph{which}"] if supervisor.fleet else []),

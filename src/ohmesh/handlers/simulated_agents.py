@@ -14,12 +14,15 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ohmesh.errors import InvalidArgument
+from ohmesh.handlers.simulated_faults import Declared, Fault, SimulatedFaults, WriteContext, faults_by_part
 from ohmesh.model.agent_class import AgentClasses
+from ohmesh.model.conflict_evidence import read_conflict_order
 from ohmesh.model.context import mark_text
 from ohmesh.model.fleet_message import Coordinate, Expectation, TargetState, Verb
 from ohmesh.ports.population import Answered, AnsweredCallback, Residents, Rows, Vitals
@@ -47,15 +50,51 @@ def standard_mix(rows: Rows, classes: AgentClasses) -> NDArray[np.uint8]:
 @dataclass(frozen=True, slots=True)
 class Unfit:
     """Parts of all agents, drawn once: `dead` never answer, `lying` report a conflict although there is none,
-    `late` take ten times as long as others of their class."""
+    `late` take ten times as long as others of their class. The others are those of simulated_faults, at least one agent
+    of each."""
 
     dead: float = 0.0
     lying: float = 0.0
     late: float = 0.0
+    contradicting: float = 0.0
+    drifting: float = 0.0
+    incapable: float = 0.0
+    diverging: float = 0.0
+    corrupt: float = 0.0
+
+    @property
+    def faults(self) -> dict[Fault, float]:
+        return {
+            Fault.CONTRADICTING: self.contradicting,
+            Fault.DRIFTING: self.drifting,
+            Fault.INCAPABLE: self.incapable,
+            Fault.DIVERGING: self.diverging,
+            Fault.CORRUPT: self.corrupt,
+        }
+
+
+def parse_unfit(text: str) -> Unfit:
+    """ "dead=0.03, contradicting=0.01". Raises InvalidArgument: no such fault, a part that is not from 0 to 1."""
+    parts: dict[str, float] = {}
+    for word in text.replace(",", " ").split():
+        name, _, part = word.partition("=")
+        try:
+            parts[name] = float(part)
+        except ValueError:
+            parts[name] = math.nan
+        if name not in {one.name for one in fields(Unfit)} or not 0 <= parts[name] <= 1:
+            raise InvalidArgument(
+                f"faults: {word!r} is no part of agents with a fault.",
+                hint=f"Say fault=part, a part from 0 to 1, of {', '.join(one.name for one in fields(Unfit))}.",
+            )
+    if sum(parts.values()) > 1:
+        raise InvalidArgument(f"faults: these are {sum(parts.values()):g} of all agents, above 1.")
+    return Unfit(**parts)
 
 
 class SimulatedAgents:
-    """`after` calls back with places as their delays (milliseconds) have passed."""
+    """`after` calls back with places as their delays (milliseconds) have passed. What those with a fault say of
+    themselves is `faults.declared`."""
 
     def __init__(
         self,
@@ -81,9 +120,25 @@ class SimulatedAgents:
         self._is_dead = fate < unfit.dead
         self._is_lying = ~self._is_dead & (fate < unfit.dead + unfit.lying)
         self._pace_ms[fate >= 1 - unfit.late] *= LATE_FACTOR
+        well = np.flatnonzero((fate >= unfit.dead + unfit.lying) & (fate < 1 - unfit.late))
+        drawn = (
+            well[np.argsort(self._uniform(len(well)), kind="stable")] if any(unfit.faults.values()) else well
+        )
+        faults = np.zeros(len(rows), np.uint8)
+        faults[drawn] = faults_by_part(unfit.faults, np.arange(len(drawn)))
+        own = Declared(str, lambda place: (classes.all[self._codes[place]].capabilities or ("",))[0])
+        self.faults = SimulatedFaults(rows, faults, own)
 
     def residents(self) -> Residents:
         return Residents(self._rows, self._codes, is_simulated=True)
+
+    @property
+    def write_context(self) -> WriteContext:
+        return self.faults.write_context
+
+    @write_context.setter
+    def write_context(self, write: WriteContext) -> None:
+        self.faults.write_context = write
 
     def vitals(self, rows: Rows) -> Vitals:
         at = self._at(rows)
@@ -107,9 +162,18 @@ class SimulatedAgents:
             return
         self._answered[at] += np.uint32(1)
         states = np.where(self._is_lying[at], TargetState.CONFLICT, TargetState.READY).astype(np.int8)
+        settling = read_conflict_order(order)
+        if settling is not None:
+            codes = np.arange(1, len(at) + 1, dtype=np.uint16)
+            took = np.zeros(len(at), np.float32)
+            answered(Answered(rows, states, took, codes, self.faults.obey(settling, at)))
+            return
+        objections = self.faults.report(order, at) if order.verb is not Verb.OBSERVE else {}
+        states[list(objections)] = TargetState.CONFLICT
         answer, answers = self._answers(order, rows, states)
         if order.verb is Verb.OBSERVE or order.expects is Expectation.NOTHING:
-            answered(Answered(rows, states, np.zeros(len(at), np.float32), answer, answers))
+            took = np.zeros(len(at), np.float32)
+            answered(Answered(rows, states, took, answer, answers, tuple(objections.items())))
             return
         weight = np.float32(1 + 0.5 * order.weight)
         delays_ms = (self._pace_ms[at] * np.exp(self._spread[at] * self._normal(len(at))) * weight).astype(
@@ -119,7 +183,10 @@ class SimulatedAgents:
         def ring(due: NDArray[np.intp]) -> None:
             due = np.sort(due)
             part = answer[due] if answer is not None else None
-            answered(Answered(rows[due], states[due], delays_ms[due], part, answers))
+            why = tuple(
+                (here, objections[place]) for here, place in enumerate(due.tolist()) if place in objections
+            )
+            answered(Answered(rows[due], states[due], delays_ms[due], part, answers, why))
 
         self._after(delays_ms, ring)
 

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from ohmesh.errors import InvalidArgument
-from ohmesh.model.fleet_message import Id
+from ohmesh.model.fleet_message import Coordinate, Id, Verb
 
 MAX_FACTS = 256
 FACT_PURPOSE = "fact"
@@ -44,7 +44,8 @@ class StampedEvent(Struct, array_like=True, frozen=True):
 
 
 class BranchState(Struct, array_like=True, frozen=True):
-    """One agent's version of a context. base: values at the common ancestor, empty where it is not known."""
+    """One agent's version of a context (values: branch_values). base: values at the common ancestor, empty where it is
+    not known."""
 
     context_hash: bytes
     values: dict[Text, Text]
@@ -69,6 +70,8 @@ class ConflictOrder(Struct, frozen=True, tag_field="conflict_order", tag="1"):
     ask: "facts" (about `key`), "events", "branch": answer with Evidence. "update": hold `value` for `key` from now on.
     "merge": take `values` for your context. "resync": measure your clock anew. "reload": load the context with
     `context_hash`, from `context`, or from your own copy where that is empty, and answer with the hash that you have.
+    versions: with "branch" those that went apart, with "merge" those that the merged context comes from. `context` may
+    be an order of `state_order` to hold it, which says where its content is.
     """
 
     conflict: Id
@@ -78,6 +81,7 @@ class ConflictOrder(Struct, frozen=True, tag_field="conflict_order", tag="1"):
     values: dict[str, str] = {}
     context_hash: bytes = b""
     context: bytes = b""
+    versions: tuple[bytes, ...] = ()
 
 
 Kind = TypeVar("Kind", Evidence, ConflictOrder)
@@ -95,6 +99,16 @@ def decode(data: bytes, kind: type[Kind]) -> Kind:
         return msgspec.msgpack.decode(data, type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidArgument(f"{len(data)} bytes are no {kind.__name__}: {error}.") from error
+
+
+def read_conflict_order(order: Coordinate) -> ConflictOrder | None:
+    """None for a message about anything else."""
+    if order.verb is not Verb.SYNC:
+        return None
+    try:
+        return decode(order.payload, ConflictOrder)
+    except InvalidArgument:
+        return None
 
 
 def fact_payload(fact: Fact) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ohmesh.model.fleet_message import Coordinate, ReportedConflict
 
 Rows = NDArray[np.int64]
+Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,6 +73,14 @@ class SaysContext(Protocol):
     Contexts are kept in front of the population, which is told here where to look."""
 
     context_of: Callable[[Rows], NDArray[np.uint64]]
+
+
+@runtime_checkable
+class WritesContext(Protocol):
+    """A population whose agents change their own context. `write_context` (rows, entries, is_change) puts entries into
+    the context of each, which comes from the one that it held, or from none where it is no change of it."""
+
+    write_context: Callable[[Rows, Mapping[str, bytes], bool], None]
 
 
 @runtime_checkable

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ohmesh.handlers.simulated_agents import SimulatedAgents, Unfit, standard_mix
+from ohmesh.errors import InvalidArgument
+from ohmesh.handlers.simulated_agents import SimulatedAgents, Unfit, parse_unfit, standard_mix
 from ohmesh.model.agent_class import AgentClasses
 from ohmesh.model.context import mark_text
 from ohmesh.model.fleet_message import Coordinate, Expectation, MessageHead, TargetState, Verb
@@ -95,3 +96,11 @@ def test_who_contradicts_answers_nothing() -> None:
     is_lying = answered.states == TargetState.CONFLICT
     assert is_lying.any()
     assert ((answered.answer == 0) == is_lying).all()
+
+
+def test_parts_with_a_fault_are_read_and_what_is_none_is_refused() -> None:
+    assert parse_unfit("dead=0.03, drifting=0.01") == Unfit(dead=0.03, drifting=0.01)
+    assert parse_unfit("") == Unfit()
+    for wrong in ("tired=0.1", "dead", "dead=2", "dead=nan", "dead=0.6 late=0.6"):
+        with pytest.raises(InvalidArgument):
+            parse_unfit(wrong)

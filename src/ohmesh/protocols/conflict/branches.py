@@ -2,7 +2,8 @@
 
 Each branch is the version that most agents hold which name its hash. Where the values at the common ancestor are known
 the merge is three-way: a key that one branch alone has changed takes its new value. Without them a key converges where
-both have the same value, or only one has it. What both changed differently is left to a person, who chooses a branch
+both have the same value, or only one has it; two versions that were named, and share no past, are no branches of one
+context, and a person chooses one of them whole. What both changed differently is left to a person, who chooses a branch
 for all of it; nothing is changed anywhere before. Then every agent takes the merged context.
 Source: Mens, A State-of-the-Art Survey on Software Merging (2002), section 2.1, for two-way and three-way.
 """
@@ -43,19 +44,23 @@ def merge_branches(base: Values, left: Values, right: Values) -> tuple[dict[str,
 
 
 class BranchAndReconcile:
-    """agents: those that reported it and some that did not, so that both branches are among them."""
+    """agents: those that reported it and some that did not, so that both branches are among them. versions: those that
+    the report named, where it did."""
 
-    def __init__(self, conflict: str, agents: tuple[str, ...]) -> None:
+    def __init__(self, conflict: str, agents: tuple[str, ...], versions: tuple[bytes, ...] = ()) -> None:
         self._conflict = conflict
         self._agents = agents
+        self._versions = versions
         self._branches: dict[str, BranchState] = {}
         self._merged: dict[str, str] = {}
         self._open: tuple[str, ...] = ()
         self._winner = ""
         self._is_merging = False
+        self._is_unrelated = False
 
     def begin(self) -> Step:
-        return Step((OrderAgents(self._agents, ConflictOrder(self._conflict, "branch")),))
+        order = ConflictOrder(self._conflict, "branch", versions=self._versions)
+        return Step((OrderAgents(self._agents, order),))
 
     def take(self, heard: Heard) -> Step:
         return self._confirmed(heard) if self._is_merging else self._compare(heard)
@@ -68,7 +73,7 @@ class BranchAndReconcile:
                 hint=f"One of {', '.join(self._branches)}." if self._branches else "None was heard of yet.",
             )
         chosen = {key: branch.values[key] for key in self._open if key in branch.values}
-        self._merged.update(chosen)
+        self._merged = dict(branch.values) if self._is_unrelated else {**self._merged, **chosen}
         self._winner = winner
         return self._merge()
 
@@ -83,7 +88,11 @@ class BranchAndReconcile:
         if len(self._branches) > 2:
             return unsettled(f"{len(self._branches)} versions exist.", left=tuple(self._branches))
         left, right = self._branches.values()
-        base = left.base if left.base == right.base else {}
+        # Who does not know the other branch knows no ancestor; one that does is enough.
+        base = left.base if left.base == right.base or not right.base else right.base if not left.base else {}
+        self._is_unrelated = bool(self._versions) and not base
+        if self._is_unrelated:
+            return unsettled("They share no past, so one of them holds.", left=tuple(self._branches))
         self._merged, self._open = merge_branches(base, left.values, right.values)
         if self._open:
             return unsettled(
@@ -94,7 +103,9 @@ class BranchAndReconcile:
 
     def _merge(self) -> Step:
         self._is_merging = True
-        return Step((OrderAgents(self._agents, ConflictOrder(self._conflict, "merge", values=self._merged)),))
+        parents = tuple(bytes.fromhex(name) for name in self._branches)
+        order = ConflictOrder(self._conflict, "merge", values=self._merged, versions=parents)
+        return Step((OrderAgents(self._agents, order),))
 
     def _confirmed(self, heard: Heard) -> Step:
         done = tuple(agent for agent in self._agents if _is_done(heard, agent))

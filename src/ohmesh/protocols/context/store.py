@@ -138,6 +138,17 @@ class ContextStore:
         self.good[at[is_right]] = number
         return is_right
 
+    def write(self, at: Index, entries: Mapping[str, bytes], *, is_change: bool) -> None:
+        """Put entries into what each holds, or instead of it, as a version that comes from nothing. Whose content is
+        not here stays as it is."""
+        for held, places in self.heads(at).items():
+            if not self.holds(held):
+                continue
+            before = self._entries(held) if is_change and held else {}
+            content = encode_content({**before, **entries})
+            version = version_of(content, *((held,) if is_change and held else ()))
+            self.head[at[places]] = self._number(self.learn(version, content))
+
     def merge_into(self, at: Index, version: bytes) -> tuple[Moved, dict[bytes, tuple[EntryConflict, ...]]]:
         """Who has diverged from `version` holds a version of both now; conflicts by the version that they hold. Raises
         InvalidArgument: its content is not here."""

@@ -8,7 +8,7 @@ contexts within a second. A process that starts anew begins with what was kept, 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from ohmesh.errors import EngineError, EngineFailed, InvalidArgument
 from ohmesh.model.agent import Duty
+from ohmesh.model.conflict_evidence import ConflictOrder, read_conflict_order
 from ohmesh.model.context import mark_of, mark_text
 from ohmesh.model.fleet_columns import DUTY_CODES
 from ohmesh.model.fleet_message import Coordinate, ReportedConflict, TargetState
@@ -24,11 +25,13 @@ from ohmesh.ports.population import (
     Answered,
     AnsweredCallback,
     CarriesState,
+    Mask,
     Population,
     Residents,
     Rows,
     SaysContext,
     Vitals,
+    WritesContext,
 )
 from ohmesh.protocols.context.store import ContextStore
 from ohmesh.roles.fleet.state_records import StateRecord, StateRecords
@@ -39,7 +42,6 @@ SAVE_PAUSE_S = 1.0
 RETRY_S = 0.5
 
 Index = NDArray[np.intp]
-Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,11 +59,13 @@ class Asked:
 class AgentStates:
     """A Population in front of another. records: None keeps nothing beyond the life of the process.
 
-    obey: what carries out orders about state; see StateOrders. changed: called with rows whose vitals have changed."""
+    obey: what carries out orders about state; see StateOrders. settle: what a conflict orders about contexts, and for
+    whom it did; see ConflictOrders. changed: called with rows whose vitals have changed."""
 
     def __init__(self, population: Population, records: StateRecords | None) -> None:
         self.changed: Callable[[Rows], None]
         self.obey: Callable[[StateOrder, Coordinate, Asked], None]
+        self.settle: Callable[[ConflictOrder, Asked], Mask]
         self.notice: Callable[[str], None]
         self.rows = population.residents().rows
         self.contexts = ContextStore(len(self.rows))
@@ -72,6 +76,8 @@ class AgentStates:
         self._population = population
         if isinstance(population, SaysContext):
             population.context_of = self.context_of
+        if isinstance(population, WritesContext):
+            population.write_context = self.write_context
         self._dirty = asyncio.Event()
 
     # As a population
@@ -92,6 +98,12 @@ class AgentStates:
     def context_of(self, rows: Rows) -> NDArray[np.uint64]:
         return self.vitals(rows).context_hash
 
+    def write_context(self, rows: Rows, entries: Mapping[str, bytes], is_change: bool) -> None:
+        """They do it themselves, and nobody else knows of the version."""
+        asked = Asked(rows, self.places(rows), lambda _answered: None)
+        self.contexts.write(asked.at, entries, is_change=is_change)
+        self.told(asked)
+
     def deliver(self, order: Coordinate, rows: Rows, answered: AnsweredCallback) -> None:
         about_state = read_state_order(order)
         asked = Asked(rows, self.places(rows), answered)
@@ -102,6 +114,9 @@ class AgentStates:
         if is_frozen.any():
             self.refuse_frozen(asked.part(is_frozen))
             rows = rows[~is_frozen]
+        about_conflict = read_conflict_order(order)
+        if about_conflict is not None and len(rows):
+            rows = rows[~self.settle(about_conflict, Asked(rows, self.places(rows), answered))]
         if len(rows):
             self._population.deliver(order, rows, answered)
 

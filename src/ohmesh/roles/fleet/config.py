@@ -42,12 +42,14 @@ DEFAULT_SECTORS = 100
 class FleetConfig:
     """enabled: nodes take the role of the orchestrator of a fleet. agents: so many simulated ones are started here, in
     so many `hosts`. remote: places behind them for agents with a connection of their own, where there is room.
+    faults: parts of the simulated ones that are unfit, as in "dead=0.03, drifting=0.01" (docs/fleet.md).
     sectors, clusters, cluster_size: the shape of the fleet, the same in every process; 0 sectors is as many as the
     agents need."""
 
     enabled: bool = False
     agents: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
     hosts: Annotated[int, Meta(ge=1, le=64)] = 2
+    faults: str = ""
     remote: Annotated[int, Meta(ge=0, le=100_000)] = 300
     sectors: Annotated[int, Meta(ge=0, le=1_000)] = 0
     clusters: Annotated[int, Meta(ge=1, le=100)] = 10

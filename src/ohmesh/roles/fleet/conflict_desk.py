@@ -256,7 +256,7 @@ class ConflictDesk:
             self._running.discard(conflict_id)
 
     async def _work_on(self, conflict: Conflict) -> Verdict:
-        strategy = self.work.strategy_for(conflict)
+        strategy = await self.work.strategy_for(conflict)
         if strategy is None:
             return Verdict(False, "Only a person can settle it.")
         self._strategies[conflict.id] = strategy
@@ -356,7 +356,7 @@ class ConflictDesk:
         try:
             strategy = self._strategies.get(conflict.id)
             if strategy is None:  # a predecessor knew what the choices are
-                strategy = self.work.strategy_for(conflict)
+                strategy = await self.work.strategy_for(conflict)
                 assert strategy is not None
                 await self.work.run(strategy, strategy.begin())
             step: Step = strategy.decide(wish.winner)

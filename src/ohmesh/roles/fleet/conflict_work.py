@@ -12,10 +12,12 @@ import numpy as np
 from ohmesh.errors import InvalidArgument, NoCapableAgentError, NotTrusted
 from ohmesh.model.conflict import Conflict, ConflictMethod
 from ohmesh.model.conflict_evidence import FACT_PURPOSE, Evidence, Fact, decode, encode, fact_payload
+from ohmesh.model.context import mark_of
 from ohmesh.model.fleet_message import TargetState, Verb
 from ohmesh.model.fleet_request import StartOperation
 from ohmesh.model.fleet_table import AckTable
 from ohmesh.model.priority import Priority
+from ohmesh.model.state_order import Move, encode_state_order
 from ohmesh.model.topology import parse_place
 from ohmesh.ports.population import Rows
 from ohmesh.protocols.arrival.report import columns_of, name_rows
@@ -35,31 +37,26 @@ from ohmesh.protocols.conflict.strategy import (
 )
 from ohmesh.registry.fleet.best import best_agents
 from ohmesh.registry.fleet.liveness import IS_MEMBER
-from ohmesh.trust.key_ring import KeyRing
 from ohmesh.trust.statement import open_statement
 
 if TYPE_CHECKING:
     from ohmesh.roles.fleet.orchestrator import Orchestrator
+    from ohmesh.roles.fleet.origins import Origins
 
 ORDER_TIMEOUT_MS = 3_000.0
 OTHERS_ASKED = 10
 MAX_REROUTED = 1_000
 
-KnownGoodOf = Callable[[str], KnownGood | None]
-
 
 class ConflictWork:
-    """Operations that it begins are known by `is_own`; what agents answer to them is no new conflict.
+    """Operations that it begins are known by `is_own`; what agents answer to them is no new conflict."""
 
-    known_good: the last good context of an agent, from whoever keeps contexts; where it knows none, the hash that the
-    report expected is ordered, and the agent has to have a copy."""
-
-    def __init__(self, orchestrator: Orchestrator, keys: KeyRing, new_id: Callable[[int], str]) -> None:
-        self.known_good: KnownGoodOf = lambda _agent: None
+    def __init__(self, orchestrator: Orchestrator, origins: Origins, new_id: Callable[[int], str]) -> None:
         self._of = orchestrator
-        self._keys = keys
+        self._origins = origins
         self._new_id = new_id
         self._collecting: dict[str, dict[str, Evidence]] = {}
+        self._merging = asyncio.Lock()
 
     def is_own(self, operation: str) -> bool:
         return operation in self._collecting or operation.startswith("conflict-")
@@ -83,14 +80,16 @@ class ConflictWork:
 
     # Which method
 
-    def strategy_for(self, conflict: Conflict) -> Strategy | None:
+    async def strategy_for(self, conflict: Conflict) -> Strategy | None:
         """None: only a person can."""
         detail, agents = conflict.detail, conflict.agents
         evidence = evidence_of(detail.data)
         match conflict.method:
             case ConflictMethod.BRANCH_AND_RECONCILE:
-                return BranchAndReconcile(conflict.id, (*agents, *self._others(conflict)))
+                versions = tuple(filter(None, (_name(detail.expected), _name(detail.received))))
+                return BranchAndReconcile(conflict.id, (*agents, *self._others(conflict)), versions)
             case ConflictMethod.PROVENANCE_TRACE:
+                await self._origins.learn()
                 known = [self.vouched(fact) for fact in evidence.facts]
                 return ProvenanceTrace(conflict.id, agents, known, is_genuine=self._is_genuine)
             case ConflictMethod.CLOCK_RECONCILIATION:
@@ -98,7 +97,7 @@ class ConflictWork:
             case ConflictMethod.REROUTE_AND_REMAP:
                 return RerouteAndRemap(agents, detail.expected, conflict.operation)
             case ConflictMethod.RELOAD_KNOWN_GOOD:
-                return ReloadKnownGood(conflict.id, agents, self._good_contexts(conflict))
+                return ReloadKnownGood(conflict.id, agents, await self._good_contexts(conflict))
         return None
 
     def _others(self, conflict: Conflict) -> tuple[str, ...]:
@@ -111,29 +110,31 @@ class ConflictWork:
         others = np.setdiff1d(near, rows, assume_unique=True)[:OTHERS_ASKED]
         return tuple(str(topology.place(row)) for row in others.tolist())
 
-    def _good_contexts(self, conflict: Conflict) -> dict[str, KnownGood]:
+    async def _good_contexts(self, conflict: Conflict) -> dict[str, KnownGood]:
+        """The version that was expected, with where its content is; an agent has to have a copy of one that never went
+        out from here."""
+        expected = _name(conflict.detail.expected)
+        if not expected:
+            return {}
+        trunk = self._of.states.trunk
         try:
-            expected = bytes.fromhex(conflict.detail.expected)
-        except ValueError:
-            expected = b""
-        found = {}
-        for agent in conflict.agents:
-            good = self.known_good(agent) or (KnownGood(expected) if expected else None)
-            if good is not None:
-                found[agent] = good
-        return found
+            held = await trunk.hold(trunk.find(expected), Move.PUT)
+            good = KnownGood(held.version, encode_state_order(held))
+        except InvalidArgument:
+            good = KnownGood(expected)
+        return dict.fromkeys(conflict.agents, good)
 
     # Facts and who said them
 
     def vouched(self, fact: Fact) -> Fact:
         """Without its signature where nobody knows its origin's key: then it is hearsay, and not forged."""
-        if fact.signature and not self._keys.keys_of(fact.origin):
+        if fact.signature and not self._origins.ring.keys_of(fact.origin):
             return msgspec.structs.replace(fact, signature=b"", strength=0)
         return fact
 
     def _is_genuine(self, fact: Fact) -> bool:
         try:
-            said = open_statement(fact.signature, self._keys, self._of.subjects.mesh, FACT_PURPOSE)
+            said = open_statement(fact.signature, self._origins.ring, self._of.subjects.mesh, FACT_PURPOSE)
         except (NotTrusted, InvalidArgument):
             return False
         return said.signer == fact.origin and said.payload == fact_payload(fact)
@@ -141,6 +142,13 @@ class ConflictWork:
     # Doing it
 
     async def run(self, strategy: Strategy, step: Step) -> Verdict:
+        """Contexts are merged one after the other, since each merge is the branch that the next one finds."""
+        if not isinstance(strategy, BranchAndReconcile):
+            return await self._run(strategy, step)
+        async with self._merging:
+            return await self._run(strategy, step)
+
+    async def _run(self, strategy: Strategy, step: Step) -> Verdict:
         while step.verdict is None:
             step = strategy.take(await self._carry_out(step))
         return step.verdict
@@ -152,6 +160,8 @@ class ConflictWork:
         for order in step.orders:
             match order:
                 case OrderAgents():
+                    if order.order.ask == "merge":
+                        waiting.append(self._advance_others(order))
                     waiting.append(self._order(order))
                 case RevokeCapability():
                     rows = self.rows_of(order.agents)
@@ -162,16 +172,34 @@ class ConflictWork:
             answers.update(found)
         return Heard(answers, moved)
 
-    async def _order(self, told: OrderAgents) -> dict[str, Evidence]:
-        request = StartOperation(
+    async def _advance_others(self, told: OrderAgents) -> dict[str, Evidence]:
+        """The branch that was merged goes on with what it was merged into, and so do all who follow it."""
+        states, columns = self._of.states, self._of.registry.columns
+        followed = await states.trunk.adopt(told.order.values, told.order.versions)
+        if followed is None:
+            return {}
+        before, order = followed
+        rows = np.flatnonzero(
+            IS_MEMBER[columns.liveness] & (columns.context_hash == np.uint64(mark_of(before)))
+        )
+        rows = np.setdiff1d(rows, self.rows_of(told.agents), assume_unique=True)
+        if len(rows):
+            await self._of.conductor.order(self._request("reconcile", encode_state_order(order)), rows)
+        return {}
+
+    def _request(self, what: str, payload: bytes) -> StartOperation:
+        return StartOperation(
             operation=f"conflict-{self._new_id(int(self._of.now_ms()))}",
-            what=f"conflict {told.order.ask}",
+            what=f"conflict {what}",
             verb=Verb.SYNC,
-            payload=encode(told.order),
+            payload=payload,
             timeout_ms=ORDER_TIMEOUT_MS,
             rate=1.0,
             priority=Priority.CRITICAL,
         )
+
+    async def _order(self, told: OrderAgents) -> dict[str, Evidence]:
+        request = self._request(told.order.ask, encode(told.order))
         found = self._collecting[request.operation] = {}
         try:
             await self._of.conductor.order(request, self.rows_of(told.agents))
@@ -220,6 +248,14 @@ class ConflictWork:
             except InvalidArgument:
                 continue
         return np.array(sorted(found), np.int64)
+
+
+def _name(text: str) -> bytes:
+    """Of a version, from how a report has it; b"" where that is none."""
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        return b""
 
 
 def evidence_of(data: bytes) -> Evidence:

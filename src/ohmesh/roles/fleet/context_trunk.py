@@ -9,11 +9,13 @@ Agents may hold versions of their own beside these (a merge in place); the trunk
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 
 import msgspec
 from msgspec import Struct
 
 from ohmesh.errors import EngineFailed, InvalidArgument
+from ohmesh.model.branch_values import entries_of
 from ohmesh.model.context import (
     MARK_BYTES,
     ContextVersion,
@@ -108,6 +110,24 @@ class ContextTrunk:
                     hint=f"Let one of them have what both shall hold: ohmesh context set --branch {wish.branch}.",
                 )
             return await self.hold(await self._grow(wish.branch, found.entries, ours, theirs), Move.ADVANCE)
+
+    async def adopt(
+        self, values: Mapping[str, str], versions: tuple[bytes, ...]
+    ) -> tuple[bytes, HoldContext] | None:
+        """A conflict was reconciled: `values` come from these `versions`. Where `main` stands at one of them it goes
+        on with what they were merged into: the version that it stood at, and the order to hold the new one. None: it is
+        no matter of `main`, or a version that went out from elsewhere. Raises EngineError."""
+        async with self._lock:
+            before = self.branches.get(MAIN, b"")
+            if before not in versions:
+                return None
+            try:
+                sources = [await self.entries(version) for version in versions if version in self.history]
+                entries = entries_of(values, sources)
+            except InvalidArgument:
+                return None
+            merged = await self._grow(MAIN, entries, *versions)
+            return before, await self.hold(merged, Move.ADVANCE)
 
     def head(self, branch: str) -> bytes:
         """Raises InvalidArgument."""

@@ -45,6 +45,7 @@ from ohmesh.protocols.membership.fleet_roles import NOBODY
 from ohmesh.roles.fleet.agent_states import AgentStates
 from ohmesh.roles.fleet.alarm import Alarm, Ring
 from ohmesh.roles.fleet.config import FleetHostConfig, FleetPorts, Seat
+from ohmesh.roles.fleet.conflict_orders import ConflictOrders
 from ohmesh.roles.fleet.coordinators import Coordinators
 from ohmesh.roles.fleet.leads import Leads, part_of
 from ohmesh.roles.fleet.mesh_time import MeshTime
@@ -91,6 +92,7 @@ class FleetHost:
         self._population = AgentStates(self._source, records)
         self._state_orders = StateOrders(self._population, name=name, life=self._incarnation, say=self._say)
         self._population.obey = self._state_orders.obey
+        self._population.settle = ConflictOrders(self._population, self._state_orders).obey
         self._population.changed = self._tell_changed
         self._residents = self._population.residents()
         self._orders = OrdersHere(

@@ -69,6 +69,7 @@ from ohmesh.roles.fleet.conflict_questions import answer as answer_about_conflic
 from ohmesh.roles.fleet.conflict_work import ConflictWork
 from ohmesh.roles.fleet.fleet_states import FleetStates
 from ohmesh.roles.fleet.operation_store import OperationStore
+from ohmesh.roles.fleet.origins import Origins
 from ohmesh.roles.fleet.outbox import Outbox
 from ohmesh.roles.fleet.places import rows_of_spans
 from ohmesh.roles.fleet.questions import Questions
@@ -102,8 +103,8 @@ class Orchestrator:
         config: OrchestratorConfig | None = None,
         keys: KeyRing | None = None,
     ) -> None:
-        """keys: of those whose signed facts count in a conflict. Set `inherited` where the process keeps a replica of
-        the registry: what the predecessor knew is known at once."""
+        """keys: of those whose signed facts count in a conflict, beside the origins that `state` names. Set `inherited`
+        where the process keeps a replica of the registry: what the predecessor knew is known at once."""
         self.config = config or OrchestratorConfig()
         self.inherited: Inherited = lambda: None
         self.notice: Notice = logging.getLogger("ohmesh.orchestrator").warning
@@ -126,7 +127,7 @@ class Orchestrator:
         self.questions = Questions(self)
         self.conductor = Conductor(self)
         log = ConflictLog(ports.log, ports.state, seat.subjects.conflict_log(), self._say)
-        work = ConflictWork(self, keys or KeyRing(), self.new_conflict_id)
+        work = ConflictWork(self, Origins(ports.state, keys or KeyRing()), self.new_conflict_id)
         self.conflicts = ConflictDesk(self, log, work)
         self._modes = ModeKeeper()
         self._feed = ReplicaFeed(self)

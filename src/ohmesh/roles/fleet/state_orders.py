@@ -7,7 +7,7 @@ arrival, one after the other; freezes that come meanwhile are kept together, in 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 
 import numpy as np
@@ -207,6 +207,19 @@ class StateOrders:
                 Refusal.NO_CONTENT, expected=version.hex(), received=held.hex(), data=reason.encode()
             ),
         )
+
+    def with_contents(self, names: Iterable[bytes], do: Callable[[], None]) -> None:
+        """Do it now, or once what can be had of these is here."""
+        lacking = [name for name in names if not self._states.contexts.holds(self._full(name))]
+        if lacking:
+            self._jobs.put_nowait(partial(self._read_contents, lacking, do))
+        else:
+            do()
+
+    async def _read_contents(self, names: list[bytes], do: Callable[[], None]) -> None:
+        for name in names:
+            await self._read_content(self._full(name))
+        do()
 
     async def _read_content(self, version: bytes) -> str:
         """From the blobs, where it is not here yet; what stands in the way, or ""."""

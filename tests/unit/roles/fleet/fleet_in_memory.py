@@ -13,7 +13,8 @@ import numpy as np
 
 from ohmesh.engines.memory.cluster import MemoryCluster
 from ohmesh.errors import Fenced, OhmeshError
-from ohmesh.handlers.simulated_agents import SimulatedAgents, Unfit
+from ohmesh.handlers.simulated_agents import SimulatedAgents, Unfit, standard_mix
+from ohmesh.handlers.simulated_faults import Declared, Origins
 from ohmesh.model.agent_class import AgentClasses
 from ohmesh.model.fleet_reading import FleetDescription
 from ohmesh.model.fleet_request import (
@@ -33,9 +34,11 @@ from ohmesh.roles.fleet.config import FleetPorts, Seat
 from ohmesh.roles.fleet.follower import Follower
 from ohmesh.roles.fleet.host import After, FleetHost
 from ohmesh.roles.fleet.orchestrator import Orchestrator, OrchestratorPorts
+from ohmesh.roles.fleet.origins import enrol_origin
 from ohmesh.simulator.clock import SimulatedClock
 from ohmesh.simulator.entropy import SimulatedEntropy
 from ohmesh.simulator.run import run_virtual
+from ohmesh.trust.identity import Identity
 from ohmesh.trust.key_ring import KeyRing
 from tests.unit.simulator.passing_time import pass_time
 
@@ -45,6 +48,7 @@ TOPOLOGY = Topology(4, 3, 10)
 SUBJECTS = Subjects("test")
 SKEWS_MS = (50.0, -50.0, 20.0, -20.0)
 DRIFT_PPM = 50.0
+SENSOR, RELAY = Identity.from_seed("sensor", b"s" * 32), Identity.from_seed("relay", b"r" * 32)
 
 
 class Fleet:
@@ -85,6 +89,8 @@ class Fleet:
         self.start_orchestrator(term=1)
         for number in range(len(self._spans)):
             self.start_host(number)
+        for origin in (SENSOR, RELAY) if self._unfit is not None else ():
+            await enrol_origin(self.cluster.connect("origins").state, origin)
         for host in self.hosts.values():
             await asyncio.wait_for(host.joined(), 10)
         await pass_time(3.0)  # clocks have been compared
@@ -131,8 +137,13 @@ class Fleet:
             if self._people is not None:
                 return self._people(rows, after)
             agents = SimulatedAgents(
-                rows, AgentClasses(), after, rng=random.Random(number), unfit=self._unfit
+                rows,
+                AgentClasses(),
+                after,
+                rng=random.Random(number),
+                unfit=self._unfit,
             )
+            agents.faults.declared = self._declared(rows)
             self.populations[name] = agents, rows
             return agents
 
@@ -142,6 +153,14 @@ class Fleet:
         self.hosts[name] = host
         self._tasks[name] = asyncio.create_task(host.run())
         return host
+
+    def _declared(self, rows: Rows) -> Declared:
+        classes, codes = AgentClasses(), standard_mix(rows, AgentClasses())
+        return Declared(
+            lambda row: str(self.topology.place(row)),
+            lambda place: classes.all[codes[place]].capabilities[0],
+            Origins(SUBJECTS.mesh, SENSOR, RELAY),
+        )
 
     async def kill(self, name: str) -> None:
         """It says nothing any more, from this moment on."""
