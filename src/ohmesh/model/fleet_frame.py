@@ -33,6 +33,7 @@ from ohmesh.model.fleet_message import (
 from ohmesh.model.fleet_operation import (
     Beat,
     CallOff,
+    ConflictNotice,
     FleetView,
     Fold,
     Forget,
@@ -70,6 +71,7 @@ FleetBody = (
     | Rejoin
     | AskContext
     | GiveContext
+    | ConflictNotice
     | Changes
     | Follow
 )

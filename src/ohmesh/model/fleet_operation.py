@@ -128,6 +128,19 @@ class JoinColumns(Struct, array_like=True, frozen=True, tag=129):
     names: tuple[tuple[Count, str], ...] = ()
 
 
+class ConflictNotice(Struct, array_like=True, frozen=True, tag=133):
+    """To whoever coordinates these sectors: their agents are in a conflict of priority 3 or 4, or it has ended. agents:
+    ids of the first of them."""
+
+    conflict: Id
+    kind: Id
+    priority: Count
+    sectors: tuple[Count, ...]
+    agents: tuple[Id, ...] = ()
+    is_ended: bool = False
+    outcome: str = ""
+
+
 class Rejoin(Struct, array_like=True, frozen=True, tag=130):
     """The orchestrator does not know some of your agents: let them join again."""
 

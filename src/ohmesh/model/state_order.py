@@ -38,6 +38,7 @@ class Refusal(StrEnum):
     DIVERGED = "context_divergence"
     MISMATCH = "hash_mismatch"
     FROZEN = "frozen"
+    QUARANTINED = "quarantined"
     NOT_KEPT = "state_not_kept"
     NO_CONTENT = "content_missing"
     NO_KNOWN_GOOD = "no_known_good"
@@ -111,9 +112,11 @@ class ThawState(Struct, frozen=True, tag="thaw"):
 
 
 class ChangeDuty(Struct, frozen=True, tag="duty"):
-    """DRAINING: finish what you have and take no more. QUARANTINED: nothing is routed to you. READY: both are over."""
+    """DRAINING: finish what you have and take no more. QUARANTINED: nothing is routed to you. READY: both are over.
+    is_held: in quarantine because of a conflict, or that is over; it stands beside the duty."""
 
     duty: Duty
+    is_held: bool | None = None
 
 
 class HealState(Struct, frozen=True, tag="heal", kw_only=True):

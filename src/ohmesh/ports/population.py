@@ -93,6 +93,13 @@ class ComesAndGoes(Protocol):
 
 
 @runtime_checkable
+class IsFrozenToo(Protocol):
+    """A population whose agents live elsewhere, and are to stop by themselves while they are frozen."""
+
+    def freeze(self, rows: Rows, *, thaw: bool) -> None: ...
+
+
+@runtime_checkable
 class CarriesState(Protocol):
     """A population whose agents carry a state of their own, to be kept while they are frozen."""
 

@@ -48,6 +48,7 @@ from ohmesh.model.fleet_message import (
 from ohmesh.model.fleet_operation import (
     Beat,
     CallOff,
+    ConflictNotice,
     FleetView,
     Fold,
     Forget,
@@ -105,6 +106,7 @@ BODIES: list[FleetBody] = [
     Beat("host", 1, 2),
     JoinColumns("host", 1, ((0, 300),), b"\x00", "agent", (("gpu",),), b"\x00\x00", ((4, "box"),)),
     Rejoin("host"),
+    ConflictNotice("cf1", "hash_mismatch", 4, (7, 8), ("s007.c04.a12",), is_ended=True, outcome="settled"),
     AskContext("host", VERSION.hash[:8], (VERSION.hash,)),
     GiveContext(VERSION.hash[:8], VERSION.hash, (VERSION,), b"content"),
     Changes(b"rows", "FULL"),

@@ -25,6 +25,7 @@ from ohmesh.ports.population import (
     Answered,
     AnsweredCallback,
     CarriesState,
+    IsFrozenToo,
     Mask,
     Population,
     Residents,
@@ -37,6 +38,7 @@ from ohmesh.protocols.context.store import ContextStore
 from ohmesh.roles.fleet.state_records import StateRecord, StateRecords
 
 READY = DUTY_CODES.index(Duty.READY)
+QUARANTINED = DUTY_CODES.index(Duty.QUARANTINED)
 FROZEN = DUTY_CODES.index(Duty.FROZEN)
 SAVE_PAUSE_S = 1.0
 RETRY_S = 0.5
@@ -71,6 +73,9 @@ class AgentStates:
         self.contexts = ContextStore(len(self.rows))
         self.duty = np.full(len(self.rows), READY, np.uint8)
         self.freeze_of = np.zeros(len(self.rows), np.uint32)
+        self.is_held = np.zeros(
+            len(self.rows), bool
+        )  # in quarantine because of a conflict; told anew in each life
         self.freezes: list[str] = [""]
         self.records = records
         self._population = population
@@ -113,10 +118,15 @@ class AgentStates:
         is_frozen = self.is_frozen(asked.at)
         if is_frozen.any():
             self.refuse_frozen(asked.part(is_frozen))
-            rows = rows[~is_frozen]
+            rows, asked = rows[~is_frozen], asked.part(~is_frozen)
         about_conflict = read_conflict_order(order)
         if about_conflict is not None and len(rows):
-            rows = rows[~self.settle(about_conflict, Asked(rows, self.places(rows), answered))]
+            rows = rows[~self.settle(about_conflict, asked)]
+        elif (is_away := self.shown_duty(asked.at) == QUARANTINED).any():
+            self.refuse(
+                asked.part(is_away), lambda held: ReportedConflict(Refusal.QUARANTINED, context_hash=held[:8])
+            )
+            rows = rows[~is_away]
         if len(rows):
             self._population.deliver(order, rows, answered)
 
@@ -128,7 +138,8 @@ class AgentStates:
 
     def shown_duty(self, at: Index) -> NDArray[np.uint8]:
         """Codes. Who is frozen keeps the duty it had, for when it is thawed."""
-        return np.where(self.is_frozen(at), np.uint8(FROZEN), self.duty[at])
+        duty = np.where(self.is_held[at], np.uint8(QUARANTINED), self.duty[at])
+        return np.where(self.is_frozen(at), np.uint8(FROZEN), duty)
 
     def freeze(self, at: Index, freeze: str) -> None:
         """Who is frozen already stays under the freeze that it is under."""
@@ -136,6 +147,8 @@ class AgentStates:
             self.freezes.append(freeze)
         fresh = at[~self.is_frozen(at)]
         self.freeze_of[fresh] = self.freezes.index(freeze)
+        if len(fresh) and isinstance(self._population, IsFrozenToo):
+            self._population.freeze(self.rows[fresh], thaw=False)
 
     def freezes_of(self, at: Index) -> set[str]:
         """Those that these are under."""
@@ -155,6 +168,8 @@ class AgentStates:
         if isinstance(self._population, CarriesState) and record.carried:
             self._population.restore(record.rows, record.carried, there)
         self.freeze_of[at] = 0
+        if isinstance(self._population, IsFrozenToo):
+            self._population.freeze(self.rows[at], thaw=True)
 
     # Answers
 

@@ -162,9 +162,8 @@ class Conductor:
 
     def _leave_out(self, operation: Operation, lead_ms: NDArray[np.floating] | None) -> None:
         """Who is not on duty, has no way to it, or cannot be on time is not asked, and the record says why."""
-        columns, rows, now_ms = self._of.registry.columns, operation.rows, self._of.now_ms()
-        duty = columns.duty[rows]
-        away = self._of.states.away(operation.request, duty)
+        rows, now_ms = operation.rows, self._of.now_ms()
+        away = self._of.states.away(operation.request, rows)
         if away.any():
             operation.skip(rows[away], SkipReason.NOT_ON_DUTY, None, now_ms)
         homeless = (self._of.roles.homes[rows] == NOBODY) & ~away

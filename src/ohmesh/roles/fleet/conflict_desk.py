@@ -28,6 +28,7 @@ from ohmesh.model.conflict import (
 from ohmesh.model.conflict_request import ConflictAction, ConflictsPage, ResolveConflict
 from ohmesh.model.fleet_message import TargetState
 from ohmesh.model.fleet_table import AckTable
+from ohmesh.model.state_order import Refusal
 from ohmesh.policies.conflict import (
     escalates_to,
     failure_of,
@@ -39,9 +40,11 @@ from ohmesh.policies.conflict import (
 from ohmesh.ports.population import Rows
 from ohmesh.protocols.conflict.contradictions import Contradictions
 from ohmesh.protocols.conflict.quarantine import Quarantine
-from ohmesh.protocols.conflict.queue import Change, Changed, ConflictQueue, ConflictReport, ConflictRules
+from ohmesh.protocols.conflict.queue import Changed, ConflictQueue, ConflictReport, ConflictRules
 from ohmesh.protocols.conflict.strategy import Step, Strategy, Verdict
+from ohmesh.roles.fleet.conflict_hold import ConflictHold
 from ohmesh.roles.fleet.conflict_log import ConflictEntry, ConflictLog
+from ohmesh.roles.fleet.conflict_notices import PERSON, ConflictNotices
 from ohmesh.roles.fleet.conflict_work import ConflictWork, evidence_of
 
 if TYPE_CHECKING:
@@ -52,7 +55,7 @@ LOOK_S = 60.0
 AT_ONCE = 8
 ROUNDS = 3
 OPERATIONS_SEEN = 64
-PERSON = "person"
+NO_QUARREL = frozenset({Refusal.FROZEN.value, Refusal.QUARANTINED.value})  # who is off duty says only that
 
 RULES = ConflictRules(
     priority_of=priority_of,
@@ -67,6 +70,8 @@ class ConflictDesk:
         self.log = log
         self.work = work
         self.quarantine = Quarantine()
+        self.holding = ConflictHold(orchestrator)
+        self.notices = ConflictNotices(orchestrator)
         self.queue = ConflictQueue(RULES, orchestrator.registry.topology, orchestrator.new_conflict_id)
         self.answers = self.conflicting = 0
         self._of = orchestrator
@@ -91,6 +96,9 @@ class ConflictDesk:
         if not conflicts.any():
             return
         rows = table.places.rows(self._of.registry.topology)
+        for at, reported in table.conflicts:
+            if reported.kind in NO_QUARREL:
+                conflicts[at] = False
         fresh = conflicts & ~np.isin(rows, self._seen.get(operation, ()))
         self.conflicting += int(np.count_nonzero(fresh))
         self._note_seen(operation, rows[fresh])
@@ -111,7 +119,7 @@ class ConflictDesk:
         held = self.work.rows_of(self.quarantine.agents())
         back = np.intersect1d(held, rows, assume_unique=True)
         if len(back):
-            self._of.states.hold(back)
+            self.holding.hold(back)
 
     def _note_seen(self, operation: str, rows: Rows) -> None:
         before = self._seen.get(operation)
@@ -149,7 +157,7 @@ class ConflictDesk:
         known = tuple(agent for agent in agents if len(self.work.rows_of((agent,))))
         fresh = self.quarantine.put(conflict.id, known, (conflict.detail.data,), now_ms)
         if fresh:
-            self._of.states.hold(self.work.rows_of(fresh))
+            self.holding.hold(self.work.rows_of(fresh))
         held = self.quarantine.find(conflict.id)
         current = self.queue.find(conflict.id)
         if held is None or current is None or set(held.agents) <= set(current.quarantined):
@@ -162,6 +170,7 @@ class ConflictDesk:
     # What becomes of them
 
     async def run(self) -> None:
+        self._of.begin_task(self.holding.run(), "quarantine told")
         await self._load()
         while True:
             now_ms = self._of.now_ms()
@@ -206,20 +215,7 @@ class ConflictDesk:
         while self._changes:
             change = self._changes.pop(0)
             await self.log.append(ConflictEntry(int(self._of.now_ms()), change.change.value, change.conflict))
-            self._tell(change)
-
-    def _tell(self, change: Changed) -> None:
-        conflict = change.conflict
-        what = f"Conflict {conflict.id} ({conflict.detail.type.value}, priority {conflict.priority})"
-        who = f"{conflict.reporters} agents, the first {conflict.agents[0] if conflict.agents else 'unknown'}"
-        if PERSON in change.newly_told and change.change is Change.OVERDUE:
-            self._of.notice(f"{what} was not settled in time; {who}. `ohmesh conflicts get {conflict.id}`.")
-        elif PERSON in change.newly_told:
-            self._of.notice(
-                f"{what} needs a person: {conflict.outcome} `ohmesh conflicts get {conflict.id}`."
-            )
-        elif "all" in change.newly_told:
-            self._of.notice(f"{what} was reported by {who}.")
+            self.notices.tell(change)
 
     def _begin(self, conflict: Conflict) -> None:
         is_new = conflict.state in (ConflictState.OPEN, ConflictState.IN_QUARANTINE)
@@ -300,7 +296,7 @@ class ConflictDesk:
         self._contradictions.forget(agents)
         rows = self.work.rows_of(agents)
         if len(rows):
-            self._of.states.let_go(rows)
+            self.holding.let_go(rows)
 
     def _expire(self, conflict_id: str, now_ms: int) -> None:
         self.quarantine.discard(conflict_id)

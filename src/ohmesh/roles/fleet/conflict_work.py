@@ -184,10 +184,10 @@ class ConflictWork:
         )
         rows = np.setdiff1d(rows, self.rows_of(told.agents), assume_unique=True)
         if len(rows):
-            await self._of.conductor.order(self._request("reconcile", encode_state_order(order)), rows)
+            await self._of.conductor.order(self.request("reconcile", encode_state_order(order)), rows)
         return {}
 
-    def _request(self, what: str, payload: bytes) -> StartOperation:
+    def request(self, what: str, payload: bytes) -> StartOperation:
         return StartOperation(
             operation=f"conflict-{self._new_id(int(self._of.now_ms()))}",
             what=f"conflict {what}",
@@ -199,7 +199,7 @@ class ConflictWork:
         )
 
     async def _order(self, told: OrderAgents) -> dict[str, Evidence]:
-        request = self._request(told.order.ask, encode(told.order))
+        request = self.request(told.order.ask, encode(told.order))
         found = self._collecting[request.operation] = {}
         try:
             await self._of.conductor.order(request, self.rows_of(told.agents))

@@ -12,7 +12,7 @@ from collections import OrderedDict
 import numpy as np
 
 from ohmesh.model.fleet_columns import CoordinateColumns
-from ohmesh.model.fleet_operation import CallOff, Fold, Forget, Recall, Relay, Tier
+from ohmesh.model.fleet_operation import CallOff, ConflictNotice, Fold, Forget, Recall, Relay, Tier
 from ohmesh.model.fleet_table import (
     AckTable,
     CoordinateTable,
@@ -26,6 +26,7 @@ from ohmesh.protocols.membership.fleet_roles import NOBODY
 from ohmesh.roles.fleet.surroundings import Surroundings
 
 FOLD_S = 0.02
+KEPT_CONFLICTS = 1_000
 KEPT_OPERATIONS = 20_000
 
 
@@ -52,9 +53,20 @@ class Coordinators:
         self._fold_s = fold_s
         self._held: OrderedDict[tuple[str, int], _SectorOperation] = OrderedDict()
         self._dirty: dict[tuple[str, int], None] = {}
+        self.conflicts: OrderedDict[str, ConflictNotice] = OrderedDict()
         self._flushing: asyncio.TimerHandle | None = None
 
     # From above
+
+    def hear(self, notice: ConflictNotice) -> bool:
+        """A conflict of the agents here; whether that was not known."""
+        if notice.is_ended:
+            return self.conflicts.pop(notice.conflict, None) is not None
+        is_new = notice.conflict not in self.conflicts
+        self.conflicts[notice.conflict] = notice
+        while len(self.conflicts) > KEPT_CONFLICTS:
+            self.conflicts.popitem(last=False)
+        return is_new
 
     def take(self, relay: Relay) -> None:
         """Raises InvalidArgument: columns that cannot be read."""

@@ -30,6 +30,7 @@ from ohmesh.model.state_order import (
     HealState,
     HoldContext,
     MergeBranch,
+    Move,
     StateOrder,
     SyncContext,
     ThawState,
@@ -193,11 +194,20 @@ class FleetStates:
             return True
         return isinstance(decode_state_order(request.payload), HoldContext | VerifyContext)
 
-    def away(self, request: StartOperation, duty: NDArray[np.uint8]) -> NDArray[np.bool_]:
-        """Whom the operation leaves out because of its duty (codes)."""
+    def is_held(self, rows: Rows) -> NDArray[np.bool_]:
+        held: NDArray[np.bool_] = self._is_held[rows]
+        return held
+
+    def away(self, request: StartOperation, rows: Rows) -> NDArray[np.bool_]:
+        """Whom the operation leaves out because of its duty. Who is held because of a conflict gets no context but one
+        that puts it right."""
+        duty = self._registry.columns.duty[rows]
         is_frozen = duty == _CODES[Duty.FROZEN]
         if is_state_order(request.payload):
             order = decode_state_order(request.payload)
+            if isinstance(order, HoldContext) and order.move is not Move.PUT:
+                is_away: NDArray[np.bool_] = is_frozen | self._is_held[rows]
+                return is_away
             return np.zeros(len(duty), bool) if isinstance(order, _REACHES_FROZEN) else is_frozen
         away: NDArray[np.bool_] = is_frozen | (duty == _CODES[Duty.QUARANTINED])
         if request.verb is not Verb.OBSERVE:

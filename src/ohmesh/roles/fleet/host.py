@@ -26,6 +26,7 @@ from ohmesh.model.fleet_message import ClockEcho
 from ohmesh.model.fleet_operation import (
     Beat,
     CallOff,
+    ConflictNotice,
     FleetView,
     Fold,
     Forget,
@@ -199,6 +200,8 @@ class FleetHost:
                 self._recall(body)
             case Forget():
                 self._forget(body)
+            case ConflictNotice():
+                self._hear_of_conflict(body)
             case AskContext():
                 self._state_orders.give(body)
             case GiveContext():
@@ -244,6 +247,19 @@ class FleetHost:
             self._leads.pass_up(operation, table)
         else:
             self.here.tell(lead, Fold(Tier.CLUSTER, operation, table.places.sector, 0, pack_acks(table)))
+
+    def _hear_of_conflict(self, told: ConflictNotice) -> None:
+        if self._coordinators.hear(told):
+            sectors = ", ".join(f"s{sector:03}" for sector in told.sectors)
+            how = f"has ended: {told.outcome}" if told.is_ended else f"is open, {', '.join(told.agents)}"
+            self._notice(
+                f"Sector {sectors}: conflict {told.conflict} ({told.kind}, priority {told.priority}) {how}"
+            )
+
+    @property
+    def conflicts(self) -> tuple[ConflictNotice, ...]:
+        """Open ones of the sectors that this process coordinates, as it was told."""
+        return tuple(self._coordinators.conflicts.values())
 
     def _recall(self, order: Recall) -> None:
         self._coordinators.recall(order)

@@ -126,7 +126,8 @@ class Orchestrator:
         self.simulated: frozenset[str] = frozenset()
         self.questions = Questions(self)
         self.conductor = Conductor(self)
-        log = ConflictLog(ports.log, ports.state, seat.subjects.conflict_log(), self._say)
+        say: Notice = lambda text: self.notice(text)  # noqa: E731, PLW0108 -- another `notice` may be set later
+        log = ConflictLog(ports.log, ports.state, seat.subjects.conflict_log(), say)
         work = ConflictWork(self, Origins(ports.state, keys or KeyRing()), self.new_conflict_id)
         self.conflicts = ConflictDesk(self, log, work)
         self._modes = ModeKeeper()
@@ -262,9 +263,6 @@ class Orchestrator:
         if len(refused):
             self.notice(f"{len(refused)} agents of {body.process} live elsewhere and were not taken.")
 
-    def _say(self, text: str) -> None:
-        self.notice(text)
-
     def _receive_question(self, message: Message) -> None:
         if message.reply:
             self._group.create_task(self._answer(message), name="orchestrator's answer")
@@ -306,6 +304,7 @@ class Orchestrator:
         members = self._register.view.members
         self._roles = fleet_roles(self._topology, members)
         self.simulated = frozenset(member.process for member in members if member.simulated)
+        self.conflicts.notices.tell_again(self.conflicts.queue.open())
 
     def _tell_view(self) -> None:
         self._outbox.put(self.subjects.every_fleet_process(), self._register.view)

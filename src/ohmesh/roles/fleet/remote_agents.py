@@ -23,7 +23,17 @@ from ohmesh.model.agent import Liveness
 from ohmesh.model.agent_class import AgentClasses
 from ohmesh.model.fleet_columns import DUTY_CODES
 from ohmesh.model.fleet_frame import FleetBody, FleetFrame, decode_fleet_frame, encode_fleet_frame
-from ohmesh.model.fleet_message import Ack, ClockEcho, ClockProbe, Coordinate, Heartbeat, Join
+from ohmesh.model.fleet_message import (
+    Ack,
+    ClockEcho,
+    ClockProbe,
+    Coordinate,
+    Freeze,
+    Heartbeat,
+    Join,
+    MessageHead,
+    Scope,
+)
 from ohmesh.model.frame import FRAME_VERSION
 from ohmesh.model.hybrid_time import pack_stamp
 from ohmesh.model.subject import FleetPart
@@ -71,6 +81,8 @@ class RemoteAgents:
         self._rows = np.arange(seat.first, seat.first + seat.count)
         self._agents: dict[int, _Remote] = {}
         self._pending: OrderedDict[tuple[str, int], AnsweredCallback] = OrderedDict()
+        self._frozen: set[int] = set()
+        self._freezes = 0
         self._sending: set[asyncio.Task[None]] = set()
         self._notice = logging.getLogger("ohmesh.fleet").warning
 
@@ -128,6 +140,22 @@ class RemoteAgents:
                 self._pending.popitem(last=False)
             self._say(agent.place, order)
 
+    def freeze(self, rows: Rows, *, thaw: bool) -> None:
+        """Who joins later is told then."""
+        for row in rows.tolist():
+            (self._frozen.discard if thaw else self._frozen.add)(row)
+            agent = self._agents.get(row)
+            if agent is not None:
+                self._say_freeze(agent.place, thaw=thaw)
+
+    def _say_freeze(self, place: AgentPlace, *, thaw: bool) -> None:
+        created = pack_stamp(max(0, self.time.now_us() // 1000), 0)
+        self._freezes += 1
+        head = MessageHead(
+            f"{self._seat.of.name}-{self.time.incarnation}-{self._freezes}", self._seat.of.name, created
+        )
+        self._say(place, Freeze(head, Scope.AGENT, str(place), thaw=thaw))
+
     # What they say
 
     def _receive(self, message: Message) -> None:
@@ -167,6 +195,8 @@ class RemoteAgents:
             self.time.local_us() // 1000,
         )
         self.changed(np.array([row], np.int64))
+        if row in self._frozen:
+            self._say_freeze(place, thaw=False)
 
     def _beat(self, beat: Heartbeat) -> None:
         row = self._row(parse_place(beat.agent))

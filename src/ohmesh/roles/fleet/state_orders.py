@@ -71,6 +71,9 @@ class StateOrders:
                 self._freeze(body.kept_at or order.head.id, asked)
             case ThawState():
                 self._thaw(asked)
+            case ChangeDuty(is_held=bool(is_held)):
+                self._states.is_held[asked.at] = is_held
+                self._done(asked)
             case _:
                 is_frozen = self._states.is_frozen(asked.at)
                 self._states.refuse_frozen(asked.part(is_frozen))
