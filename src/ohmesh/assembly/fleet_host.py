@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ohmesh.assembly.connection import connect_engine
+from ohmesh.assembly.fleet_growth import Growth
 from ohmesh.assembly.identity_file import ensure_identity
 from ohmesh.assembly.settings import data_directory
 from ohmesh.assembly.system import SystemClock, SystemEntropy, settle_interpreter
@@ -24,6 +25,7 @@ from ohmesh.model.subject import Subjects, checked_name
 from ohmesh.ports.population import Population, Rows
 from ohmesh.roles.fleet.config import FleetConfig, FleetHostConfig, FleetPorts, Seat
 from ohmesh.roles.fleet.host import After, FleetHost
+from ohmesh.roles.fleet.host_door import HostDoor
 from ohmesh.roles.fleet.origins import enrol_origin
 from ohmesh.roles.fleet.remote_agents import RemoteAgents, RemoteSeat
 
@@ -127,19 +129,22 @@ async def run_fleet_host(
         remote.time = host.time
         if witness is not None:
             host.watch_readiness(witness)
-        tasks = [asyncio.ensure_future(host.run()), asyncio.ensure_future(stopped.wait())]
-        if simulated.is_remote:
-            tasks.append(asyncio.ensure_future(remote.run()))
+        growth = None if simulated.is_remote else Growth(engine, clock, seat, config)
+        door = HostDoor(engine.bus, seat, start=None if growth is None else growth.start)
+        serving = [host.run(), door.run(), *([remote.run()] if simulated.is_remote else [])]
+        tasks = [asyncio.ensure_future(work) for work in (*serving, stopped.wait())]
         welcome = asyncio.ensure_future(_when_joined(host, ready))
         flushing = asyncio.ensure_future(_flush(witness))
+        others = (welcome, flushing)
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             if not stopped.is_set():
                 await tasks[0]
         finally:
-            for task in (*tasks, welcome, flushing):
+            grown = growth.tasks if growth is not None else []
+            for task in (*tasks, *others, *grown):
                 task.cancel()
-            await asyncio.gather(*tasks, welcome, flushing, return_exceptions=True)
+            await asyncio.gather(*tasks, *others, *grown, return_exceptions=True)
 
 
 async def _declared(config: Config, engine: NatsEngine, seat: Seat, rows: Rows) -> Declared:

@@ -9,6 +9,7 @@ from ohmesh.cli.output import Output
 from ohmesh.model.fleet_trend import TrendPage
 from ohmesh.operations.fleet_results import in_ms
 from ohmesh.operations.moments import written
+from ohmesh.operations.runbook import RunbookReport, StepOutcome
 
 TREND_COLUMNS = ("since", "agents", "active", "impedance", "p95", "queue", "drift")
 
@@ -38,6 +39,36 @@ def _judge_trend(trend: TrendPage) -> ExitCode:
     return ExitCode.OK if len(trend) else ExitCode.NOTHING_MATCHED
 
 
+def _show_report(report: RunbookReport, output: Output) -> None:
+    rows = [
+        {
+            "step": one.step,
+            "outcome": one.outcome.value,
+            "took": f"{one.took_ms:.0f} ms",
+            "seen": one.evidence,
+        }
+        for one in report.steps
+    ]
+    output.data(rows, columns=("step", "outcome", "took", "seen"))
+    for one in report.steps:
+        if one.details and one.outcome is not StepOutcome.OK:
+            output.say(f"{one.step}: {'; '.join(one.details)}")
+    output.say(f"{report.runbook} {report.target}".rstrip() + f": {report.outcome}")
+    if report.key:
+        output.say(f"to go on with the same: --key {report.key}")
+
+
+def _judge_report(report: RunbookReport) -> ExitCode:
+    return _OUTCOMES.get(report.outcome, ExitCode.OK)
+
+
+_OUTCOMES = {
+    StepOutcome.FAILED: ExitCode.FAILED,
+    StepOutcome.ATTENTION: ExitCode.PARTIAL,
+    StepOutcome.NOT_SET_UP: ExitCode.PARTIAL,
+}
+
 CARE_FORMS: dict[type, tuple[Callable[..., None], Callable[..., ExitCode]]] = {
     TrendPage: (_show_trend, _judge_trend),
+    RunbookReport: (_show_report, _judge_report),
 }

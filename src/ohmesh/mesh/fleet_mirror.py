@@ -21,3 +21,6 @@ class FleetMirror:
     operation = mirrored(AsyncMesh.operation)
     wait_operation = mirrored(AsyncMesh.wait_operation)
     fleet_trend = mirrored(AsyncMesh.fleet_trend)
+    runbook_daily = mirrored(AsyncMesh.runbook_daily)
+    runbook_sector = mirrored(AsyncMesh.runbook_sector)
+    runbook_add_agents = mirrored(AsyncMesh.runbook_add_agents)

@@ -37,9 +37,9 @@ class ScopeView(Struct, frozen=True):
     """A sector or a cluster. lead: the process that leads or coordinates it.
 
     Of those that are heard of, people left out: impedance_ms is the mean, p50_ms and p95_ms come from sketches that
-    add up (off by at most 1 %); None where there is nobody. health: 0..1. degraded, unstable, spike: how many carry
-    that flag. healthiest, sickest, fastest, slowest: of the clusters of a sector, of the agents of a cluster; "" where
-    there is none.
+    add up (off by at most 1 %); None where there is nobody. health: 0..1. drift: the mean. degraded, unstable, spike:
+    how many carry that flag. healthiest, sickest, fastest, slowest: of the clusters of a sector, of the agents of a
+    cluster; "" where there is none.
     """
 
     scope: str
@@ -54,6 +54,7 @@ class ScopeView(Struct, frozen=True):
     degraded: int = 0
     unstable: int = 0
     spike: int = 0
+    drift: float | None = None
     healthiest: str = ""
     sickest: str = ""
     fastest: str = ""
@@ -69,7 +70,8 @@ class FleetDescription(Struct, frozen=True, kw_only=True):
     """now_us: mesh time of the answer.
 
     active: of the agents that the fleet has, those that are heard of and on duty. mode: what that allows. impedance:
-    people are left out. healthiest, sickest, fastest, slowest: sectors, "" where there is none."""
+    people are left out. healthiest, sickest, fastest, slowest: sectors, "" where there is none. shape: sectors,
+    clusters of each, agents of each of those."""
 
     agents: int
     active: int
@@ -93,6 +95,7 @@ class FleetDescription(Struct, frozen=True, kw_only=True):
     sickest: str = ""
     fastest: str = ""
     slowest: str = ""
+    shape: tuple[int, int, int] = (0, 0, 0)
     source: Source = ITSELF
 
     @property

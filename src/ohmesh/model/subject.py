@@ -93,6 +93,10 @@ class Subjects:
         """One process of the fleet: what any of its roles or agents is told, in one frame for each turn."""
         return f"mesh.{self.mesh}.f.{process}"
 
+    def fleet_door(self, process: str) -> str:
+        """What one process of the fleet is asked, and answers."""
+        return f"mesh.{self.mesh}.f.{process}.ask"
+
     def every_fleet_process(self) -> str:
         """What the orchestrator tells everybody at once."""
         return f"mesh.{self.mesh}.fleet"

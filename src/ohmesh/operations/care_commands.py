@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from ohmesh.operations.command import Command, Scope
+from ohmesh.operations.command import Command, Risk, Role, Scope
+
+_ARGUMENTS = "ohmesh.operations.runbook_arguments:"
+_REPORT = "ohmesh.operations.runbook:RunbookReport"
+_STEPS = (
+    "Every step is reported with what was seen and when. Exit code 0 when all is well, 3 when something wants "
+    "attention or is not set up, 1 when a step failed. docs/runbooks.md has every step."
+)
 
 CARE_COMMANDS: tuple[Command, ...] = (
     Command(
@@ -15,5 +22,43 @@ CARE_COMMANDS: tuple[Command, ...] = (
         result="ohmesh.model.fleet_trend:TrendPage",
         run="ohmesh.operations.trends:fleet_trend",
         scope=Scope.FLEET,
+    ),
+    Command(
+        name="runbook daily",
+        summary="Check the health of the fleet: breakers, conflicts, churn, drift, slow agents, backups.",
+        help=f"It changes nothing. {_STEPS}",
+        example="ohmesh runbook daily",
+        arguments=_ARGUMENTS + "DailyCheck",
+        result=_REPORT,
+        run="ohmesh.operations.runbook_daily:daily",
+        scope=Scope.FLEET,
+    ),
+    Command(
+        name="runbook sector",
+        summary="Bring a sector back that does not answer, step by step.",
+        help="It is looked at from two places; processes that are silent are given up and others take their roles; "
+        "leads are tried one by one; simulated agents of silent processes are started in others; a sector in which "
+        f"too few answer is routed around. What is in order is left alone, so it can be done again. {_STEPS}",
+        example="ohmesh runbook sector s007 --dry-run",
+        arguments=_ARGUMENTS + "SilentSector",
+        result=_REPORT,
+        run="ohmesh.operations.runbook_sector:silent_sector",
+        risk=Risk.WRITE,
+        scope=Scope.FLEET,
+        role=Role.OPERATOR,
+    ),
+    Command(
+        name="runbook add-agents",
+        summary="Add agents: plan their places, start or await them, and let them in step by step.",
+        help="In a demo fleet they are started in the processes that run; with --own the places are for agents of "
+        f"yours, which are waited for. The same --key goes on where it was. {_STEPS}",
+        example="ohmesh runbook add-agents 1000",
+        arguments=_ARGUMENTS + "AddAgents",
+        result=_REPORT,
+        run="ohmesh.operations.runbook_growth:add_agents",
+        risk=Risk.WRITE,
+        idempotent=False,
+        scope=Scope.FLEET,
+        role=Role.OPERATOR,
     ),
 )

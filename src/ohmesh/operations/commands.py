@@ -27,6 +27,7 @@ GROUPS = {
     "fleet": "The fleet: its status, agents, sectors and clusters.",
     "ops": "Operations on the fleet: list, inspect, await and start them.",
     "conflicts": "What agents of the fleet contradict each other about: list, inspect, settle.",
+    "runbook": "Procedures that do and report every step: the daily check, a silent sector, more agents.",
     "webhooks": "Tell others over HTTP what happens: add, list, test, pause, resume and remove.",
 }
 

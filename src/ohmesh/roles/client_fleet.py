@@ -10,6 +10,7 @@ import contextlib
 from collections.abc import Callable, Sequence
 
 from ohmesh.errors import EngineUnavailable, MeshUnreachable, OhmeshError
+from ohmesh.model.fleet_care import LookAtSector, ProcessQuestion, encode_process_question
 from ohmesh.model.fleet_request import (
     Answer,
     DescribeFleet,
@@ -61,6 +62,8 @@ class FleetRequests:
             try_s = question.timeout_ms / 1000 + AFTER_TIMEOUT_S
         elif isinstance(question, ListAgents | ListScopes | DescribeFleet):
             subjects.append(self._subjects.fleet_reads())
+        elif isinstance(question, LookAtSector):
+            subjects = [self._subjects.fleet_reads()]
         if timeout_s is None:
             timeout_s = max(self._config.request_timeout_ms / 1000, 2 * try_s)
         begun_s = loop.time()
@@ -89,6 +92,17 @@ class FleetRequests:
                 )
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, PAUSE_MAX_S)
+
+    async def ask_process(
+        self, process: str, question: ProcessQuestion, expected: type[Answer], *, timeout_s: float
+    ) -> Answer:
+        """One process of the fleet by itself. Raises EngineUnavailable where it does not answer."""
+        subject = self._subjects.fleet_door(process)
+        reply = await self._bus.request(subject, encode_process_question(question), timeout_s=timeout_s)
+        answer = decode_answer(reply, expected)
+        if isinstance(answer, Problem):
+            raise error_of_code(answer.code, answer.message)
+        return answer
 
     async def _request(self, subjects: Sequence[str], data: bytes, left_s: float) -> bytes:
         """Of the first subject on which somebody answers; the last one has all of the time that is left. Raises

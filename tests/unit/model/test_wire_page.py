@@ -117,6 +117,7 @@ def test_every_subject_of_the_fleet_stands_there() -> None:
     known = {
         subjects.fleet_process("P"),
         subjects.heard("P"),
+        subjects.fleet_door("P"),
         subjects.every_fleet_process(),
         subjects.fleet_questions(),
         subjects.fleet_reads(),

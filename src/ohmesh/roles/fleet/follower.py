@@ -15,6 +15,13 @@ import msgspec
 
 from ohmesh.errors import EngineError, EngineFailed, InvalidArgument, OhmeshError, PayloadTooLarge
 from ohmesh.model.agent_class import AgentClasses
+from ohmesh.model.fleet_care import (
+    AreYouThere,
+    LookAtSector,
+    SectorSight,
+    Sight,
+    encode_process_question,
+)
 from ohmesh.model.fleet_frame import decode_fleet_frame
 from ohmesh.model.fleet_operation import FleetView
 from ohmesh.model.fleet_reading import Source
@@ -24,7 +31,7 @@ from ohmesh.model.hybrid_time import pack_stamp, unpack_stamp
 from ohmesh.model.message import Problem
 from ohmesh.ports.bus import Bus, Message, Subscription
 from ohmesh.ports.clock import Clock
-from ohmesh.protocols.membership.fleet_roles import fleet_roles
+from ohmesh.protocols.membership.fleet_roles import NOBODY, fleet_roles
 from ohmesh.registry.fleet.replica import EVERYTHING, Replica, Taken, decode_changes
 from ohmesh.registry.fleet.table import FleetTable
 from ohmesh.roles.fleet.config import OrchestratorConfig, Seat
@@ -32,6 +39,7 @@ from ohmesh.roles.fleet.outbox import Outbox
 from ohmesh.roles.fleet.reads import READS, Reading
 
 GROUP = "replicas"
+LOOK_S = 1.0
 
 
 class Follower:
@@ -152,9 +160,12 @@ class Follower:
         answer: msgspec.Struct
         try:
             question = decode_request(message.data).question
-            if not isinstance(question, READS):
+            if isinstance(question, LookAtSector):
+                answer = await self._look(question.sector)
+            elif isinstance(question, READS):
+                answer = self.reading().answer(question)
+            else:
                 raise InvalidArgument(f"A replica does not answer {type(question).__name__}.")
-            answer = self.reading().answer(question)
         except OhmeshError as error:
             answer = Problem(error.code, str(error))
         except Exception as error:  # noqa: BLE001 -- a question that shows a defect must not end the replica for all
@@ -165,3 +176,36 @@ class Follower:
                 await self._bus.publish(message.reply, encode_answer(answer))
             except PayloadTooLarge as error:
                 await self._bus.publish(message.reply, encode_answer(Problem(error.code, str(error))))
+
+    # A second vantage point
+
+    async def _look(self, sector: int) -> SectorSight:
+        """Ask each process that has to do with a sector by itself, past the roles of the fleet."""
+        topology, roles = self.seat.topology, self._roles
+        if sector >= topology.sectors:
+            raise InvalidArgument(f"There is no sector {sector} in a fleet of {topology.sectors}.")
+        homes = roles.homes[topology.rows_of_sector(sector)]
+        leads = roles.leads[sector * topology.clusters : (sector + 1) * topology.clusters]
+        coordinator = int(roles.coordinators[sector])
+        places = sorted({*homes.tolist(), *leads.tolist(), coordinator} - {NOBODY})
+        answers = await asyncio.gather(*(self._ask_process(roles.processes[place]) for place in places))
+        sights = tuple(
+            Sight(
+                roles.processes[place],
+                place == coordinator,
+                int((leads == place).sum()),
+                int((homes == place).sum()),
+                answered_ms,
+            )
+            for place, answered_ms in zip(places, answers, strict=True)
+        )
+        return SectorSight(self.seat.name, self.seat.name != self._view.orchestrator, sights)
+
+    async def _ask_process(self, process: str) -> float | None:
+        begun_us = self._clock.monotonic_us()
+        try:
+            subject, question = self.seat.subjects.fleet_door(process), encode_process_question(AreYouThere())
+            await self._bus.request(subject, question, timeout_s=LOOK_S)
+        except EngineError:
+            return None
+        return (self._clock.monotonic_us() - begun_us) / 1000

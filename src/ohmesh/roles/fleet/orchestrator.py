@@ -20,15 +20,12 @@ import numpy as np
 
 from ohmesh.errors import (
     EngineError,
-    EngineFailed,
     Fenced,
     InvalidArgument,
-    OhmeshError,
     PayloadTooLarge,
     RevisionConflict,
 )
 from ohmesh.model.agent_class import AgentClasses
-from ohmesh.model.conflict_request import ConflictQuestion
 from ohmesh.model.fleet_columns import HeartbeatColumns
 from ohmesh.model.fleet_frame import FleetBody, FleetFrame, decode_fleet_frame
 from ohmesh.model.fleet_message import ClockEcho, ClockProbe
@@ -41,9 +38,8 @@ from ohmesh.model.fleet_operation import (
     Rejoin,
 )
 from ohmesh.model.fleet_replica import Follow
-from ohmesh.model.fleet_request import StartOperation, decode_request, encode_answer
+from ohmesh.model.fleet_request import encode_answer
 from ohmesh.model.fleet_table import read_heartbeats
-from ohmesh.model.fleet_trend import AskTrend
 from ohmesh.model.hybrid_time import pack_stamp
 from ohmesh.model.message import Problem
 from ohmesh.model.subject import FleetPart
@@ -61,19 +57,20 @@ from ohmesh.registry.fleet.liveness import VACANT
 from ohmesh.registry.fleet.registry import FleetRegistry
 from ohmesh.registry.fleet.table import FleetTable
 from ohmesh.roles.fleet.arrivals import Arrivals
+from ohmesh.roles.fleet.caretaker import Caretaker
 from ohmesh.roles.fleet.conductor import Conductor
 from ohmesh.roles.fleet.config import OrchestratorConfig, Seat
 from ohmesh.roles.fleet.conflict_desk import ConflictDesk
 from ohmesh.roles.fleet.conflict_log import ConflictLog
-from ohmesh.roles.fleet.conflict_questions import answer as answer_about_conflicts
 from ohmesh.roles.fleet.conflict_work import ConflictWork
 from ohmesh.roles.fleet.fleet_states import FleetStates
 from ohmesh.roles.fleet.operation_store import OperationStore
 from ohmesh.roles.fleet.origins import Origins
 from ohmesh.roles.fleet.outbox import Outbox
 from ohmesh.roles.fleet.places import rows_of_spans
+from ohmesh.roles.fleet.question_desk import QuestionDesk
 from ohmesh.roles.fleet.questions import Questions
-from ohmesh.roles.fleet.reads import READS, is_on_duty
+from ohmesh.roles.fleet.reads import is_on_duty
 from ohmesh.roles.fleet.register import Register
 from ohmesh.roles.fleet.replica_feed import ReplicaFeed, inherit
 from ohmesh.roles.fleet.trend_keeper import TrendKeeper
@@ -133,6 +130,7 @@ class Orchestrator:
         self._modes = ModeKeeper()
         self._feed = ReplicaFeed(self)
         self._history = TrendKeeper(self, ports.log)
+        self._desk = QuestionDesk(self, Caretaker(self, ports.state), self._history)
         self._awaited: set[str] = set()
 
     async def run(self, term: int) -> None:
@@ -154,7 +152,7 @@ class Orchestrator:
         subscriptions = [
             await ports.bus.subscribe(self.subjects.orchestrator(), self._receive),
             await ports.bus.subscribe(self.subjects.orchestrator(FleetPart.HEARTBEATS), self._receive),
-            await ports.bus.subscribe(self.subjects.fleet_questions(), self._receive_question),
+            await ports.bus.subscribe(self.subjects.fleet_questions(), self._desk.receive),
         ]
         try:
             async with asyncio.TaskGroup() as group:
@@ -263,34 +261,6 @@ class Orchestrator:
         if len(refused):
             self.notice(f"{len(refused)} agents of {body.process} live elsewhere and were not taken.")
 
-    def _receive_question(self, message: Message) -> None:
-        if message.reply:
-            self._group.create_task(self._answer(message), name="orchestrator's answer")
-
-    async def _answer(self, message: Message) -> None:
-        answer: msgspec.Struct | None
-        try:
-            request = decode_request(message.data)
-            if isinstance(request.question, StartOperation):
-                answer = await self.conductor.start(request.question, message.reply)
-            elif isinstance(request.question, ConflictQuestion):
-                answer = await answer_about_conflicts(self.conflicts, request.question, request.client)
-            elif isinstance(request.question, AskTrend):
-                answer = await self._history.answer(request.question)
-            elif isinstance(request.question, READS) and not self.knows_the_fleet:
-                return  # whoever has a replica knows better; it is asked again
-            else:
-                answer = await self.questions.answer(request.question)
-        except Fenced:
-            raise
-        except OhmeshError as error:
-            answer = Problem(error.code, str(error))
-        except Exception as error:  # noqa: BLE001 -- a question that shows a defect must not end the role for all
-            self.notice(f"A question of {message.subject} could not be answered: {error!r}")
-            answer = Problem(EngineFailed.code, f"The orchestrator could not answer: {error!r}.")
-        if answer is not None:
-            await self.reply(message.reply, answer)
-
     async def reply(self, subject: str, answer: msgspec.Struct) -> None:
         with contextlib.suppress(EngineError):  # it is asked again
             try:
@@ -373,6 +343,14 @@ class Orchestrator:
 
     def view(self) -> FleetView:
         return self._register.view
+
+    def dismiss(self, process: str) -> bool:
+        """Its roles are others' from the next view on; whether it was in the view. If it lives it joins again."""
+        gone = self._register.leave(process)
+        for member in gone:
+            self._lose(member)
+            self._changed.set()
+        return bool(gone)
 
     @property
     def knows_the_fleet(self) -> bool:

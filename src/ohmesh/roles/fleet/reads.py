@@ -107,6 +107,7 @@ class Reading(msgspec.Struct, frozen=True):
             itertools.repeat(""),
             *more,
             *flagged,
+            _figures(level.drift[rows]),
             *outstanding,
         )
         return tuple(itertools.starmap(ScopeView, zip(*columns, strict=False)))
@@ -139,6 +140,7 @@ class Reading(msgspec.Struct, frozen=True):
             view=known.revision,
             simulated=int(np.isin(columns.host[present], simulated).sum()) if simulated else 0,
             operations=0,
+            shape=(fleet.topology.sectors, fleet.topology.clusters, fleet.topology.agents),
             now_us=int(self.now_ms * 1000),
             source=self.source,
             healthiest=_sector_name(mesh.healthiest),

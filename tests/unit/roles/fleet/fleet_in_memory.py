@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from ohmesh.engines.memory.cluster import MemoryCluster
+from ohmesh.engines.memory.cluster import MemoryCluster, MemoryEngine
 from ohmesh.errors import Fenced, OhmeshError
 from ohmesh.handlers.simulated_agents import SimulatedAgents, Unfit, standard_mix
 from ohmesh.handlers.simulated_faults import Declared, Origins
@@ -33,6 +33,7 @@ from ohmesh.roles.client_fleet import FleetRequests
 from ohmesh.roles.fleet.config import FleetPorts, Seat
 from ohmesh.roles.fleet.follower import Follower
 from ohmesh.roles.fleet.host import After, FleetHost
+from ohmesh.roles.fleet.host_door import HostDoor
 from ohmesh.roles.fleet.orchestrator import Orchestrator, OrchestratorPorts
 from ohmesh.roles.fleet.origins import enrol_origin
 from ohmesh.simulator.clock import SimulatedClock
@@ -49,6 +50,10 @@ SUBJECTS = Subjects("test")
 SKEWS_MS = (50.0, -50.0, 20.0, -20.0)
 DRIFT_PPM = 50.0
 SENSOR, RELAY = Identity.from_seed("sensor", b"s" * 32), Identity.from_seed("relay", b"r" * 32)
+
+
+def seat_of(name: str, topology: Topology) -> Seat:
+    return Seat(name, SUBJECTS, topology)
 
 
 class Fleet:
@@ -76,6 +81,7 @@ class Fleet:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._spans = [(first, end - first) for first, end in itertools.pairwise(cuts)]
         self._ids = 0
+        self._grown = 0
         bus = self.cluster.connect("client").bus
         self.requests = FleetRequests(
             bus, SUBJECTS, config=ClientConfig(), client="client", new_id=self.new_id
@@ -151,7 +157,7 @@ class Fleet:
         host = FleetHost(ports, population, Seat(name, SUBJECTS, self.topology))
         host.watch_readiness(self._witness)
         self.hosts[name] = host
-        self._tasks[name] = asyncio.create_task(host.run())
+        self._tasks[name] = asyncio.create_task(self._serve(engine, host, seat_of(name, self.topology)))
         return host
 
     def _declared(self, rows: Rows) -> Declared:
@@ -161,6 +167,28 @@ class Fleet:
             lambda place: classes.all[codes[place]].capabilities[0],
             Origins(SUBJECTS.mesh, SENSOR, RELAY),
         )
+
+    async def _serve(self, engine: MemoryEngine, host: FleetHost, seat: Seat) -> None:
+        """The host, and its door; agents that it is asked to start live in hosts beside it."""
+        async with asyncio.TaskGroup() as group:
+
+            async def grow(rows: Rows) -> None:
+                self._grown += 1
+                name = f"{seat.name}-{self._grown}"
+
+                def population(after: After) -> Population:
+                    return SimulatedAgents(rows, AgentClasses(), after, rng=random.Random(name))
+
+                clock = SimulatedClock(asyncio.get_running_loop())
+                ports = FleetPorts(engine.bus, clock, SimulatedEntropy(0, name), engine.blobs)
+                beside = FleetHost(ports, population, seat_of(name, self.topology))
+                beside.watch_readiness(self._witness)
+                group.create_task(beside.run())
+                group.create_task(HostDoor(engine.bus, seat_of(name, self.topology), start=grow).run())
+                await beside.joined()
+
+            group.create_task(HostDoor(engine.bus, seat, start=grow).run())
+            await host.run()
 
     async def kill(self, name: str) -> None:
         """It says nothing any more, from this moment on."""
