@@ -294,7 +294,7 @@ def test_in_python_it_is_the_same(client: Mesh) -> None:
     view = client.ping(timeout=20)
     assert (view.ready, view.simulated) == (AGENTS, True)
     counted = Counter(agent.class_title for agent in client.fleet_agents(filter="sector=4", limit=1_000))
-    assert dict(client.ask("which class?", filter="sector=4", sample=0, timeout=20).answers) == counted
+    assert dict(client.ask("which class?", filter="sector=4", sample_size=0, timeout=20).answers) == counted
     held = client.broadcast("x", filter="not class=human", window="900ms", timeout=20)
     assert held.timing == "hold"
     assert held.hit_rate > 0

@@ -15,6 +15,7 @@ class FleetMirror:
     ping = mirrored(AsyncMesh.ping)
     broadcast = mirrored(AsyncMesh.broadcast)
     ask = mirrored(AsyncMesh.ask)
+    delegate = mirrored(AsyncMesh.delegate)
     cascade = mirrored(AsyncMesh.cascade)
     start_operation = mirrored(AsyncMesh.start_operation)
     operations = mirrored(AsyncMesh.operations)

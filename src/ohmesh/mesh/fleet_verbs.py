@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TypeVar
 
 import msgspec
@@ -13,6 +14,7 @@ from ohmesh.model.priority import Priority, parse_priority
 from ohmesh.operations import fleet as operations
 from ohmesh.operations import fleet_arguments as a
 from ohmesh.operations.arguments import DEFAULT_WAIT_S
+from ohmesh.operations.delegation import BEST, Delegate, delegate
 from ohmesh.operations.fleet_results import FleetAgentList, OperationList, OperationRecord, ScopeList
 from ohmesh.operations.parameter import parse_arguments
 from ohmesh.roles.client import Client
@@ -101,25 +103,26 @@ class FleetVerbs:
     async def broadcast(
         self,
         message: str,
+        priority: Priority | str | int = Priority.HIGH,
+        require_ack: bool = False,
         *,
         filter: str = "",  # noqa: A002 - the word of every door
         sample: int = 0,
         seed: int = 0,
-        ack: bool = False,
         timing: str = "",
         window: float | str = "",
         timeout: float | str = "",
         quorum: float = 0.95,
         expect: int = 0,
-        priority: Priority | str | int = Priority.NORMAL,
         approved: bool = False,
         detach: bool = False,
         key: str = "",
     ) -> OperationView:
-        """Tell agents something, now or to be ready at T. ack: wait until each has done it, not just has it."""
+        """Tell agents something, now or to be ready at T. require_ack: wait until each has done it, not just has it.
+        The view says how many have it (`received`) and how many did it (`acknowledged`)."""
         wanted = a.Broadcast(
             message=message,
-            ack=ack,
+            require_ack=require_ack,
             filter=filter,
             sample=sample,
             seed=seed,
@@ -138,9 +141,10 @@ class FleetVerbs:
     async def ask(
         self,
         question: str,
+        sample_size: int = 100,
+        capability_filter: str | Sequence[str] | None = None,
         *,
         filter: str = "",  # noqa: A002 - the word of every door
-        sample: int = 100,
         seed: int = 0,
         timing: str = "",
         window: float | str = "",
@@ -152,11 +156,13 @@ class FleetVerbs:
         detach: bool = False,
         key: str = "",
     ) -> OperationView:
-        """Ask agents a question; `answers` of the view are (answer, how many)."""
+        """Ask agents a question; `answers` of the view are (answer, how many). capability_filter: only those that
+        can do all of this."""
         wanted = a.Ask(
             question=question,
             filter=filter,
-            sample=sample,
+            sample_size=sample_size,
+            capability_filter=_names(capability_filter),
             seed=seed,
             timing=timing,
             window=said(window),
@@ -170,6 +176,23 @@ class FleetVerbs:
         )
         return await operations.ask(self.client, checked(wanted))
 
+    async def delegate(
+        self,
+        task: str,
+        to: str = BEST,
+        timeout_seconds: float = 300.0,
+        *,
+        priority: Priority | str | int = Priority.NORMAL,
+        key: str = "",
+    ) -> OperationView:
+        """Give work to one agent: "best_available", an agent, or the best of a filter. `answers` has what it said.
+
+        Raises NoCapableAgentError: nobody of those is active and on duty."""
+        wish = Delegate(
+            task=task, to=to, timeout_seconds=timeout_seconds, priority=parse_priority(priority).name, key=key
+        )
+        return await delegate(self.client, checked(wish))
+
     async def cascade(
         self,
         message: str,
@@ -177,14 +200,14 @@ class FleetVerbs:
         filter: str = "",  # noqa: A002 - the word of every door
         sample: int = 0,
         seed: int = 0,
-        ack: bool = False,
+        require_ack: bool = False,
         strategy: str = "wave",
         timing: str = "",
         window: float | str = "",
         timeout: float | str = "",
         quorum: float = 0.95,
         expect: int = 0,
-        priority: Priority | str | int = Priority.NORMAL,
+        priority: Priority | str | int = Priority.HIGH,
         approved: bool = False,
         detach: bool = False,
         key: str = "",
@@ -192,7 +215,7 @@ class FleetVerbs:
         """Tell agents something in stages, each with a quorum of its own: "wave", "parallel" or "priority_first"."""
         wanted = a.Cascade(
             message=message,
-            ack=ack,
+            require_ack=require_ack,
             strategy=strategy,
             filter=filter,
             sample=sample,
@@ -263,6 +286,12 @@ class FleetVerbs:
         """Return once it is decided. Raises UnknownOperation, ResultTimeout."""
         wanted = a.WaitOperation(operation_id=operation_id, wait_s=timeout)
         return await operations.wait_operation(self.client, checked(wanted))
+
+
+def _names(capabilities: str | Sequence[str] | None) -> str:
+    if capabilities is None or isinstance(capabilities, str):
+        return capabilities or ""
+    return ",".join(capabilities)
 
 
 def checked(arguments: Arguments) -> Arguments:

@@ -27,7 +27,7 @@ class StateVerbs:
 
     async def freeze(
         self,
-        scope: str,
+        scope: str = "all",
         *,
         timeout: float | str = TIMEOUT_S,
         quorum: float = 1.0,
@@ -92,7 +92,7 @@ class StateVerbs:
 
     async def heal(
         self,
-        scope: str = "auto",
+        target: str = "auto",
         *,
         branch: str = MAIN,
         timeout: float | str = TIMEOUT_S,
@@ -102,7 +102,7 @@ class StateVerbs:
     ) -> OperationView:
         """Give agents the context of the others and let them be ready; "auto" is who is quarantined or degraded."""
         wish = a.HealAgents(
-            scope=scope, branch=branch, timeout=said(timeout), quorum=quorum, detach=detach, key=key
+            target=target, branch=branch, timeout=said(timeout), quorum=quorum, detach=detach, key=key
         )
         return await operations.heal(self.client, checked(wish))
 

@@ -71,7 +71,8 @@ class FleetDescription(Struct, frozen=True, kw_only=True):
 
     active: of the agents that the fleet has, those that are heard of and on duty. mode: what that allows. impedance:
     people are left out. healthiest, sickest, fastest, slowest: sectors, "" where there is none. shape: sectors,
-    clusters of each, agents of each of those."""
+    clusters of each, agents of each of those. conflicts_last_hour: how many were first reported in it, as the
+    orchestrator remembers."""
 
     agents: int
     active: int
@@ -97,6 +98,8 @@ class FleetDescription(Struct, frozen=True, kw_only=True):
     slowest: str = ""
     shape: tuple[int, int, int] = (0, 0, 0)
     source: Source = ITSELF
+    last_cascade: OperationView | None = None
+    conflicts_last_hour: int = 0
 
     @property
     def summary(self) -> str:
@@ -120,6 +123,9 @@ class FleetDescription(Struct, frozen=True, kw_only=True):
             f"impedance     mean {self.impedance_mean_ms:.0f} ms, {figures}",
             f"processes     {len(self.hosts)}: {hosts}",
             f"orchestrator  {self.orchestrator}, era {self.era}, view {self.view}",
+            f"conflicts     {self.conflicts_last_hour} in the last hour",
             f"last          {self.last_operation or 'no operation yet'}",
         ]
+        if self.last_cascade is not None and self.last_cascade != self.last_operation:
+            lines.append(f"last cascade  {self.last_cascade}")
         return "\n".join(lines)

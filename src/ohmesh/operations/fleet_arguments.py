@@ -79,6 +79,18 @@ def _check(selector: str) -> None:
         compile_selector(selector, FLEET)
 
 
+Sample = Annotated[
+    int, Meta(description="Only so many of them, drawn by chance; 0: all.", ge=0, le=MAX_AGENTS)
+]
+RequireAck = Annotated[
+    bool,
+    Meta(
+        description="Wait until each has done it; without it until each has it. What is timed is always done.",
+        extra={"option": "--ack"},
+    ),
+]
+
+
 class OperationArguments(Struct, frozen=True, kw_only=True):
     """What every operation takes. `what`, `verb`: of the class; `payload`, `expects`, `strategy`: of one wish."""
 
@@ -87,9 +99,6 @@ class OperationArguments(Struct, frozen=True, kw_only=True):
     usual_timeout_ms: ClassVar[int] = DEFAULT_TIMEOUT_MS
 
     filter: Filter = ""
-    sample: Annotated[
-        int, Meta(description="Only so many of them, drawn by chance; 0: all.", ge=0, le=MAX_AGENTS)
-    ] = 0
     seed: Seed = 0
     timing: TimingName = ""
     window: Window = ""
@@ -138,6 +147,15 @@ class OperationArguments(Struct, frozen=True, kw_only=True):
         return max(self.usual_timeout_ms, 2 * self.window_ms if self.how is not Timing.NOW else 0)
 
     @property
+    def where(self) -> str:
+        return self.filter
+
+    @property
+    def drawn(self) -> int:
+        """So many of them, 0 for all."""
+        return int(getattr(self, "sample", 0))
+
+    @property
     def payload(self) -> bytes:
         return b""
 
@@ -156,6 +174,7 @@ class Ping(OperationArguments, frozen=True, kw_only=True):
     verb: ClassVar[Verb] = Verb.OBSERVE
     usual_timeout_ms: ClassVar[int] = PING_TIMEOUT_MS
 
+    sample: Sample = 0
     quorum: Annotated[float, Meta(description="Done once this part has answered.", gt=0, le=1)] = 1.0
 
 
@@ -166,12 +185,9 @@ class Broadcast(OperationArguments, frozen=True, kw_only=True):
         str,
         Meta(description="What they are told.", min_length=1, max_length=MAX_MESSAGE, extra=_POSITIONAL),
     ]
-    ack: Annotated[
-        bool,
-        Meta(
-            description="Wait until each has done it; without it until each has it. What is timed is always done."
-        ),
-    ] = False
+    sample: Sample = 0
+    require_ack: RequireAck = False
+    priority: PriorityOfWish = "HIGH"
 
     @property
     def payload(self) -> bytes:
@@ -179,7 +195,7 @@ class Broadcast(OperationArguments, frozen=True, kw_only=True):
 
     @property
     def expects(self) -> Expectation:
-        return Expectation.ACK if self.ack or self.how is not Timing.NOW else Expectation.NOTHING
+        return Expectation.ACK if self.require_ack or self.how is not Timing.NOW else Expectation.NOTHING
 
 
 class Ask(OperationArguments, frozen=True, kw_only=True):
@@ -190,10 +206,40 @@ class Ask(OperationArguments, frozen=True, kw_only=True):
         str,
         Meta(description="What they are asked.", min_length=1, max_length=MAX_MESSAGE, extra=_POSITIONAL),
     ]
-    sample: Annotated[
-        int, Meta(description="Ask so many of them, drawn by chance; 0: all.", ge=0, le=MAX_AGENTS)
+    sample_size: Annotated[
+        int,
+        Meta(
+            description="Ask so many of them, drawn by chance; 0: all.",
+            ge=0,
+            le=MAX_AGENTS,
+            extra={"option": "--sample"},
+        ),
     ] = 100
+    capability_filter: Annotated[
+        str,
+        Meta(
+            description="Only those that can do this, by their class or beyond it; several: all of them, with commas.",
+            max_length=1_000,
+            extra={"option": "--capability"},
+        ),
+    ] = ""
     quorum: Annotated[float, Meta(description="Done once this part has answered.", gt=0, le=1)] = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check(self.where)
+
+    @property
+    def drawn(self) -> int:
+        return self.sample_size
+
+    @property
+    def where(self) -> str:
+        names = [name.strip() for name in self.capability_filter.split(",") if name.strip()]
+        tests = [f'capability="{name}"' for name in names]
+        if not tests:
+            return self.filter
+        return " and ".join([*tests, f"({self.filter})"] if self.filter else tests)
 
     @property
     def payload(self) -> bytes:
@@ -274,8 +320,8 @@ class StartOne(Struct, frozen=True, kw_only=True):
         values = {name: said[name] for name in _SHARED}
         unusual = {"sample": -1, "quorum": 0.0, "message": "", "ack": False, "strategy": ""}
         values |= {name: said[name] for name, usual in unusual.items() if said[name] != usual}
-        if "message" in values and kind is Ask:
-            values["question"] = values.pop("message")
+        names = {"message": "question", "sample": "sample_size"} if kind is Ask else {"ack": "require_ack"}
+        values = {names.get(name, name): value for name, value in values.items()}
         return parse_arguments(kind, {**values, "detach": True}, strict=True)
 
 

@@ -106,6 +106,21 @@ FLEET_COMMANDS: tuple[Command, ...] = (
         role=Role.OPERATOR,
     ),
     Command(
+        name="delegate",
+        summary="Give one piece of work to one agent of the fleet, and wait for its answer.",
+        help="The best available one unless another is named; who refuses is passed over for the next best. Work that "
+        "must not get lost when everything dies is a task: `ohmesh submit`. Exit code 0 when it is done, 3 when the "
+        "agent is silent, 1 when it refuses, 4 when nobody can.",
+        example="ohmesh delegate 'summarise the logs' --to 'capability=gpu and sector=7' --timeout-seconds 30",
+        arguments="ohmesh.operations.delegation:Delegate",
+        result=_VIEW,
+        run="ohmesh.operations.delegation:delegate",
+        risk=Risk.WRITE,
+        idempotent=False,
+        scope=Scope.FLEET,
+        role=Role.OPERATOR,
+    ),
+    Command(
         name="cascade",
         summary="Tell agents of the fleet something tier by tier or class by class, each with a quorum of its own.",
         help=f"docs/operations.md has the stages of each strategy. {_ENDS}",

@@ -98,7 +98,7 @@ class FreezeAgents(StateArguments, frozen=True, kw_only=True):
     what: ClassVar[str] = "freeze"
     usual: ClassVar[StateOrder] = FreezeState()
 
-    scope: Scope
+    scope: Scope = "all"
 
 
 class ThawAgents(StateArguments, frozen=True, kw_only=True):
@@ -132,7 +132,7 @@ class ReleaseAgents(StateArguments, frozen=True, kw_only=True):
 class HealAgents(StateArguments, frozen=True, kw_only=True):
     what: ClassVar[str] = "heal"
 
-    scope: Annotated[
+    target: Annotated[
         str,
         Meta(
             description=f"{_SCOPE} auto: who is quarantined or degraded.",
@@ -145,7 +145,7 @@ class HealAgents(StateArguments, frozen=True, kw_only=True):
 
     @property
     def where(self) -> str:
-        return "duty in (quarantined, degraded)" if self.scope == "auto" else where_of(self.scope)
+        return "duty in (quarantined, degraded)" if self.target == "auto" else where_of(self.target)
 
     def order(self) -> StateOrder:
         return HealState(branch=self.branch)

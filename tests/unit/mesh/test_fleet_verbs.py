@@ -75,7 +75,7 @@ def test_a_few_are_shown_one_by_one_timed_from_the_start() -> None:
 
 def test_a_question_is_answered_by_class_and_answers_are_counted_by_value() -> None:
     async def story(mesh: AsyncMesh, _fleet: Fleet) -> None:
-        view = await mesh.ask("which class are you of?", sample=0)
+        view = await mesh.ask("which class are you of?", sample_size=0)
         listed = await mesh.fleet_agents(limit=1_000)
         assert dict(view.answers) == Counter(agent.class_title for agent in listed)
         hundred = await mesh.ask("which class?")
@@ -93,13 +93,15 @@ def test_a_question_about_context_tells_who_holds_another() -> None:
             "state", verb=Verb.SYNC, payload=order, where="not (sector=1 and cluster=2)"
         )
         ((mark, _),) = told.answers
-        few = await mesh.ask("which context?", sample=0, filter="sector=1 and cluster=2 and not class=edge")
+        few = await mesh.ask(
+            "which context?", sample_size=0, filter="sector=1 and cluster=2 and not class=edge"
+        )
         assert [answer for answer, _ in few.answers] == ["none"]
-        asked = await mesh.ask("which context?", sample=0)
+        asked = await mesh.ask("which context?", sample_size=0)
         assert dict(asked.answers) == {mark: 110, "none": 10}
         assert not asked.odd, "ten are no odd ones"
         three = await mesh.ask(
-            "which context?", sample=0, filter="not sector=1 or agent in (s001.c02.a03, s001.c02.a04)"
+            "which context?", sample_size=0, filter="not sector=1 or agent in (s001.c02.a03, s001.c02.a04)"
         )
         assert three.odd == ("s001.c02.a03", "s001.c02.a04")
 
@@ -116,7 +118,7 @@ def test_another_seed_draws_others() -> None:
 
 def test_who_contradicts_has_no_answer() -> None:
     async def story(mesh: AsyncMesh, _fleet: Fleet) -> None:
-        view = await mesh.ask("which context?", sample=0, timeout=1.0)
+        view = await mesh.ask("which context?", sample_size=0, timeout=1.0)
         assert view.conflict > 0
         assert view.transit > 0
         assert dict(view.answers) == {"none": view.ready}
@@ -130,7 +132,7 @@ def test_a_message_has_arrived_long_before_people_have_done_it() -> None:
         told = await mesh.broadcast("market closed early", filter=PEOPLE, quorum=1.0)
         assert (told.outcome, told.rate) == ("SUCCEEDED", 1.0)
         assert told.elapsed_ms < 500
-        done = await mesh.broadcast("market closed early", filter=PEOPLE, quorum=1.0, ack=True)
+        done = await mesh.broadcast("market closed early", filter=PEOPLE, quorum=1.0, require_ack=True)
         assert done.outcome in {"PARTIAL", "FAILED"}
         assert done.transit > 0
         assert len(done.stragglers) == done.transit
@@ -162,7 +164,7 @@ def test_a_cascade_has_the_stages_of_its_strategy(strategy: str, stages: int) ->
 
 def test_what_is_detached_is_awaited_by_its_id_and_listed() -> None:
     async def story(mesh: AsyncMesh, _fleet: Fleet) -> None:
-        begun = await mesh.broadcast("x", ack=True, timeout=3, detach=True)
+        begun = await mesh.broadcast("x", require_ack=True, timeout=3, detach=True)
         assert (begun.outcome, begun.is_decided) == ("", False)
         assert "under way" in str(begun)
         loop = asyncio.get_running_loop()
@@ -179,7 +181,7 @@ def test_what_is_detached_is_awaited_by_its_id_and_listed() -> None:
 
 def test_without_a_t_a_timeout_may_be_as_short_as_it_likes() -> None:
     async def story(mesh: AsyncMesh, _fleet: Fleet) -> None:
-        view = await mesh.broadcast("x", filter=PEOPLE, ack=True, timeout="100ms")
+        view = await mesh.broadcast("x", filter=PEOPLE, require_ack=True, timeout="100ms")
         assert (view.outcome, view.elapsed_ms) == ("FAILED", 100)
         with pytest.raises(tree.InvalidArgument, match="timeout"):
             await mesh.broadcast("x", timing="hold", timeout="100ms")
@@ -233,7 +235,7 @@ def test_more_states_than_one_message_holds_are_put_together() -> None:
 
 def test_as_many_as_are_expected_are_enough() -> None:
     async def story(mesh: AsyncMesh, _fleet: Fleet) -> None:
-        some = await mesh.broadcast("x", ack=True, expect=40)
+        some = await mesh.broadcast("x", require_ack=True, expect=40)
         assert some.outcome == "SUCCEEDED"
         assert 40 <= some.ready < EVERYBODY
         assert some.expected == 40
@@ -320,7 +322,7 @@ Wrong = Callable[[AsyncMesh], Awaitable[object]]
         (lambda mesh: mesh.broadcast(""), tree.InvalidArgument, "message"),
         (lambda mesh: mesh.broadcast("x" * 20_000), tree.InvalidArgument, "message"),
         (lambda mesh: mesh.broadcast("ohmesh.state/1\0x"), tree.InvalidArgument, "message"),
-        (lambda mesh: mesh.ask("x", sample=-1), tree.InvalidArgument, "sample"),
+        (lambda mesh: mesh.ask("x", sample_size=-1), tree.InvalidArgument, "sample"),
         (lambda mesh: mesh.cascade("x", strategy="zigzag"), tree.InvalidArgument, "zigzag"),
         (lambda mesh: mesh.cascade("x", priority="urgent"), tree.InvalidArgument, "urgent"),
         (lambda mesh: mesh.start_operation("sing"), tree.InvalidArgument, "sing"),

@@ -362,6 +362,11 @@ class ConflictDesk:
         finally:
             self._running.discard(conflict.id)
 
+    def reported_since(self, since_ms: float) -> int:
+        """How many were reported first then or later; of those that have ended, as many as are remembered."""
+        known = (*self.queue.open(), *self.queue.ended())
+        return sum(one.at_ms >= since_ms for one in known)
+
     def page(self, conflicts: list[Conflict]) -> ConflictsPage:
         return ConflictsPage(
             tuple(conflicts),

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ohmesh.errors import InvalidArgument, UnknownOperation
-from ohmesh.model.fleet_message import TargetState, Timing
+from ohmesh.model.fleet_message import Expectation, TargetState, Timing
 from ohmesh.model.fleet_reading import FleetDescription
 from ohmesh.model.fleet_request import (
     MAX_STATES,
@@ -41,6 +41,7 @@ QUANTILES = {"first": 0.0, "p05": 0.05, "p50": 0.5, "p90": 0.9, "p95": 0.95, "p9
 BARS = 40
 MAX_ANSWERS = 50
 FEW = 3
+HOUR_MS = 3_600_000
 ODD_NAMED = 10
 LISTED_STRAGGLERS = 10
 
@@ -135,6 +136,8 @@ class Questions:
             skipped_for=_reasons(columns.reasons[columns.states == TargetState.SKIPPED]),
             simulated=self._of.conductor.is_simulated(operation),
             expected=request.expected,
+            received=counts.ready + counts.conflict,
+            acknowledged=counts.ready if request.expects is not Expectation.NOTHING else 0,
         )
 
     async def _operation(self, question: GetOperation) -> OperationView:
@@ -187,11 +190,17 @@ class Questions:
 
     def _fleet(self) -> FleetDescription:
         of = self._of
-        last = next(iter(reversed(of.conductor.operations.values())), None)
+        held = [
+            one for one in reversed(of.conductor.operations.values()) if not of.conflicts.work.is_own(one.id)
+        ]
+        last = next(iter(held), None)
+        cascade = next((one for one in held if one.cascade is not None), None)
         return msgspec.structs.replace(
             self.reading().describe(),
             operations=len(of.conductor.operations),
             last_operation=self.operation_view(last) if last is not None else None,
+            last_cascade=self.operation_view(cascade) if cascade is not None else None,
+            conflicts_last_hour=of.conflicts.reported_since(of.now_ms() - HOUR_MS),
             heartbeats=of.heartbeats,
         )
 
