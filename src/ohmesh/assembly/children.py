@@ -25,13 +25,14 @@ from ohmesh.errors import EngineFailed
 
 Notice = Callable[[str], None]
 
+REPLACE_GRACE_S = 1.0
 LINE_BYTES_MAX = 64 * 1024
 USAGE_EXIT = 2
 _PACKAGE_PARENT = str(Path(next(iter(ohmesh.__path__))).resolve().parent)
 
 
 class ChildEvent(msgspec.Struct, frozen=True):
-    """What a child tells its parent: that it is ready, and under which name."""
+    """What a child tells its parent: that it is ready, and under which name; respawn: that another is wanted anew."""
 
     event: str
     name: str = ""
@@ -56,6 +57,7 @@ class Child:
         self._environment = {**environment, "PYTHONPATH": _extended_path(environment.get("PYTHONPATH", ""))}
         self._config = config
         self._notice = notice
+        self.respawn: Callable[[str], None] = lambda name: None
         self._process: asyncio.subprocess.Process | None = None
         self._tie: socket.socket | None = None
         self._ending = asyncio.Event()
@@ -94,6 +96,19 @@ class Child:
             self._notice(f"{self.name} did not end within {self._config.stop_grace_ms} ms and is killed")
             self.kill()
         await self._keeper
+
+    async def replace(self) -> None:
+        """End this life of it, gently first; another one is started as after a death."""
+        process = self._process
+        if process is None or process.returncode is not None:
+            return
+        self._signal(signal.SIGTERM)
+        try:
+            async with asyncio.timeout(REPLACE_GRACE_S):
+                await process.wait()
+        except TimeoutError:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
 
     def kill(self) -> None:
         self._ending.set()
@@ -164,6 +179,8 @@ class Child:
             if event.event == "ready":
                 self.said_name = event.name
                 self._ready.set()
+            elif event.event == "respawn":
+                self.respawn(event.name)
 
     async def _pass_on(self, stream: asyncio.StreamReader) -> None:
         async for line in lines_of(stream):

@@ -4,6 +4,7 @@ assignment record gives it."""
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Callable
 from functools import partial
@@ -17,7 +18,9 @@ from ohmesh.assembly.system import SystemClock, SystemEntropy, settle_interprete
 from ohmesh.assembly.termination import on_termination
 from ohmesh.config import Config
 from ohmesh.engines.nats.engine import NatsEngine
+from ohmesh.errors import InvalidArgument
 from ohmesh.model.subject import Subjects
+from ohmesh.ports.bus import Message
 from ohmesh.protocols.queue.rows import LOG_GENERATION
 from ohmesh.roles.dispatcher import Dispatcher, DispatcherConfig, DispatcherPorts
 from ohmesh.roles.fleet.config import FleetConfig, OrchestratorConfig, Seat
@@ -35,8 +38,16 @@ Notice = Callable[[str], None]
 SHAPE_PATIENCE_S = 30.0
 
 
-async def run_node(config: Config, *, name: str, ready: Callable[[str], None], notice: Notice) -> None:
-    """Serve until SIGINT or SIGTERM; then give the roles back and return. `ready` hears the node's full name."""
+async def run_node(
+    config: Config,
+    *,
+    name: str,
+    ready: Callable[[str], None],
+    respawn: Callable[[str], None],
+    notice: Notice,
+) -> None:
+    """Serve until SIGINT or SIGTERM; then give the roles back and return. `ready` hears the node's full name, `respawn`
+    that of a process of the fleet that is to be started anew by whoever started it."""
     stopped = asyncio.Event()
     on_termination(stopped.set)
     settle_interpreter()
@@ -53,6 +64,7 @@ async def run_node(config: Config, *, name: str, ready: Callable[[str], None], n
         following = asyncio.ensure_future(follower.run()) if follower is not None else None
         roles = _roles(config, engine, process.name, shape, notice)
         if follower is not None:
+            await _hear_respawns(config, engine, respawn)
             roles["orchestrator"] = partial(_orchestrate, config, engine, follower, notice)
         serving = asyncio.ensure_future(process.serve(roles, generation=LOG_GENERATION, notice=notice))
         stopping = asyncio.ensure_future(stopped.wait())
@@ -81,6 +93,19 @@ def _follower(config: Config, engine: NatsEngine, owner: str, notice: Notice) ->
     follower = Follower(engine.bus, SystemClock(), seat, config=config.of(OrchestratorConfig))
     follower.notice = notice
     return follower
+
+
+async def _hear_respawns(config: Config, engine: NatsEngine, respawn: Callable[[str], None]) -> None:
+    from ohmesh.model.fleet_frame import decode_fleet_frame
+    from ohmesh.model.fleet_operation import Respawn
+
+    def receive(message: Message) -> None:
+        with contextlib.suppress(InvalidArgument):
+            for body in decode_fleet_frame(message.data).bodies:
+                if isinstance(body, Respawn):
+                    respawn(body.process)
+
+    await engine.bus.subscribe(Subjects(config.mesh.name).respawns(), receive)
 
 
 def _roles(

@@ -59,6 +59,7 @@ class Supervisor:
         self.nodes: list[Child] = []
         self.workers: list[Child] = []
         self.fleet: list[Child] = []
+        self._replacing: dict[str, asyncio.Task[None]] = {}
         self.fleet_ready_s = 0.0
         self.ledger = ""
         self.shards = 0
@@ -183,8 +184,18 @@ class Supervisor:
             self.api = Child(
                 "api", ["api", "--json"], environment=environment, config=settings, notice=self._notice
             )
+        for node in self.nodes:
+            node.respawn = self._respawn
         for child in self.children:
             child.start()
+
+    def _respawn(self, name: str) -> None:
+        """Somebody wants a process of the fleet anew; every node says so, and it is done once."""
+        child = next((each for each in self.fleet if each.name == name), None)
+        if child is not None and name not in self._replacing:
+            self._notice(f"{name} is replaced")
+            task = self._replacing[name] = asyncio.ensure_future(child.replace())
+            task.add_done_callback(lambda _done: self._replacing.pop(name, None))
 
     def _spans_of_agents(self) -> dict[str, list[str]]:
         """Which agents each process of the fleet holds; whole sectors, so that what is said stays at home. The last one

@@ -116,6 +116,8 @@ def _say_who(view: OperationView, output: Output) -> None:
         output.say(f"silent: {named}{more}")
     for reason, count in view.skipped_for.items():
         output.say(f"skipped: {count:,} for {reason}")
+    for step in view.steps:
+        output.say(step)
     if view.degraded:
         output.say(f"short: {', '.join(view.degraded)}")
     if view.expected and view.ready < view.expected:

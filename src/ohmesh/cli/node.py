@@ -27,6 +27,7 @@ def command(name: str, parent: int, config_file: Path | None, **given: object) -
             read_settings(given, config_file),
             name=name,
             ready=lambda full_name: output.event("ready", name=full_name),
+            respawn=lambda process: output.event("respawn", name=process),
             notice=output.say,
         )
     )

@@ -190,6 +190,11 @@ class SimulatedAgents:
 
         self._after(delays_ms, ring)
 
+    def restart(self, rows: Rows) -> None:
+        """Whoever was dead, or reported what is not so, is well after it."""
+        at = self._at(rows)
+        self._is_dead[at] = self._is_lying[at] = False
+
     def carried(self, rows: Rows) -> bytes:
         """How many messages each has been sent."""
         return self._answered[self._at(rows)].astype("<u4").tobytes()

@@ -94,15 +94,23 @@ class StateVerbs:
         self,
         target: str = "auto",
         *,
+        how: str = "auto",
         branch: str = MAIN,
         timeout: float | str = TIMEOUT_S,
         quorum: float = 1.0,
         detach: bool = False,
         key: str = "",
     ) -> OperationView:
-        """Give agents the context of the others and let them be ready; "auto" is who is quarantined or degraded."""
+        """Do to agents what they need; "auto" is whoever is out of reach, silent, avoided, or of another context.
+        how: "restart", "replace", "resync" does that to the target. `steps` and `answers` say what was done."""
         wish = a.HealAgents(
-            target=target, branch=branch, timeout=said(timeout), quorum=quorum, detach=detach, key=key
+            target=target,
+            how=how,
+            branch=branch,
+            timeout=said(timeout),
+            quorum=quorum,
+            detach=detach,
+            key=key,
         )
         return await operations.heal(self.client, checked(wish))
 

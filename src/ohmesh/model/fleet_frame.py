@@ -42,6 +42,7 @@ from ohmesh.model.fleet_operation import (
     Recall,
     Rejoin,
     Relay,
+    Respawn,
 )
 from ohmesh.model.fleet_replica import Changes, Follow
 from ohmesh.model.frame import FRAME_VERSION
@@ -72,6 +73,7 @@ FleetBody = (
     | AskContext
     | GiveContext
     | ConflictNotice
+    | Respawn
     | Changes
     | Follow
 )

@@ -141,6 +141,12 @@ class ConflictNotice(Struct, array_like=True, frozen=True, tag=133):
     outcome: str = ""
 
 
+class Respawn(Struct, array_like=True, frozen=True, tag=134):
+    """To nodes: let this process of the fleet be started anew, where it is yours to start."""
+
+    process: Id
+
+
 class Rejoin(Struct, array_like=True, frozen=True, tag=130):
     """The orchestrator does not know some of your agents: let them join again."""
 

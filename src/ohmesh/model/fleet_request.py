@@ -111,6 +111,7 @@ class OperationView(Struct, frozen=True, kw_only=True):
     answers: (answer, how many), the 50 most frequent; answers_omitted: how many gave another; odd: ids of those, at
     most ten, that say what no more than three do while others agree. states, ready_ms:
     of each of `agents`, where they were asked for; after: the row of the last of them where there are more, else -1.
+    steps: what the mesh did before agents were asked.
     received: that are known to have it. acknowledged: that have done it, where that was wanted.
     """
 
@@ -157,6 +158,7 @@ class OperationView(Struct, frozen=True, kw_only=True):
     expected: int = 0
     received: int = 0
     acknowledged: int = 0
+    steps: tuple[str, ...] = ()
 
     @property
     def is_decided(self) -> bool:

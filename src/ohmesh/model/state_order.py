@@ -43,6 +43,7 @@ class Refusal(StrEnum):
     NO_CONTENT = "content_missing"
     NO_KNOWN_GOOD = "no_known_good"
     MERGE = "merge_conflict"
+    NO_RESTART = "no_restart"
 
 
 class Move(StrEnum):
@@ -51,6 +52,15 @@ class Move(StrEnum):
     ADVANCE = "advance"
     MERGE = "merge"
     PUT = "put"
+
+
+class How(StrEnum):
+    """What `heal` does. AUTO: to each what it needs."""
+
+    AUTO = "auto"
+    RESTART = "restart"
+    REPLACE = "replace"
+    RESYNC = "resync"
 
 
 class EditContext(Struct, frozen=True, tag="edit", kw_only=True):
@@ -120,11 +130,15 @@ class ChangeDuty(Struct, frozen=True, tag="duty"):
 
 
 class HealState(Struct, frozen=True, tag="heal", kw_only=True):
-    """Check your context against `version`, get it from `process` where it is another, and be ready again."""
+    """Check your context against `version`, get it from `process` where it is another, and be ready again. how: in a
+    wish, what to do; is_auto: to whom it is needed. restart: (first row, how many) of those that are begun anew."""
 
     version: Name = b""
     process: Id = ""
     branch: Branch = MAIN
+    how: How = How.AUTO
+    is_auto: bool = False
+    restart: tuple[tuple[int, int], ...] = ()
 
 
 StateOrder = (

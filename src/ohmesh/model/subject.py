@@ -101,6 +101,10 @@ class Subjects:
         """What the orchestrator tells everybody at once."""
         return f"mesh.{self.mesh}.fleet"
 
+    def respawns(self) -> str:
+        """What nodes hear about processes beside them that are to be started anew."""
+        return f"mesh.{self.mesh}.fleet.respawn"
+
     def fleet_questions(self) -> str:
         """Requests of clients to the orchestrator."""
         return f"mesh.{self.mesh}.fleet.ask"

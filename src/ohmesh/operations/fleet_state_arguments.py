@@ -16,6 +16,7 @@ from ohmesh.model.state_order import (
     EditContext,
     FreezeState,
     HealState,
+    How,
     MergeBranch,
     Move,
     RestoreContext,
@@ -29,6 +30,7 @@ from ohmesh.operations.arguments import Value
 from ohmesh.operations.moments import parse_duration_ms
 from ohmesh.operations.scopes import where_of
 
+AUTO = "auto"
 MAX_TIMEOUT_MS = 60_000
 
 _POSITIONAL = {"positional": True}
@@ -135,20 +137,30 @@ class HealAgents(StateArguments, frozen=True, kw_only=True):
     target: Annotated[
         str,
         Meta(
-            description=f"{_SCOPE} auto: who is quarantined or degraded.",
+            description=f"{_SCOPE} auto: whoever is out of reach, silent, out of work, or holds another context.",
             min_length=1,
             max_length=2_000,
             extra=_POSITIONAL,
         ),
-    ] = "auto"
+    ] = AUTO
+    how: Annotated[
+        str,
+        Meta(
+            description="auto: to each what it needs; restart: the agents; replace: the processes that they live in; "
+            "resync: their contexts.",
+            extra_json_schema={"enum": [one.value for one in How]},
+        ),
+    ] = How.AUTO.value
     branch: Branch = MAIN
 
     @property
     def where(self) -> str:
-        return "duty in (quarantined, degraded)" if self.target == "auto" else where_of(self.target)
+        return "" if self.target == AUTO else where_of(self.target)
 
     def order(self) -> StateOrder:
-        return HealState(branch=self.branch)
+        if self.how not in tuple(How):
+            raise InvalidArgument(f"how: {self.how!r} is no way to heal.", hint=f"One of {', '.join(How)}.")
+        return HealState(branch=self.branch, how=How(self.how), is_auto=self.target == AUTO)
 
 
 class SetContext(StateArguments, frozen=True, kw_only=True):

@@ -81,8 +81,9 @@ FLEET_STATE_COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         name="heal",
-        summary="Check the context of agents, get it from a neighbour where it is wrong, let them be ready.",
-        help=f"The answers say what was done, and to how many. {_ENDS}",
+        summary="Restart silent agents, replace processes that are gone, resync contexts, let agents be ready.",
+        help="Without more it finds who needs it and does to each what it needs; --how does one thing to a target. "
+        f"Steps and answers say what was done, and to how many. {_ENDS}",
         example="ohmesh heal s007.c04.a12",
         arguments=_ARGUMENTS + "HealAgents",
         result=_VIEW,

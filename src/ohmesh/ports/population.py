@@ -100,6 +100,13 @@ class IsFrozenToo(Protocol):
 
 
 @runtime_checkable
+class Restarts(Protocol):
+    """A population whose agents can be begun anew one by one."""
+
+    def restart(self, rows: Rows) -> None: ...
+
+
+@runtime_checkable
 class CarriesState(Protocol):
     """A population whose agents carry a state of their own, to be kept while they are frozen."""
 

@@ -57,6 +57,7 @@ from ohmesh.model.fleet_operation import (
     Recall,
     Rejoin,
     Relay,
+    Respawn,
     Tier,
 )
 from ohmesh.model.fleet_replica import Changes, Follow
@@ -106,6 +107,7 @@ BODIES: list[FleetBody] = [
     Beat("host", 1, 2),
     JoinColumns("host", 1, ((0, 300),), b"\x00", "agent", (("gpu",),), b"\x00\x00", ((4, "box"),)),
     Rejoin("host"),
+    Respawn("fleet-1"),
     ConflictNotice("cf1", "hash_mismatch", 4, (7, 8), ("s007.c04.a12",), is_ended=True, outcome="settled"),
     AskContext("host", VERSION.hash[:8], (VERSION.hash,)),
     GiveContext(VERSION.hash[:8], VERSION.hash, (VERSION,), b"content"),

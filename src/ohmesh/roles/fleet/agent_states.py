@@ -29,6 +29,7 @@ from ohmesh.ports.population import (
     Mask,
     Population,
     Residents,
+    Restarts,
     Rows,
     SaysContext,
     Vitals,
@@ -129,6 +130,13 @@ class AgentStates:
             rows = rows[~is_away]
         if len(rows):
             self._population.deliver(order, rows, answered)
+
+    def restart(self, rows: Rows) -> bool:
+        """Whether they can be begun anew at all."""
+        if not isinstance(self._population, Restarts):
+            return False
+        self._population.restart(rows)
+        return True
 
     # Duty
 

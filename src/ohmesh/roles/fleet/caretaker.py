@@ -18,8 +18,7 @@ from ohmesh.ports.state import State
 from ohmesh.protocols.membership.agent_places import plan_places
 from ohmesh.protocols.membership.fleet_roles import NOBODY
 from ohmesh.registry.fleet.liveness import IS_MEMBER
-from ohmesh.roles.fleet.host import spans_of
-from ohmesh.roles.fleet.places import rows_of_spans
+from ohmesh.roles.fleet.places import rows_of_spans, spans_of
 
 if TYPE_CHECKING:
     from ohmesh.roles.fleet.orchestrator import Orchestrator

@@ -23,6 +23,7 @@ from ohmesh.ports.population import Rows
 from ohmesh.protocols.arrival.target_state import SkipReason
 from ohmesh.protocols.membership.fleet_roles import NOBODY
 from ohmesh.registry.fleet.liveness import VACANT
+from ohmesh.roles.fleet.healing import Healing
 from ohmesh.roles.fleet.operation import Operation, Targets
 from ohmesh.roles.fleet.reads import HEALTHY, is_on_duty
 
@@ -39,6 +40,7 @@ class Conductor:
     def __init__(self, orchestrator: Orchestrator) -> None:
         self.operations: OrderedDict[str, Operation] = OrderedDict()
         self._of = orchestrator
+        self._healing = Healing(orchestrator)
         self._waiters: dict[str, list[str]] = {}
         self._tick = asyncio.Event()
         self._to_store: asyncio.Queue[Operation] = asyncio.Queue()
@@ -72,7 +74,7 @@ class Conductor:
         begun = self.operations.get(request.operation)
         if begun is not None:  # it was asked for once more meanwhile
             return begun
-        rows = self._of.questions.targets(request)
+        request, rows, steps = await self._healing.prepare(request, self._of.questions.targets(request))
         ruling = self._permit(request, len(rows))
         if request.expected and len(rows):
             request = msgspec.structs.replace(request, rate=min(1.0, request.expected / len(rows)))
@@ -84,6 +86,7 @@ class Conductor:
         names = [one.name for one in self._of.registry.classes.all]
         targets = Targets(rows, lead_ms, columns.class_code[rows], names)
         operation = Operation(request, targets, self._of.registry.topology, started_ms=now_ms)
+        operation.steps = steps
         self._hold(operation)
         await self._of.store.begin(operation)
         await self._of.states.begin(request, rows)

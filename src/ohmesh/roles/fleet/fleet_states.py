@@ -131,7 +131,7 @@ class FleetStates:
             version = self.trunk.find(most.to_bytes(MARK_BYTES, "big")) if most else b""
         holders = np.flatnonzero(active & (columns.context_hash == np.uint64(mark_of(version))))
         process = self._host(int(holders[0])) if version and len(holders) else ""
-        return HealState(version=version, process=process, branch=wish.branch)
+        return msgspec.structs.replace(wish, version=version, process=process)
 
     def _host(self, row: int) -> str:
         return self._registry.hosts.texts[int(self._registry.columns.host[row])]

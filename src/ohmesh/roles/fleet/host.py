@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import logging
 from collections.abc import Callable
 from functools import partial
@@ -52,7 +51,7 @@ from ohmesh.roles.fleet.leads import Leads, part_of
 from ohmesh.roles.fleet.mesh_time import MeshTime
 from ohmesh.roles.fleet.orders_here import OrdersHere, Witness
 from ohmesh.roles.fleet.outbox import Outbox
-from ohmesh.roles.fleet.places import places_of
+from ohmesh.roles.fleet.places import places_of, spans_of
 from ohmesh.roles.fleet.state_orders import StateOrders
 from ohmesh.roles.fleet.state_records import StateRecords
 from ohmesh.roles.fleet.surroundings import Surroundings
@@ -362,11 +361,3 @@ class FleetHost:
 
     def _stamp(self) -> int:
         return pack_stamp(max(0, self.time.now_us() // 1000), 0)
-
-
-def spans_of(rows: Rows) -> tuple[tuple[int, int], ...]:
-    """(first, count) of each stretch of rows, which ascend."""
-    if not len(rows):
-        return ()
-    starts = np.concatenate(([0], np.flatnonzero(np.diff(rows) != 1) + 1, [len(rows)]))
-    return tuple((int(rows[first]), int(end - first)) for first, end in itertools.pairwise(starts))

@@ -76,6 +76,7 @@ class Operation:
         self.recall_until_ms = 0.0
         self.heard_ms = started_ms
         self.is_stored = False
+        self.steps: tuple[str, ...] = ()
         self.changed_after = False
         self.answers = AnswerColumn(len(rows))
         self._topology = topology

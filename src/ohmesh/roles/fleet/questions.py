@@ -137,6 +137,7 @@ class Questions:
             simulated=self._of.conductor.is_simulated(operation),
             expected=request.expected,
             received=counts.ready + counts.conflict,
+            steps=operation.steps,
             acknowledged=counts.ready if request.expects is not Expectation.NOTHING else 0,
         )
 

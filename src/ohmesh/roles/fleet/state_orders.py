@@ -33,6 +33,7 @@ from ohmesh.model.state_order import (
 from ohmesh.protocols.context.merge import EntryConflict
 from ohmesh.protocols.context.store import Moved
 from ohmesh.roles.fleet.agent_states import AgentStates, Asked
+from ohmesh.roles.fleet.places import rows_within
 from ohmesh.roles.fleet.state_records import StateRecord
 
 PEER_S = 1.0  # so long another process is waited for, before the content is looked for in the blobs
@@ -158,19 +159,33 @@ class StateOrders:
                 )
 
     def _heal(self, body: HealState, asked: Asked) -> None:
+        meant = rows_within(asked.rows, body.restart)
+        if meant.any():
+            if not self._states.restart(asked.rows[meant]):
+                self._states.refuse(
+                    asked.part(meant), lambda held: ReportedConflict(Refusal.NO_RESTART, received=held.hex())
+                )
+                self._heal_awake(body, asked.part(~meant))
+                return
+            self._heal_awake(body, asked.part(meant), b"restarted, ")
+        self._heal_awake(body, asked.part(~meant))
+
+    def _heal_awake(self, body: HealState, asked: Asked, before: bytes = b"") -> None:
+        if not len(asked.rows):
+            return
         is_right = np.full(len(asked.rows), not body.version)
         for held, places in self._states.contexts.heads(asked.at).items():
             is_right[places] |= held.startswith(body.version)
-        self._healed(asked.part(is_right), b"context right, duty ready")
+        self._healed(asked.part(is_right), before + b"context right, duty ready")
         wrong = asked.part(~is_right)
         if len(wrong.rows):
             whence = "" if self._states.contexts.holds(self._full(body.version)) else body.process
-            self._with_content(body.version, body.process, wrong, partial(self._resync, whence))
+            self._with_content(body.version, body.process, wrong, partial(self._resync, whence, before))
 
-    def _resync(self, process: str, asked: Asked, version: bytes) -> None:
+    def _resync(self, process: str, before: bytes, asked: Asked, version: bytes) -> None:
         self._states.contexts.put(asked.at, version)
         whence = f"process {process}" if process else "a neighbour"
-        self._healed(asked, f"context taken from {whence}, duty ready".encode())
+        self._healed(asked, before + f"context taken from {whence}, duty ready".encode())
 
     def _healed(self, asked: Asked, note: bytes) -> None:
         self._states.duty[asked.at] = DUTY_CODES.index(Duty.READY)
