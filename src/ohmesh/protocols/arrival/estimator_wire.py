@@ -7,6 +7,7 @@ who reads it has them, and they must be the same.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -20,6 +21,11 @@ from ohmesh.protocols.arrival.repeats import LONGEST_RUN
 from ohmesh.protocols.arrival.residual_grid import CELLS
 
 SNAPSHOT_VERSION = 1
+PIECE_BYTES = 1 << 18
+
+
+_LONG_LIST, _LONG_BYTES = b"\xdd", b"\xc6"  # MessagePack: array 32, bin 32
+_HEAD_BYTES = 64
 
 
 class _Snapshot(Struct, array_like=True, frozen=True):
@@ -35,8 +41,27 @@ _decoder = msgspec.msgpack.Decoder(_Snapshot)
 
 
 def encode_estimator(estimator: ArrivalEstimator) -> bytes:
-    parts = [one.astype(one.dtype.newbyteorder("<"), copy=False).tobytes() for one in _parts(estimator)]
-    return _encode(_Snapshot(SNAPSHOT_VERSION, CELLS, parts))
+    return b"".join(estimator_pieces(estimator))
+
+
+def estimator_pieces(estimator: ArrivalEstimator) -> Iterator[bytes]:
+    """What `encode_estimator` joins, at most PIECE_BYTES each, so that a caller can do other work in between. Whoever
+    lets the estimator learn in between throws the pieces away."""
+    parts = _parts(estimator)
+    head = _encode(_Snapshot(SNAPSHOT_VERSION, CELLS, []))
+    yield head[:-1] + _LONG_LIST + len(parts).to_bytes(4, "big")  # in place of the empty list
+    for part in parts:
+        yield _LONG_BYTES + part.nbytes.to_bytes(4, "big")
+        flat = part.reshape(-1)
+        step = PIECE_BYTES // part.itemsize
+        for first in range(0, len(flat), step):
+            some = flat[first : first + step]
+            yield some.astype(some.dtype.newbyteorder("<"), copy=False).tobytes()
+
+
+def snapshot_bytes(estimator: ArrivalEstimator) -> int:
+    """How long a snapshot of it can be at most."""
+    return _HEAD_BYTES + sum(part.nbytes + 5 for part in _parts(estimator))
 
 
 def restore_estimator(estimator: ArrivalEstimator, data: bytes) -> None:

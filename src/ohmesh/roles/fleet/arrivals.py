@@ -35,30 +35,61 @@ class _Frame(NamedTuple):
 
 
 class Arrivals:
-    """Learnt by one orchestrator, from nothing; `dispatch_ms`: how long a message that leaves at once is on its way to
-    the last process, as it was lately."""
+    """Learnt by one orchestrator, from where its predecessor stood (lead_keeper.py) or from nothing. `dispatch_ms`: how
+    long a message that leaves at once is on its way to the last process, as it was lately. slots: which neighbourhood
+    each process is, by its name; joined: counts on with every enrolment."""
 
     def __init__(self, registry: FleetRegistry) -> None:
         self.dispatch_ms = 0.0
         self.learnt = 0
+        self.joined = 0
+        self.slots: dict[str, int] = {}
         self._registry = registry
         topology = registry.topology
         clusters = topology.sectors * topology.clusters
-        self._estimator = ArrivalEstimator(topology.size, registry.classes, neighbourhoods=(clusters, HOSTS))
+        self.estimator = ArrivalEstimator(topology.size, registry.classes, neighbourhoods=(clusters, HOSTS))
         self._frames: deque[_Frame] = deque(maxlen=KEPT_FRAMES)
         self._wake = asyncio.Event()
 
     def enrol(self, rows: Rows) -> None:
-        """They have joined; what was known of their places is forgotten."""
-        columns = self._registry.columns
-        places = np.stack((rows // self._registry.topology.agents, columns.host[rows] % HOSTS), axis=1)
-        prior_ms = np.maximum(columns.lead_ms[rows], 1e-3)
-        self._estimator.enrol(rows, columns.class_code[rows], neighbourhoods=places, prior_ms=prior_ms)
+        """They have joined. What was known of their places is forgotten, unless they are of the same class and in the
+        same process as those of whom it was learnt: these are taken for the same."""
+        columns, topology = self._registry.columns, self._registry.topology
+        slots = self._slots_of(columns.host[rows])
+        places = np.stack((rows // topology.agents, slots), axis=1)
+        codes = columns.class_code[rows].astype(np.int64)
+        kinds = len(self._registry.classes.all)
+        estimator = self.estimator
+        is_known = (estimator.agents.samples[rows] > 0) & (
+            estimator.keys[rows] == places * kinds + codes[:, None]
+        ).all(axis=1)
+        strangers = ~is_known
+        if strangers.any():
+            self.joined += 1
+            prior_ms = np.maximum(columns.lead_ms[rows[strangers]], 1e-3)
+            estimator.enrol(
+                rows[strangers], codes[strangers], neighbourhoods=places[strangers], prior_ms=prior_ms
+            )
+
+    def _slots_of(self, hosts: NDArray[np.uint32]) -> NDArray[np.int64]:
+        """The neighbourhood of each; once all are taken, the process longest known lends its own to a new one."""
+        texts = self._registry.hosts.texts
+        codes, at = np.unique(hosts, return_inverse=True)
+        found = []
+        for code in codes.tolist():
+            name = texts[code]
+            if name not in self.slots:
+                slot = len(self.slots)
+                if slot >= HOSTS:
+                    slot = self.slots.pop(next(iter(self.slots)))
+                self.slots[name] = slot
+            found.append(self.slots[name])
+        return np.array(found, np.int64)[at]
 
     def lead_ms(self, request: StartOperation, rows: Rows) -> NDArray[np.float64]:
         """With which each is READY by T with the wanted probability: the rate that is asked for and a margin."""
         wanted = min(MOST, request.rate + MARGIN)
-        leads = self._estimator.lead_ms(rows, wanted, scale_of(request))
+        leads = self.estimator.lead_ms(rows, wanted, scale_of(request))
         return leads + self.dispatch_ms
 
     def note(self, request: StartOperation, started_ms: float, table: AckTable) -> None:
@@ -83,7 +114,7 @@ class Arrivals:
             self._wake.clear()
             while self._frames:
                 frame = self._frames.popleft()
-                self.learnt += self._estimator.observe(frame.rows, frame.delays_ms, frame.scale).taken
+                self.learnt += self.estimator.observe(frame.rows, frame.delays_ms, frame.scale).taken
                 await asyncio.sleep(PAUSE_S)
 
 

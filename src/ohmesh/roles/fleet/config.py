@@ -104,7 +104,8 @@ class OrchestratorConfig:
     operations: so many are held; older ones are in history. late_ms: so long after its decision answers are waited for.
     look_ms: it looks so often who is silent, and tries again so soon what the engine did not take. recall_ms: of an
     operation of its predecessor it waits so long for what others know, before it judges it. replica_ms: what changes
-    in the registry is told so often to those who keep a replica of it.
+    in the registry is told so often to those who keep a replica of it. leads_ms: what was learnt about leads is kept so
+    often, and less often where keeping it takes long.
     """
 
     dead_ms: int = 3_000
@@ -116,3 +117,4 @@ class OrchestratorConfig:
     look_ms: int = 500
     recall_ms: int = 700
     replica_ms: int = 500
+    leads_ms: int = 60_000

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import sys
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 
@@ -64,6 +65,7 @@ from ohmesh.roles.fleet.conflict_desk import ConflictDesk
 from ohmesh.roles.fleet.conflict_log import ConflictLog
 from ohmesh.roles.fleet.conflict_work import ConflictWork
 from ohmesh.roles.fleet.fleet_states import FleetStates
+from ohmesh.roles.fleet.lead_keeper import LeadKeeper
 from ohmesh.roles.fleet.operation_store import OperationStore
 from ohmesh.roles.fleet.origins import Origins
 from ohmesh.roles.fleet.outbox import Outbox
@@ -131,6 +133,7 @@ class Orchestrator:
         self._feed = ReplicaFeed(self)
         self._history = TrendKeeper(self, ports.log)
         self._desk = QuestionDesk(self, Caretaker(self, ports.state), self._history)
+        self._leads = LeadKeeper(self, ports.blobs)
         self._awaited: set[str] = set()
 
     async def run(self, term: int) -> None:
@@ -144,6 +147,7 @@ class Orchestrator:
         except RevisionConflict as conflict:
             raise Fenced("Another orchestrator has stored a view of the fleet.") from conflict
         await self.states.load()
+        await self._leads.load()
         self._follow_view()
         if (before := self.inherited()) is not None:
             self.arrivals.enrol(inherit(self.registry, before, term))
@@ -166,6 +170,7 @@ class Orchestrator:
                     self.conflicts.run,
                     self.states.keep,
                     self.arrivals.learn,
+                    self._leads.run,
                     self._feed.run,
                     self._history.run,
                 ):
@@ -178,6 +183,8 @@ class Orchestrator:
             for subscription in subscriptions:
                 with contextlib.suppress(EngineError):
                     await subscription.unsubscribe()
+            if isinstance(sys.exception(), asyncio.CancelledError):
+                await self._leads.end()
 
     # Time
 

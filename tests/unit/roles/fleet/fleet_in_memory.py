@@ -193,6 +193,10 @@ class Fleet:
     async def kill(self, name: str) -> None:
         """It says nothing any more, from this moment on."""
         self.cluster.crash(name)
+        await self.end(name)
+
+    async def end(self, name: str) -> None:
+        """It is told to stop, and does so in its own time."""
         task = self._tasks.pop(name)
         task.cancel()
         with suppress(asyncio.CancelledError, OhmeshError):

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import zlib
+
+import msgspec
+import numpy as np
+import pytest
 
 from ohmesh.model.fleet_message import Timing, Verb
 from ohmesh.model.fleet_request import GetOperation, OperationView, StartOperation
@@ -11,6 +16,9 @@ from tests.unit.simulator.passing_time import pass_time
 
 ROLES_BACK_S = 5.0
 DEAD_S = 4.0
+KEPT_S = 61.0
+ACT = StartOperation(operation="act", what="act", verb=Verb.ACT)
+ALL = np.arange(120)
 
 
 def test_agents_of_a_dead_process_are_unreachable_and_its_sectors_have_nobody() -> None:
@@ -139,3 +147,65 @@ def test_an_orchestrator_that_was_replaced_stops() -> None:
         assert "Fenced" in repr(old.exception())
 
     with_fleet(story)
+
+
+def test_a_successor_goes_on_with_the_leads_that_were_learnt() -> None:
+    async def story(fleet: Fleet) -> None:
+        await _learnt(fleet)
+        await pass_time(KEPT_S)
+        before = fleet.orchestrators[0].arrivals.lead_ms(ACT, ALL)
+        await fleet.kill("node-1")
+        fleet.start_orchestrator(term=2)
+        await pass_time(1.0)
+        after = fleet.orchestrators[1].arrivals
+        assert after.lead_ms(ACT, ALL).tolist() == before.tolist(), "after everybody has joined it anew"
+        assert (after.estimator.agents.samples[ALL] > 0).mean() > 0.8
+        await fleet.operate("act", verb=Verb.ACT)
+        await pass_time(KEPT_S)
+        assert await fleet.cluster.connect("reader").blobs.list("arrivals/") == [f"arrivals/{2:020}"]
+
+    with_fleet(story)
+
+
+def test_an_orchestrator_that_is_told_to_end_keeps_what_it_has_learnt_lately() -> None:
+    async def story(fleet: Fleet) -> None:
+        before = await _learnt(fleet)
+        await fleet.end("node-1")
+        fleet.start_orchestrator(term=2)
+        await pass_time(1.0)
+        assert fleet.orchestrators[1].arrivals.lead_ms(ACT, ALL).tolist() == before.tolist()
+
+    with_fleet(story)
+
+
+@pytest.mark.parametrize("spoil", ["cut", "flipped", "newer", "nothing"])
+def test_leads_that_cannot_be_read_are_told_and_learnt_again(spoil: str) -> None:
+    async def story(fleet: Fleet) -> None:
+        await _learnt(fleet)
+        await fleet.end("node-1")
+        blobs = fleet.cluster.connect("spoiler").blobs
+        data = await blobs.get(f"arrivals/{1:020}")
+        assert data is not None
+        plain = zlib.decompress(data)
+        length = int.from_bytes(plain[:4], "big")
+        head = msgspec.msgpack.encode([2, *msgspec.msgpack.decode(plain[4 : 4 + length])[1:]])
+        newer = zlib.compress(len(head).to_bytes(4, "big") + head + plain[4 + length :])
+        flipped = data[:200] + bytes(255 - one for one in data[200:210]) + data[210:]
+        spoilt = {"cut": data[: len(data) // 2], "flipped": flipped, "newer": newer, "nothing": b""}
+        await blobs.put(f"arrivals/{1:020}", spoilt[spoil])
+        fleet.start_orchestrator(term=2)
+        await pass_time(1.0)
+        assert any("passed over, and learnt again" in notice for notice in fleet.notices)
+        assert not fleet.orchestrators[1].arrivals.estimator.agents.samples.any()
+        assert (await fleet.operate(rate=1.0)).ready == 120
+
+    with_fleet(story)
+
+
+async def _learnt(fleet: Fleet) -> np.ndarray:
+    for _ in range(5):
+        await fleet.operate("act", verb=Verb.ACT, where="not class=F", timeout_ms=1_000.0)
+    await pass_time(1.0)
+    arrivals = fleet.orchestrators[0].arrivals
+    assert arrivals.learnt > 400
+    return arrivals.lead_ms(ACT, ALL)
