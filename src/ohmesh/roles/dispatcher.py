@@ -166,7 +166,7 @@ class Dispatcher:
     async def _replace_snapshots(self, orphans: list[str]) -> None:
         """The log has lost its tail: before anything is granted, what we know is stored and named, and only then are
         snapshots beyond its end, which may be all that is left of it, deleted."""
-        snapshot = self._snapshots.encode(self._shard.table, self._writer.last, self._writer.previous)
+        snapshot = self._snapshots.freeze(self._shard.table, self._writer.last, self._writer.previous)
         await self._snapshots.store(snapshot)
         self._name_snapshot(snapshot)
         while await self._advance():
@@ -335,12 +335,11 @@ class Dispatcher:
         return self._writer.appended_bytes >= self._snapshot_due_bytes and self._unstored is None
 
     async def _take_snapshot(self) -> None:
-        """Hold decisions back until the table is what the log says, encode it, go on; it is stored meanwhile."""
+        """Hold decisions back until the table is what the log says, freeze it, go on; it is stored meanwhile."""
         self._is_deciding = False
         while await self._advance():
             continue
-        self._unstored = self._snapshots.encode(self._shard.table, self._writer.last, self._writer.previous)
-        self._snapshot_due_bytes = self._writer.appended_bytes + self.config.snapshot.after_bytes
+        self._unstored = self._snapshots.freeze(self._shard.table, self._writer.last, self._writer.previous)
         self._has_unstored.set()
         self._resume()
 
@@ -349,10 +348,17 @@ class Dispatcher:
             await self._has_unstored.wait()
             self._has_unstored.clear()
             if self._unstored is not None:
-                await self._snapshots.store(self._unstored)
-                self._name_snapshot(self._unstored)
+                await self._store_one(self._unstored)
                 self._unstored = None
                 self._wake.set()
+
+    async def _store_one(self, snapshot: Snapshot) -> None:
+        if await self._snapshots.store(snapshot):
+            self._name_snapshot(snapshot)
+            after_bytes = max(self.config.snapshot.after_bytes, snapshot.size_bytes // 2)
+            self._snapshot_due_bytes = self._writer.appended_bytes + after_bytes
+        else:
+            self._snapshot_due_bytes = self._writer.appended_bytes
 
     def _name_snapshot(self, snapshot: Snapshot) -> None:
         """It counts once this row is in the log."""

@@ -25,8 +25,9 @@ from ohmesh.roles.snapshots import SnapshotConfig
 class DispatcherConfig:
     """tick_ms: how late a delayed or retried task may become ready. sweep_ms: how late a silent host is noticed.
     stall_ms: when we have not looked for longer, that time does not count as a silence of hosts.
-    backlog_frames: frames that may wait while a snapshot is encoded; more are dropped, and sent again by their
-    senders. aging_ms: waiting lifts a task by one priority for each such stretch.
+    backlog_frames: frames that may wait while a snapshot is begun (decisions are held back until the log is level);
+    more are dropped, and sent again by their senders.
+    aging_ms: waiting lifts a task by one priority for each such stretch.
     blocked_ms: when the log has taken nothing for so long though the engine answers, new tasks are refused.
     urgent_messages: refusals of that kind that may wait to be sent; more are dropped, the submissions come again."""
 

@@ -21,7 +21,7 @@ from ohmesh.ports.blobs import Blobs
 from ohmesh.ports.log import Bounds, Entry, Log
 from ohmesh.protocols.queue.events import EventFold
 from ohmesh.protocols.queue.rows import decode_log_frame, digest
-from ohmesh.roles.shard_loader import restored, snapshot_prefix, snapshot_sequence
+from ohmesh.roles.shard_loader import read_snapshot, snapshot_prefix, snapshot_sequence
 
 STRETCH_ENTRIES = 64
 POLL_MS = 50
@@ -161,13 +161,13 @@ class ShardEvents:
 
     async def _restore(self, key: str, bounds: Bounds) -> Reached | None:
         """What this snapshot holds, if it is there, whole, and of this log."""
-        data = await self._blobs.get(key)
-        if data is None:
-            return None
         try:
-            table, sequence, previous = await restored(data)
+            found = await read_snapshot(self._blobs, key)
         except LogCorrupt:
             return None
+        if found is None:
+            return None
+        table, sequence, previous = found
         if bounds.first <= sequence:
             entries = await self._log.read(self._name, first=sequence, limit=1)
             if not entries or digest(entries[0].data) != previous:

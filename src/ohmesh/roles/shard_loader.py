@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from ohmesh.errors import EngineUnavailable, LogCorrupt
 from ohmesh.ports.blobs import Blobs
@@ -21,8 +22,10 @@ from ohmesh.ports.log import Bounds, Log
 from ohmesh.ports.state import State
 from ohmesh.protocols.queue.parked import Parking
 from ohmesh.protocols.queue.rows import EpochStarted, decode_log_frame, digest
-from ohmesh.protocols.queue.snapshot import Decoded, decode_in_parts
 from ohmesh.protocols.queue.task_table import TaskTable
+
+if TYPE_CHECKING:
+    from ohmesh.protocols.queue.snapshot import Decoded
 
 READ_LIMIT = 64
 LOAD_TRIES = 10
@@ -42,6 +45,16 @@ def snapshot_key(shard: int, sequence: int, previous: bytes = b"") -> str:
 
 def snapshot_sequence(key: str) -> int:
     return int(key.rpartition(".")[2].partition("-")[0])
+
+
+def part_prefix(shard: int) -> str:
+    return f"snapshot-part.{shard}."
+
+
+def part_key(key: str, number: int) -> str:
+    """Of the snapshot `key`; `snapshot_sequence` reads this one too."""
+    shard, _, name = key.removeprefix("snapshot.").partition(".")
+    return f"{part_prefix(int(shard))}{number}.{name}"
 
 
 def projector_key(shard: int) -> str:
@@ -160,10 +173,10 @@ async def _newest_snapshot(source: ShardSource, bounds: Bounds, parking: Parking
     for key in sorted(await source.blobs.list(snapshot_prefix(source.shard)), reverse=True):
         if snapshot_sequence(key) < bounds.first - 1:
             break
-        data = await source.blobs.get(key)
-        if data is None:
+        found = await read_snapshot(source.blobs, key, parking)
+        if found is None:
             continue
-        table, sequence, previous = await restored(data, parking)
+        table, sequence, previous = found
         if sequence <= bounds.last and await _is_of_this_log(source, bounds, sequence, previous):
             return Loaded(table, sequence, previous, orphans=orphans)
         orphans.insert(0, key)
@@ -180,16 +193,24 @@ async def _newest_snapshot(source: ShardSource, bounds: Bounds, parking: Parking
     return Loaded(TaskTable(parking), 0, b"", orphans=orphans)
 
 
-async def restored(data: bytes, parking: Parking | None = None) -> Decoded:
-    """What a snapshot holds, while others have their turn. Raises LogCorrupt."""
-    parts = decode_in_parts(data, parking)
-    while True:
-        try:
-            next(parts)
-        except StopIteration as done:
-            decoded: Decoded = done.value
-            return decoded
+async def read_snapshot(blobs: Blobs, key: str, parking: Parking | None = None) -> Decoded | None:
+    """What it holds, part by part and while others have their turn; None where it, or some of it, is gone. Raises
+    LogCorrupt."""
+    data = await blobs.get(key)
+    if data is None:
+        return None
+    from ohmesh.protocols.queue.snapshot import SnapshotReader  # with NumPy, which a client seldom needs
+
+    reader = SnapshotReader(data, parking)
+    for number in range(reader.parts):
+        part = await blobs.get(part_key(key, number))
+        if part is None:
+            return None
+        for _ in reader.take(part):
+            await asyncio.sleep(0)
+    for _ in reader.rest():
         await asyncio.sleep(0)
+    return reader.decoded()
 
 
 async def _is_of_this_log(source: ShardSource, bounds: Bounds, sequence: int, previous: bytes) -> bool:

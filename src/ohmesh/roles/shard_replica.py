@@ -14,7 +14,7 @@ from ohmesh.protocols.queue.history import History
 from ohmesh.protocols.queue.rows import decode_log_frame, digest
 from ohmesh.protocols.queue.task_table import TaskTable
 from ohmesh.roles.projector_config import ProjectorConfig, ProjectorPorts
-from ohmesh.roles.shard_loader import restored, snapshot_prefix, snapshot_sequence
+from ohmesh.roles.shard_loader import read_snapshot, snapshot_prefix, snapshot_sequence
 
 
 class ShardReplica:
@@ -90,11 +90,9 @@ class ShardReplica:
         return sorted(usable, key=snapshot_sequence)
 
     async def _restored(self, key: str) -> History | None:
-        data = await self._ports.blobs.get(key)
-        if data is None:
-            return None
         try:
-            return self._begin(*await restored(data))
+            found = await read_snapshot(self._ports.blobs, key)
+            return self._begin(*found) if found is not None else None
         except LogCorrupt as error:
             self._notice(f"Snapshot {key} is passed over: {error}")
             return None

@@ -12,30 +12,45 @@ from dataclasses import dataclass
 from functools import partial
 
 from ohmesh.errors import EngineError
+from ohmesh.protocols.queue.frozen_table import FrozenTable
 from ohmesh.protocols.queue.rows import SnapshotTaken
-from ohmesh.protocols.queue.snapshot import encode_snapshot
+from ohmesh.protocols.queue.snapshot_form import head
 from ohmesh.protocols.queue.task_table import TaskTable
-from ohmesh.roles.shard_loader import ShardSource, snapshot_key, snapshot_prefix, snapshot_sequence
+from ohmesh.roles.shard_loader import (
+    ShardSource,
+    part_key,
+    part_prefix,
+    snapshot_key,
+    snapshot_prefix,
+    snapshot_sequence,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class SnapshotConfig:
-    """after_bytes: how much of the log a successor has to replay at most, roughly. A smaller figure costs pauses:
-    encoding a table of 100,000 tasks holds the dispatcher for about 0.1 s.
-    retry_s: pause before a snapshot that could not be stored is stored again."""
+    """after_bytes: how much of the log a successor has to replay at most, roughly; where the last snapshot was larger
+    than twice this, half of that. A smaller figure costs processor time: encoding a million tasks takes a second or
+    two of it, in slices of a few milliseconds with a pause of slice_pause_s after each.
+    part_bytes: about so large is one blob of a snapshot.
+    retry_s: pause before what could not be stored is stored again.
+    kept_tasks: where storing takes so long that copies of so many changed tasks are held, it is begun anew."""
 
-    after_bytes: int = 128_000_000
+    after_bytes: int = 64_000_000
+    part_bytes: int = 8_000_000
+    slice_pause_s: float = 0.001
     trim_interval_s: float = 5.0
     retry_s: float = 1.0
+    kept_tasks: int = 200_000
 
 
-@dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The table as it was after the entry at `sequence`, in bytes, and the key to store it under."""
+    """The table as it was after the entry at `sequence`, and the key to store it under."""
 
-    key: str
-    sequence: int
-    data: bytes
+    def __init__(self, key: str, sequence: int, frozen: FrozenTable) -> None:
+        self.key = key
+        self.sequence = sequence
+        self.frozen = frozen
+        self.size_bytes = 0
 
 
 class Snapshots:
@@ -44,22 +59,64 @@ class Snapshots:
         self._config = config
         self.taken = 0
         self.failures = 0
+        self.given_up = 0
         self.trimmed_before = 0
+        self._has_swept = False
 
-    def encode(self, table: TaskTable, sequence: int, previous: bytes) -> Snapshot:
-        """Call only when the table is exactly what the log says up to `sequence`."""
+    def freeze(self, table: TaskTable, sequence: int, previous: bytes) -> Snapshot:
+        """Call only when the table is exactly what the log says up to `sequence`; it may change from then on."""
         key = snapshot_key(self._source.shard, sequence, previous)
-        return Snapshot(key, sequence, encode_snapshot(table, sequence, previous))
+        return Snapshot(key, sequence, FrozenTable(table, sequence, previous).freeze())
 
-    async def store(self, snapshot: Snapshot) -> None:
-        """Returns when it is stored, however long the engine is away: it does not become wrong by waiting."""
-        await self._until_done(partial(self._source.blobs.put, snapshot.key, snapshot.data))
+    async def store(self, snapshot: Snapshot) -> bool:
+        """Returns when it is stored, however long the engine is away: it does not become wrong by waiting. False: it
+        was given up, since too much would have to be held for it; it is to be begun anew."""
+        frozen = snapshot.frozen
+        try:
+            await self._store(snapshot)
+        except _TooMuchKept:
+            self.given_up += 1
+            return False
+        finally:
+            frozen.thaw()
         self.taken += 1
+        return True
+
+    async def _store(self, snapshot: Snapshot) -> None:
+        gathered: list[bytes] = []
+        size = parts = 0
+        for piece in snapshot.frozen.slices():
+            gathered.append(piece)
+            size += len(piece)
+            snapshot.size_bytes += len(piece)
+            if size >= self._config.part_bytes:
+                await self._put(snapshot, part_key(snapshot.key, parts), b"".join(gathered))
+                gathered, size, parts = [], 0, parts + 1
+            await asyncio.sleep(self._config.slice_pause_s)
+        await self._put(snapshot, snapshot.key, head(snapshot.frozen.header, parts, gathered))
+
+    async def _put(self, snapshot: Snapshot, key: str, data: bytes) -> None:
+        async def put() -> None:
+            if snapshot.frozen.kept > self._config.kept_tasks:
+                raise _TooMuchKept
+            await self._source.blobs.put(key, data)
+
+        await self._until_done(put)
 
     async def delete(self, keys: Sequence[str]) -> None:
-        """One after the other, each until it is gone."""
+        """One after the other, each until it is gone; then their parts."""
         for key in keys:
             await self._until_done(partial(self._source.blobs.delete, key))
+        sequences = set(map(snapshot_sequence, keys))
+        if sequences:
+            await self._until_done(partial(self._delete_parts, sequences.__contains__))
+
+    async def _delete_parts(self, is_meant: Callable[[int], bool]) -> None:
+        """Parts of snapshots at these sequences."""
+        blobs = self._source.blobs
+        for key in await blobs.list(part_prefix(self._source.shard)):
+            if is_meant(snapshot_sequence(key)):
+                await blobs.delete(key)
 
     async def leave_word(self, acknowledged: int) -> None:
         """The log is shorter than it was acknowledged to be: whoever takes over must hear of it."""
@@ -96,3 +153,11 @@ class Snapshots:
             self.trimmed_before = before
         for key in passed[:-1]:
             await source.blobs.delete(key)
+        # Those of snapshots that were never completed too.
+        if passed[:-1] or not self._has_swept:
+            await self._delete_parts(lambda sequence: sequence < before - 1)
+            self._has_swept = True
+
+
+class _TooMuchKept(Exception):
+    pass

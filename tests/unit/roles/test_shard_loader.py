@@ -20,7 +20,7 @@ from ohmesh.protocols.queue.rows import (
 )
 from ohmesh.protocols.queue.snapshot import PART, encode_snapshot
 from ohmesh.protocols.queue.task_table import TaskTable
-from ohmesh.roles.shard_loader import Loaded, ShardSource, load, projector_key, restored, snapshot_key
+from ohmesh.roles.shard_loader import Loaded, ShardSource, load, projector_key, read_snapshot, snapshot_key
 from tests.unit.protocols.queue.shard_driver import submission
 from tests.unit.roles.queue_engine import LOG, QueueEngine, virtually
 
@@ -256,8 +256,9 @@ def test_others_have_their_turn_while_a_large_snapshot_is_restored() -> None:
     table.apply(Submitted(1, [submission(f"t{number}", due_ms=10**9) for number in range(count)]))
     data = encode_snapshot(table, 1, b"")
 
-    async def main(_engine: QueueEngine) -> None:
+    async def main(engine: QueueEngine) -> None:
         turns = 0
+        await engine.side.blobs.put("snapshot", data)
 
         async def other() -> None:
             nonlocal turns
@@ -266,9 +267,10 @@ def test_others_have_their_turn_while_a_large_snapshot_is_restored() -> None:
                 await asyncio.sleep(0)
 
         task = asyncio.create_task(other())
-        held, sequence, _ = await restored(data)
+        found = await read_snapshot(engine.side.blobs, "snapshot")
         task.cancel()
-        assert (held.parked.count, sequence) == (count, 1)
+        assert found is not None
+        assert (found[0].parked.count, found[1]) == (count, 1)
         assert turns >= count // PART
 
     virtually(main)

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import asyncio
 
-from ohmesh.protocols.queue.rows import Released, SnapshotTaken
+from ohmesh.protocols.queue.rows import Cancelled, Released, SnapshotTaken, Submitted
+from ohmesh.protocols.queue.snapshot import encode_snapshot
 from ohmesh.protocols.queue.task_table import TaskTable
-from ohmesh.roles.shard_loader import projector_key, snapshot_key, snapshot_prefix
+from ohmesh.roles.shard_loader import (
+    part_key,
+    part_prefix,
+    projector_key,
+    read_snapshot,
+    snapshot_key,
+    snapshot_prefix,
+    snapshot_sequence,
+)
 from ohmesh.roles.snapshots import SnapshotConfig, Snapshots
+from tests.unit.protocols.queue.shard_driver import submission
 from tests.unit.roles.queue_engine import LOG, QueueEngine, virtually
 
 
@@ -74,14 +84,14 @@ def test_a_snapshot_that_is_not_named_yet_trims_nothing() -> None:
 def test_a_snapshot_is_stored_when_the_engine_is_back() -> None:
     async def main(engine: QueueEngine) -> None:
         snapshots = await shard(engine, entries=1, snapshots=[], projected=0)
-        snapshot = snapshots.encode(TaskTable(), 1, b"digest")
+        snapshot = snapshots.freeze(TaskTable(), 1, b"digest")
         engine.cluster.kill_server()
         storing = asyncio.ensure_future(snapshots.store(snapshot))
         await engine.time_passes(60)
         assert not storing.done()
         engine.cluster.start_server()
         await storing
-        assert await engine.side.blobs.get(snapshot.key) == snapshot.data
+        assert await engine.side.blobs.get(snapshot.key) == encode_snapshot(TaskTable(), 1, b"digest")
         assert snapshots.failures > 5
 
     virtually(main)
@@ -90,7 +100,70 @@ def test_a_snapshot_is_stored_when_the_engine_is_back() -> None:
 def test_snapshots_of_two_histories_at_one_sequence_have_two_keys() -> None:
     async def main(engine: QueueEngine) -> None:
         snapshots = Snapshots(engine.source(), SnapshotConfig())
-        keys = [snapshots.encode(TaskTable(), 7, previous).key for previous in (b"one", b"two")]
+        keys = [snapshots.freeze(TaskTable(), 7, previous).key for previous in (b"one", b"two")]
         assert keys[0] != keys[1]
+
+    virtually(main)
+
+
+IN_PARTS = SnapshotConfig(part_bytes=3_000, kept_tasks=10)
+
+
+def filled(count: int) -> TaskTable:
+    table = TaskTable()
+    table.apply(Submitted(1, [submission(f"t{number}", due_ms=10**9 + number) for number in range(count)]))
+    return table
+
+
+async def parts(engine: QueueEngine) -> list[str]:
+    return await engine.side.blobs.list(part_prefix(0))
+
+
+def test_a_large_snapshot_is_stored_and_read_in_parts() -> None:
+    async def main(engine: QueueEngine) -> None:
+        snapshots = Snapshots(engine.source(), IN_PARTS)
+        table = filled(3_000)
+        snapshot = snapshots.freeze(table, 1, b"digest")
+        assert await snapshots.store(snapshot)
+        assert len(await parts(engine)) == 6
+        assert await kept(engine) == [snapshot.key]
+        found = await read_snapshot(engine.side.blobs, snapshot.key)
+        assert found is not None
+        assert encode_snapshot(*found) == encode_snapshot(table, 1, b"digest")
+        assert found[0].parked.find("t2999") != 0
+        await engine.side.blobs.delete(part_key(snapshot.key, 3))
+        assert await read_snapshot(engine.side.blobs, snapshot.key) is None
+        await snapshots.delete([snapshot.key])
+        assert (await kept(engine), await parts(engine)) == ([], [])
+
+    virtually(main)
+
+
+def test_parts_of_a_snapshot_that_was_never_completed_are_swept() -> None:
+    async def main(engine: QueueEngine) -> None:
+        snapshots = await shard(engine, entries=20, snapshots=[5, 10], projected=12)
+        for sequence in (3, 5, 10, 15):
+            await engine.side.blobs.put(part_key(snapshot_key(0, sequence), 0), b"part")
+        await snapshots.trim(named(10))
+        assert [snapshot_sequence(key) for key in await parts(engine)] == [10, 15]
+
+    virtually(main)
+
+
+def test_a_snapshot_for_which_too_much_would_have_to_be_held_is_given_up() -> None:
+    """The engine is away for long, and the shard goes on deciding."""
+
+    async def main(engine: QueueEngine) -> None:
+        snapshots = Snapshots(engine.source(), IN_PARTS)
+        table = filled(3_000)
+        snapshot = snapshots.freeze(table, 1, b"digest")
+        engine.cluster.kill_server()
+        storing = asyncio.ensure_future(snapshots.store(snapshot))
+        await engine.time_passes(5)
+        table.apply(Cancelled(2, [f"t{number}" for number in range(2_900, 2_920)]))
+        assert snapshot.frozen.kept == 20
+        await engine.time_passes(5)
+        assert await storing is False
+        assert (snapshots.given_up, snapshot.frozen.kept, table.freezer) == (1, 0, None)
 
     virtually(main)

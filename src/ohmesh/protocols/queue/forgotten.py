@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from array import array
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from zlib import crc32
 
@@ -69,12 +69,12 @@ class ForgottenIds:
             self._set.remove(digest)
         return self._times.drop(count)
 
-    def columns(self) -> tuple[bytes, bytes]:
-        """Digests and times, as little-endian 64-bit numbers."""
-        return _to_bytes(chain.from_iterable(self._digests)), _to_bytes(self._times)
+    def frozen(self) -> tuple[Iterator[int], Iterator[int]]:
+        """Digests and times as they are now, whatever changes meanwhile."""
+        return chain.from_iterable(_whole(self._digests)), self._times.frozen()
 
     def restore(self, digests: bytes, finished_ms: bytes) -> None:
-        """Add what `columns` gave. Raises LogCorrupt."""
+        """Add some of what `frozen` gave, as little-endian 64-bit numbers. Raises LogCorrupt."""
         if len(digests) != len(finished_ms):
             raise LogCorrupt(
                 f"{len(digests)} bytes of digests are said to have ended at {len(finished_ms)} bytes."
@@ -99,6 +99,13 @@ class _Times:
             for each in later:
                 yield first_ms + each
 
+    def frozen(self) -> Iterator[int]:
+        """Only the last piece grows; what is dropped is not taken out of a piece, which is put in another's place."""
+        pieces = list(self._pieces)
+        if pieces:
+            pieces[-1] = pieces[-1][0], pieces[-1][1][:]
+        return (first_ms + each for first_ms, later in pieces for each in later)
+
     def extend(self, times_ms: Sequence[int]) -> None:
         for begin in range(0, len(times_ms), PIECE):
             part = times_ms[begin : begin + PIECE]
@@ -120,9 +127,10 @@ class _Times:
             first_ms, later = self._pieces[0]
             part = min(len(later), count)
             latest_ms = max(latest_ms, first_ms + max(later[:part]))
-            del later[:part]
             count -= part
-            if not later:
+            if part < len(later):
+                self._pieces[0] = first_ms, later[part:]
+            else:
                 self._pieces.popleft()
         return latest_ms
 
@@ -145,17 +153,19 @@ def _take(pieces: deque[array[int]], count: int) -> array[int]:
         piece = pieces[0]
         part = min(len(piece), count - len(taken))
         taken.extend(piece[:part])
-        del piece[:part]
-        if not piece:
+        if part < len(piece):
+            pieces[0] = piece[part:]
+        else:
             pieces.popleft()
     return taken
 
 
-def _to_bytes(numbers: Iterable[int]) -> bytes:
-    joined = array("Q", numbers)
-    if sys.byteorder == "big":
-        joined.byteswap()
-    return joined.tobytes()
+def _whole(pieces: deque[array[int]]) -> list[array[int]]:
+    """As they are now: only the last one grows, and none shrinks."""
+    present = list(pieces)
+    if present:
+        present[-1] = present[-1][:]
+    return present
 
 
 def _from_bytes(data: bytes) -> array[int]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Iterator
 from operator import attrgetter, is_
+from typing import Protocol
 
 from ohmesh.errors import LogCorrupt
 from ohmesh.protocols.queue import envelopes
@@ -17,11 +18,18 @@ from ohmesh.protocols.queue.task_record import Task
 _order = attrgetter("order")
 
 
+class Freezer(Protocol):
+    """Wants the tasks as they are now (frozen_table.py)."""
+
+    def keep_parked(self, ref: int) -> None: ...
+
+
 class HeldTasks:
     def __init__(self, parking: Parking | None = None) -> None:
         self.tasks: dict[str, Task] = {}
         self.parked = ParkedTasks()
         self.parking = parking or Parking()
+        self.freezer: Freezer | None = None
         self._is_sorted = True
 
     def holds(self, task_id: str) -> bool:
@@ -51,6 +59,8 @@ class HeldTasks:
 
     def take_up(self, ref: int) -> Task:
         """The task itself, parked no more."""
+        if self.freezer is not None:
+            self.freezer.keep_parked(ref)
         task = self.parked.take_up(ref)
         self.tasks[task.submission.task_id] = task
         self._is_sorted = False
@@ -61,6 +71,11 @@ class HeldTasks:
         del self.tasks[task.submission.task_id]
         return self.parked.park(task)
 
+    def restore(self, task: Task) -> None:
+        """One that a snapshot holds, as an object."""
+        self.tasks[task.submission.task_id] = task
+        self._is_sorted = False
+
     def every(self) -> Iterator[Task]:
         """All tasks, in no order; to be read only. Nothing may change meanwhile."""
         yield from self.tasks.values()
@@ -70,6 +85,11 @@ class HeldTasks:
         """All tasks as they were submitted, the parked ones as references. Nothing may change meanwhile."""
         objects: Iterator[Task | int] = reversed(list(self._newest_objects()))
         return heapq.merge(objects, self.parked.in_order(), key=_order_of)
+
+    def frozen_order(self) -> Iterator[Task | int]:
+        """As in_order, of those that are here now, whatever changes meanwhile: what they are is for others to keep."""
+        objects: Iterator[Task | int] = reversed(list(self._newest_objects()))
+        return heapq.merge(objects, self.parked.frozen_order(), key=_order_of)
 
     def newest_first(self, below_order: int | None = None, kind: str = "", state: str = "") -> Iterator[Task]:
         """Those below this order (None: all), of this kind and in this state ("" is any); to be read only."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator
+from itertools import chain
 
 PIECE = 4_096
 
@@ -29,6 +30,10 @@ class OrderIndex:
         for piece in self._pieces:
             yield from piece
 
+    def frozen(self) -> Iterator[int]:
+        """Rising, as it is now, whatever changes meanwhile."""
+        return chain.from_iterable([piece[:] for piece in self._pieces])
+
     def below(self, bound: int) -> Iterator[int]:
         """Those below the bound, falling. Nothing may be added or removed meanwhile."""
         number = bisect_left(self._firsts, bound) - 1
@@ -38,6 +43,21 @@ class OrderIndex:
         yield from reversed(piece[: bisect_left(piece, bound)])
         for piece in reversed(self._pieces[:number]):
             yield from reversed(piece)
+
+    def extend(self, numbers: array[int]) -> None:
+        """Add all of these, which rise."""
+        if self._pieces and numbers and numbers[0] <= self._pieces[-1][-1]:
+            for number in numbers:
+                self.add(number)
+            return
+        for begin in range(0, len(numbers), self._size):
+            piece = numbers[begin : begin + self._size]
+            if self._pieces and len(self._pieces[-1]) + len(piece) <= self._size:
+                self._pieces[-1].extend(piece)
+            else:
+                self._pieces.append(piece)
+                self._firsts.append(piece[0])
+        self._count += len(numbers)
 
     def add(self, number: int) -> None:
         self._count += 1

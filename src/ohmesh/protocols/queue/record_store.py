@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 from array import array
+from collections.abc import Sequence
 
 BLOCK_BYTES = 1 << 16
 LARGE_BYTES = BLOCK_BYTES // 4
@@ -62,6 +63,28 @@ class RecordStore:
             self._places.append(place)
         else:
             self._places[slot] = place
+
+    def put_all(self, records: Sequence[bytes]) -> None:
+        """As `put` into the slots that are next."""
+        pack, places, newest = _HEADER.pack_into, self._places, -1
+        block = bytearray()
+        for record in records:
+            length, offset = len(record), self._end
+            size = _HEADER_BYTES + length
+            if length > LARGE_BYTES or offset + size > BLOCK_BYTES:
+                self.put(len(places), record)
+                continue
+            if newest != self._newest:
+                newest = self._newest
+                found = self._blocks[newest]
+                assert found is not None
+                block = found
+            pack(block, offset, len(places), length)
+            self._end = end = offset + size
+            block[offset + _HEADER_BYTES : end] = record
+            self._used[newest] += size
+            self.used_bytes += size
+            places.append(newest << _OFFSET_BITS | offset)
 
     def get(self, slot: int) -> bytes | bytearray:
         """A copy of the record."""

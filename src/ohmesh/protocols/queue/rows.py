@@ -23,7 +23,7 @@ from ohmesh.model.schedule import Schedule
 from ohmesh.model.task import Submission, TaskEdit, TaskFailure, TaskState
 
 LOG_VERSION = 1
-SNAPSHOT_VERSION = 2
+SNAPSHOT_VERSION = 3
 
 
 class EpochStarted(Struct, array_like=True, frozen=True, gc=False, tag=1):

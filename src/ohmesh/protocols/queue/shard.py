@@ -55,8 +55,7 @@ class ShardConfig:
         submission is not run again; older submissions are refused.
     losses: how often a task may lose its host before it is given up as the probable cause.
     overrun_ms: a lease older than its timeout and this is void though its host goes on reporting it.
-    held_bytes: payloads of the tasks that have not ended; above it submissions answer 429. A snapshot holds them too,
-        and is one blob, whose bound is twice as much (engines/nats).
+    held_bytes: payloads of the tasks that have not ended; above it submissions answer 429.
     parking: which waiting tasks are held packed. It changes what they take and nothing that is decided.
     delay_limit_ms: a handler's wish to be tried again later is cut to this.
     paused_kinds, limited_kinds: kinds that may be so at a time.

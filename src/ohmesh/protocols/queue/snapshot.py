@@ -1,190 +1,176 @@
 """Snapshots: the whole table as bytes, so that a successor need not replay the log from its beginning.
 
-[version, sequence, header, tasks, order in which the ended ones ended, hosts]; the order of `tasks` is that of
-submission, so lanes rebuilt from a snapshot are FIFO again. Which of them are parked is nobody's concern but that of
-the process that holds them.
+Tasks stand in the order of submission, so lanes rebuilt from a snapshot are FIFO again. Which of them are parked is
+nobody's concern but that of the process that holds them.
 """
 
 from __future__ import annotations
 
-from collections import Counter, deque
-from collections.abc import Generator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 
 import msgspec
-from msgspec import Struct
+import numpy as np
 
 from ohmesh.errors import LogCorrupt
 from ohmesh.model.envelope import parts_of
-from ohmesh.model.limit import KindLimit
-from ohmesh.model.task import DEAD_LETTER_STATES, FINAL_STATES, TaskState
+from ohmesh.model.task import DEAD_LETTER_STATES, FINAL_STATES, Submission, TaskState
 from ohmesh.protocols.queue.depth import Depth
-from ohmesh.protocols.queue.host_record import HostRecord
-from ohmesh.protocols.queue.lock_table import LockRecord
+from ohmesh.protocols.queue.frozen_table import FrozenTable
 from ohmesh.protocols.queue.parked import Parking
-from ohmesh.protocols.queue.rows import SNAPSHOT_VERSION, SnapshotTaken
-from ohmesh.protocols.queue.schedule_table import ScheduleRecord, ScheduleTable
+from ohmesh.protocols.queue.plain_tasks import PlainTasks
+from ohmesh.protocols.queue.schedule_table import ScheduleTable
+from ohmesh.protocols.queue.snapshot_form import Header, Slice, head, read_head, slices_of
 from ohmesh.protocols.queue.task_record import Task
 from ohmesh.protocols.queue.task_table import TaskTable
 from ohmesh.protocols.queue.waiting import is_waiting
 
 PART = 500
-READABLE_VERSIONS = (1, SNAPSHOT_VERSION)
-_ARRAY_16, _ARRAY_32 = b"\xdc", b"\xdd"  # MessagePack: an array, whose length follows
-
 
 Decoded = tuple[TaskTable, int, bytes]
 
-
-class _Snapshot(Struct, array_like=True):
-    """tasks: an array of tasks. forgotten: ids and times in version 1, since then in the columns at the end."""
-
-    version: int
-    sequence: int
-    previous: bytes
-    epoch: int
-    owner: str
-    time_ms: int
-    next_order: int
-    next_lease: int
-    tasks: msgspec.Raw
-    finished: list[str]
-    forgotten: list[tuple[str, int]]
-    horizon_ms: int
-    hosts: list[HostRecord]
-    ended: dict[TaskState, int]
-    snapshot: SnapshotTaken | None
-    lost_tail: str = ""
-    paused: dict[str, int] = {}
-    limits: dict[str, KindLimit] = {}
-    schedules: list[ScheduleRecord] = []
-    next_generation: int = 1
-    locks: list[LockRecord] = []
-    last_token: int = 0
-    forgotten_digests: bytes = b""
-    forgotten_ms: bytes = b""
-
-
-_encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(_Snapshot)
 _split_tasks = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
 _decode_task = msgspec.msgpack.Decoder(Task).decode
+_decode_submission = msgspec.msgpack.Decoder(Submission).decode
 
 
 def encode_snapshot(table: TaskTable, sequence: int, previous: bytes) -> bytes:
-    """`sequence` is that of the last frame applied, `previous` its digest."""
-    snapshot = _Snapshot(
-        SNAPSHOT_VERSION,
-        sequence,
-        previous,
-        table.epoch,
-        table.owner,
-        table.time_ms,
-        table.next_order,
-        table.next_lease,
-        msgspec.Raw(),
-        [task.task_id for task in table.finished],
-        [],
-        table.horizon_ms,
-        list(table.hosts.values()),
-        dict(table.ended),
-        table.snapshot,
-        table.lost_tail,
-        dict(table.paused),
-        dict(table.limits.of),
-        list(table.schedules.records.values()),
-        table.schedules.next_generation,
-        list(table.locks.held.values()),
-        table.locks.last_token,
-        *table.forgotten.columns(),
-    )
-    fields = _Snapshot.__struct_fields__
-    data = bytearray(_ARRAY_16 + len(fields).to_bytes(2))
-    for name in fields:
-        if name == "tasks":
-            _append_tasks(data, table)
-        else:
-            _encoder.encode_into(getattr(snapshot, name), data, -1)
-    return bytes(data)
-
-
-def _append_tasks(data: bytearray, table: TaskTable) -> None:
-    """One by one, behind what is encoded already: all of them take as much as everything else together."""
-    count = len(table.tasks) + table.parked.count
-    data += _ARRAY_32 + count.to_bytes(4)
-    encoded = table.parked.encoded
-    for held in table.in_order():
-        data += encoded(held) if isinstance(held, int) else _encoder.encode(held)
+    """At once and in one piece. `sequence` is that of the last frame applied, `previous` its digest."""
+    frozen = FrozenTable(table, sequence, previous)
+    return head(frozen.header, 0, frozen.slices())
 
 
 def decode_snapshot(data: bytes, parking: Parking | None = None) -> Decoded:
-    """The table, the sequence of the last frame it contains, and that frame's digest. Raises LogCorrupt."""
-    parts = decode_in_parts(data, parking)
-    while True:
+    """The table, the sequence of the last frame it contains, and that frame's digest. Of one in one piece only.
+    Raises LogCorrupt."""
+    reader = SnapshotReader(data, parking)
+    for _ in reader.rest():
+        pass
+    return reader.decoded()
+
+
+class SnapshotReader:
+    """Made of the head; then `take` each of the `parts`, in order, then the `rest`. Both are iterated over, with a
+    pause after about PART tasks: a million of them take seconds, in which a process that does nothing else loses its
+    lease. Raises LogCorrupt."""
+
+    def __init__(self, data: bytes, parking: Parking | None = None) -> None:
+        self._header, self.parts, self._end = read_head(data)
+        self.sequence, self.previous = self._header.sequence, self._header.previous
+        self._table = TaskTable(parking)
+        _begin(self._table, self._header)
+
+    def take(self, part: bytes | memoryview) -> Iterator[None]:
         try:
-            next(parts)
-        except StopIteration as done:
-            decoded: Decoded = done.value
-            return decoded
+            for piece in slices_of(part):
+                _restore_slice(self._table, piece)
+                yield
+        except msgspec.MsgspecError as error:
+            raise LogCorrupt(f"A task in a snapshot cannot be read: {error}.") from error
+
+    def rest(self) -> Iterator[None]:
+        table, header = self._table, self._header
+        try:
+            yield from _restore_older(table, header)
+        except msgspec.MsgspecError as error:
+            raise LogCorrupt(f"A task in a snapshot cannot be read: {error}.") from error
+        yield from self.take(self._end)
+        yield from table.parked.index()
+        _finish(table, header)
+
+    def decoded(self) -> Decoded:
+        return self._table, self.sequence, self.previous
 
 
-def decode_in_parts(data: bytes, parking: Parking | None = None) -> Generator[None, None, Decoded]:
-    """As decode_snapshot, with a pause after each PART tasks or ids: a million of them take seconds, in which a process
-    that does nothing else loses its lease."""
-    try:
-        snapshot = _decoder.decode(data)
-        tasks = _split_tasks(snapshot.tasks)
-    except msgspec.MsgspecError as error:
-        raise LogCorrupt(f"A snapshot of {len(data)} bytes cannot be read: {error}.") from error
-    if snapshot.version not in READABLE_VERSIONS:
-        raise LogCorrupt(
-            f"A snapshot has version {snapshot.version}, this process reads those up to {SNAPSHOT_VERSION}."
-        )
-    try:
-        table = yield from _restore(snapshot, tasks, parking)
-        return table, snapshot.sequence, snapshot.previous
-    except msgspec.MsgspecError as error:
-        raise LogCorrupt(f"A task in a snapshot of {len(data)} bytes cannot be read: {error}.") from error
+def _begin(table: TaskTable, header: Header) -> None:
+    """What tasks need to be restored into."""
+    table.epoch = header.epoch
+    table.owner = header.owner
+    table.time_ms = header.time_ms
+    table.next_order = header.next_order
+    table.next_lease = header.next_lease
+    table.horizon_ms = header.horizon_ms
+    table.ended = Counter(header.ended)
+    table.snapshot = header.snapshot
+    table.lost_tail = header.lost_tail
+    table.paused = header.paused
+    table.locks.held = {record.name: record for record in header.locks}
+    table.locks.last_token = header.last_token
+    table.schedules = ScheduleTable(header.schedules, header.next_generation)
 
 
-def _restore(
-    snapshot: _Snapshot, tasks: list[msgspec.Raw], parking: Parking | None
-) -> Generator[None, None, TaskTable]:
-    table = TaskTable(parking)
-    table.epoch = snapshot.epoch
-    table.owner = snapshot.owner
-    table.time_ms = snapshot.time_ms
-    table.next_order = snapshot.next_order
-    table.next_lease = snapshot.next_lease
-    for begin in range(0, len(tasks), PART):
-        for task in map(_decode_task, tasks[begin : begin + PART]):
-            _restore_task(table, task)
-        yield
+def _finish(table: TaskTable, header: Header) -> None:
+    """What is known of the tasks once they are there."""
+    if header.version > 2:
+        table.held_bytes = header.held_bytes
     table.leases = {task.lease: task for task in table.tasks.values() if task.lease}
-    table.finished = deque(table.tasks[task_id] for task_id in snapshot.finished)
-    table.forgotten.extend([each[0] for each in snapshot.forgotten], [each[1] for each in snapshot.forgotten])
-    digests, ended_ms = snapshot.forgotten_digests, snapshot.forgotten_ms
-    for begin in range(0, max(len(digests), len(ended_ms)), 8 * PART):
-        table.forgotten.restore(digests[begin : begin + 8 * PART], ended_ms[begin : begin + 8 * PART])
-        yield
-    table.horizon_ms = snapshot.horizon_ms
-    table.hosts = {host.host: host for host in snapshot.hosts}
-    table.ended = Counter(snapshot.ended)
-    table.snapshot = snapshot.snapshot
-    table.lost_tail = snapshot.lost_tail
-    table.paused = snapshot.paused
-    table.locks.held = {record.name: record for record in snapshot.locks}
-    table.locks.last_token = snapshot.last_token
     leased = {lease: task.submission.kind for lease, task in table.leases.items()}
-    for kind, limit in snapshot.limits.items():
+    for kind, limit in header.limits.items():
         table.limits.restore(kind, limit, leased)
     table.retained = sum(task.count for task in table.finished)
-    table.schedules = ScheduleTable(snapshot.schedules, snapshot.next_generation)
     table.dead_letters = {
         task.task_id: task
         for task in table.finished
         if task.state in DEAD_LETTER_STATES and not task.is_purged
     }
-    return table
+
+
+def _restore_older(table: TaskTable, header: Header) -> Iterator[None]:
+    """What stood in the header up to version 2."""
+    tasks = _split_tasks(header.tasks)
+    for begin in range(0, len(tasks), PART):
+        _restore_tasks(table, tasks[begin : begin + PART])
+        yield
+    table.finished.extend(map(table.tasks.__getitem__, header.finished))
+    table.hosts.update((host.host, host) for host in header.hosts)
+    table.forgotten.extend([each[0] for each in header.forgotten], [each[1] for each in header.forgotten])
+    digests, ended_ms = header.forgotten_digests, header.forgotten_ms
+    for begin in range(0, max(len(digests), len(ended_ms)), 8 * PART):
+        table.forgotten.restore(digests[begin : begin + 8 * PART], ended_ms[begin : begin + 8 * PART])
+        yield
+
+
+def _restore_slice(table: TaskTable, piece: Slice) -> None:
+    _restore_tasks(table, piece.tasks)
+    if piece.records:
+        _restore_plain(table, piece)
+    table.finished.extend(map(table.tasks.__getitem__, piece.finished))
+    table.hosts.update((host.host, host) for host in piece.hosts)
+    if piece.ended_ms:
+        table.forgotten.restore(piece.digests, piece.ended_ms)
+
+
+def _restore_tasks(table: TaskTable, tasks: Sequence[msgspec.Raw]) -> None:
+    for task in map(_decode_task, tasks):
+        _restore_task(table, task)
+
+
+def _restore_plain(table: TaskTable, piece: Slice) -> None:
+    plain = PlainTasks.of(piece)
+    if _are_all_parked(table, plain):
+        for place, count in plain.counts():
+            table.depth_of(place[0]).queued += count
+        table.parked.park_all(plain)
+        return
+    for submission, order, submitted_ms, due_ms in zip(
+        map(_decode_submission, plain.records),
+        plain.orders.tolist(),
+        plain.submitted_ms.tolist(),
+        plain.due_ms.tolist(),
+        strict=True,
+    ):
+        _restore_task(table, Task(submission, order, submitted_ms, due_ms=due_ms))
+
+
+def _are_all_parked(table: TaskTable, plain: PlainTasks) -> bool:
+    parking, parked = table.parking, table.parked
+    if not parked.can_park_all(plain):
+        return False
+    far = plain.due_ms > table.time_ms + parking.delay_ms
+    crowded = [
+        table.depth_of(kind).queued - parked.queued[kind] >= parking.waiting for kind, _ in plain.places
+    ]
+    return bool(np.all(far | np.array(crowded)[plain.place_of]))
 
 
 def _restore_task(table: TaskTable, task: Task) -> None:
@@ -208,4 +194,4 @@ def _restore_task(table: TaskTable, task: Task) -> None:
     if is_parked:
         table.parked.park(task)
     else:
-        table.tasks[submission.task_id] = task
+        table.restore(task)

@@ -66,7 +66,7 @@ class TaskTable(HeldTasks):
         self.ended: Counter[TaskState] = Counter()
         self.snapshot: r.SnapshotTaken | None = None
         self.lost_tail = ""
-        self._apply: dict[type, Callable[..., None]] = {
+        self.appliers: dict[type, Callable[..., None]] = {
             r.EpochStarted: self._epoch_started,
             r.Submitted: self._submitted,
             r.Granted: self._granted,
@@ -94,11 +94,11 @@ class TaskTable(HeldTasks):
         }
 
     def apply(self, row: r.Row) -> None:
-        self._apply[type(row)](row)
+        self.appliers[type(row)](row)
 
     def apply_all(self, rows: Iterable[r.Row]) -> None:
         for row in rows:
-            self._apply[type(row)](row)
+            self.appliers[type(row)](row)
 
     def _epoch_started(self, row: r.EpochStarted) -> None:
         if row.epoch <= self.epoch:

@@ -10,10 +10,16 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 SPREAD_SHIFT = 32
 _ARRAYS = 1_024
+_ARRAYS_AT_ONCE = 32
 _NONE = array("Q")
 
 
@@ -57,6 +63,24 @@ class WordSet:
                 self._count += 1
             else:
                 self.add(word)
+
+    def update_sorted(self, words: NDArray[np.uint64]) -> Iterator[None]:
+        """Add each, many at once: a pause after every part of the arrays. `words` may be in any order."""
+        import numpy as np  # 80 ms, for who restores a large snapshot and nobody else
+
+        number = words >> np.uint64(SPREAD_SHIFT) & np.uint64(_ARRAYS - 1)
+        arranged = words[np.argsort(number, kind="stable")]
+        ends = np.cumsum(np.bincount(number.astype(np.int64), minlength=_ARRAYS)).tolist()
+        begin = 0
+        for place, end in enumerate(ends):
+            if end > begin:
+                added = np.concatenate((np.array(self._arrays[place], np.uint64), arranged[begin:end]))
+                added.sort()
+                self._arrays[place] = array("Q", added.tobytes())
+                self._count += end - begin
+            begin = end
+            if not place % _ARRAYS_AT_ONCE:
+                yield
 
     def remove(self, word: int) -> None:
         """Raises KeyError where it is not in the set."""

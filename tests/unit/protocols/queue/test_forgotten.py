@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from array import array
+from collections.abc import Iterable
 from itertools import groupby
 
 import pytest
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 
 from ohmesh.errors import LogCorrupt
 from ohmesh.protocols.queue.forgotten import ForgottenIds
+from ohmesh.protocols.queue.snapshot_form import to_bytes
 
 ids = st.lists(st.text("abc01.", min_size=1, max_size=12), unique=True, max_size=60)
 
@@ -21,6 +24,15 @@ def filled(names: list[str]) -> ForgottenIds:
         batch = [name for _, name in group]
         forgotten.extend(batch, [10 * at] * len(batch))
     return forgotten
+
+
+def packed(numbers: Iterable[int]) -> bytes:
+    return to_bytes(array("Q", numbers))
+
+
+def columns(forgotten: ForgottenIds) -> tuple[bytes, bytes]:
+    digests, ended_ms = forgotten.frozen()
+    return packed(digests), packed(ended_ms)
 
 
 @given(ids, st.integers(0, 60))
@@ -42,9 +54,20 @@ def test_how_many_of_the_oldest_had_ended_by_then(names: list[str], until_ms: in
 @given(ids)
 def test_columns_hold_them(names: list[str]) -> None:
     restored = ForgottenIds()
-    restored.restore(*filled(names).columns())
+    restored.restore(*columns(filled(names)))
     assert all(name in restored for name in names)
-    assert restored.columns() == filled(names).columns()
+    assert columns(restored) == columns(filled(names))
+
+
+@given(ids, ids, st.integers(0, 70))
+def test_frozen_ones_are_as_they_were_whatever_comes_and_goes(
+    names: list[str], later: list[str], count: int
+) -> None:
+    forgotten = filled(names)
+    frozen, before = forgotten.frozen(), columns(forgotten)
+    forgotten.extend(later, range(len(later)))
+    forgotten.drop(min(count, len(forgotten)))
+    assert tuple(map(packed, frozen)) == before
 
 
 def test_tasks_may_have_ended_far_from_each_other() -> None:
@@ -55,7 +78,7 @@ def test_tasks_may_have_ended_far_from_each_other() -> None:
 
 
 def test_columns_that_were_cut_are_refused() -> None:
-    digests, ended = filled(["a", "b"]).columns()
+    digests, ended = columns(filled(["a", "b"]))
     with pytest.raises(LogCorrupt, match="15 bytes are no column"):
         ForgottenIds().restore(digests[:-1], ended[:-1])
     with pytest.raises(LogCorrupt, match="16 bytes of digests are said to have ended at 8 bytes"):

@@ -1,7 +1,8 @@
 """Parked or not is representation only: two shards, one that parks all it may and one that parks nothing, hear the same
 and do the same, byte for byte: rows, what is told, pages, explanations, snapshots.
 
-Lanes and timers of both are compared too, by what comes out of them; and each loads the snapshots of the other.
+Lanes and timers of both are compared too, by what comes out of them; and each loads the snapshots of the other. A
+snapshot that is taken in slices while they go on is, byte for byte, the one that was due when it was begun.
 """
 
 from __future__ import annotations
@@ -22,10 +23,12 @@ from ohmesh.model.message import ChangeTasks, LimitKind, ListTasks, Outcomes, Pa
 from ohmesh.model.schedule import ChangeSchedule, Schedule, ScheduleChange, SetSchedule
 from ohmesh.model.task import Outcome, OutcomeStatus, TaskFailure, TaskState
 from ohmesh.protocols.queue import dead_letters, limiting, pausing, scheduling
+from ohmesh.protocols.queue.frozen_table import FrozenTable
 from ohmesh.protocols.queue.parked import Parking
 from ohmesh.protocols.queue.queries import Sieve, answer, list_tasks
 from ohmesh.protocols.queue.shard import ShardConfig
 from ohmesh.protocols.queue.snapshot import decode_snapshot, encode_snapshot
+from ohmesh.protocols.queue.snapshot_form import head
 from tests.unit.protocols.queue.shard_driver import ShardDriver
 
 NEVER = Parking(delay_ms=10**15, waiting=10**15)
@@ -46,6 +49,7 @@ class Twins(RuleBasedStateMachine):
         self.packed = ShardDriver(replace(CONFIG, parking=ALWAYS))
         self.counter = 0
         self.compared = 0
+        self.unfinished: list[Unfinished] = []
         self.heartbeat("h1", 2)
 
     def both(self, act: Callable[[ShardDriver], Answer]) -> Answer:
@@ -194,6 +198,27 @@ class Twins(RuleBasedStateMachine):
         for driver in (self.plain, self.packed):
             driver.take_over(decode_snapshot(data, driver.config.parking)[0])
 
+    @rule(slice_tasks=st.integers(1, 4))
+    def a_snapshot_is_begun(self, slice_tasks: int) -> None:
+        """The tables of both are frozen, unless they are already."""
+        if not self.unfinished:
+            self.unfinished = [Unfinished(driver, slice_tasks) for driver in (self.plain, self.packed)]
+
+    @rule()
+    def a_slice_of_it_is_taken(self) -> None:
+        going_on = [each.goes_on() for each in self.unfinished]
+        if not all(going_on):
+            self.teardown()
+
+    def teardown(self) -> None:
+        """Whatever happened between its slices, it holds what was when it was begun."""
+        for each in self.unfinished:
+            while each.goes_on():
+                pass
+            assert head(each.frozen.header, 0, each.slices) == each.expected
+            assert (each.frozen.kept, each.table.freezer) == (0, None)
+        self.unfinished = []
+
     @rule(
         limit=st.integers(1, 8),
         kind=st.sampled_from(["", *KINDS, "no such"]),
@@ -246,6 +271,26 @@ class Twins(RuleBasedStateMachine):
         assert self.plain.shard.table.parked.count == 0
         table = self.packed.shard.table
         assert table.parked.count + len(table.tasks) == len(self.plain.shard.table.tasks)
+
+
+class Unfinished:
+    """A snapshot of which some slices are taken, and what it is to be."""
+
+    def __init__(self, driver: ShardDriver, slice_tasks: int) -> None:
+        self.table = driver.shard.table
+        self.expected = head_of(FrozenTable(self.table, 7, b"digest", slice_tasks=slice_tasks))
+        self.frozen = FrozenTable(self.table, 7, b"digest", slice_tasks=slice_tasks).freeze()
+        self.to_come = self.frozen.slices()
+        self.slices: list[bytes] = []
+
+    def goes_on(self) -> bool:
+        piece = next(self.to_come, None)
+        self.slices += [piece] if piece is not None else []
+        return piece is not None
+
+
+def head_of(frozen: FrozenTable) -> bytes:
+    return head(frozen.header, 0, frozen.slices())
 
 
 def lanes_of(driver: ShardDriver, kind: str) -> dict[frozenset[str], int]:
