@@ -43,7 +43,8 @@ from ohmesh.protocols.conflict.quarantine import Quarantine
 from ohmesh.protocols.conflict.queue import Changed, ConflictQueue, ConflictReport, ConflictRules
 from ohmesh.protocols.conflict.strategy import Step, Strategy, Verdict
 from ohmesh.roles.fleet.conflict_hold import ConflictHold
-from ohmesh.roles.fleet.conflict_log import ConflictEntry, ConflictLog
+from ohmesh.roles.fleet.conflict_index import ConflictEntry
+from ohmesh.roles.fleet.conflict_log import ConflictLog
 from ohmesh.roles.fleet.conflict_notices import PERSON, ConflictNotices
 from ohmesh.roles.fleet.conflict_work import ConflictWork, evidence_of
 

@@ -7,53 +7,27 @@ entries of conflicts stand that are open, so that a successor reads no more than
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
 
 import msgspec
 from msgspec import Struct
 
 from ohmesh.errors import AppendUnresolved, EngineError, Fenced, InvalidArgument, SequenceConflict
-from ohmesh.model.conflict import Conflict, ConflictState, ConflictType
+from ohmesh.model.conflict import Conflict, ConflictState
+from ohmesh.ports.blobs import Blobs
 from ohmesh.ports.log import Log
 from ohmesh.ports.state import State
 from ohmesh.protocols.conflict.chain import ChainVerdict, Head, link_after, read_link, verify_chain
+from ohmesh.roles.fleet.conflict_index import ConflictEntry, ConflictIndex, ConflictQuery
 
 MARK_KEY = "fleet.conflicts"
 PAGE = 500
 RETRY_S = 0.5
 
 
-class ConflictEntry(Struct, array_like=True, frozen=True):
-    """change: opened, raised, moved, overdue, ended. conflict: as it was then."""
-
-    at_ms: int
-    change: str
-    conflict: Conflict
-
-
 class _Mark(Struct, array_like=True, frozen=True):
     head: Head
     open_from: int = 1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConflictQuery:
-    """What is asked of the log; mesh time, both ends included. agent: that reported it, was quarantined or blamed."""
-
-    since_ms: float = 0
-    until_ms: float = float("inf")
-    agent: str = ""
-    type: ConflictType | None = None
-    limit: int = 100
-
-    def fits(self, conflict: Conflict) -> bool:
-        if not (self.since_ms <= conflict.last_ms and conflict.at_ms <= self.until_ms):
-            return False
-        if self.type is not None and conflict.detail.type is not self.type:
-            return False
-        return not self.agent or self.agent in (*conflict.agents, *conflict.quarantined, *conflict.blamed)
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -64,8 +38,12 @@ _decode_mark = msgspec.msgpack.Decoder(_Mark).decode
 class ConflictLog:
     """One writer at a time: the orchestrator; another one's entry fences it."""
 
-    def __init__(self, log: Log, state: State, name: str, notice: Callable[[str], None]) -> None:
+    def __init__(
+        self, log: Log, state: State, name: str, notice: Callable[[str], None], blobs: Blobs | None = None
+    ) -> None:
+        """blobs: where summaries of it are kept; without them a successor reads all of it for its first question."""
         self.name = name
+        self.index = ConflictIndex(name, self._stretch, blobs)
         self.head = Head()
         self._log = log
         self._state = state
@@ -114,6 +92,8 @@ class ConflictLog:
             except EngineError as error:
                 self._notice(f"A conflict could not be logged, it is tried again: {error}")
             await asyncio.sleep(RETRY_S)
+        if self.index.entries == self.head.sequence:
+            await self.index.add(entry)
         self.head = head
         self._remember(head.sequence, entry.conflict)
         try:
@@ -136,25 +116,28 @@ class ConflictLog:
         return verify_chain((), mark.head, after=verdict.head)
 
     async def find(self, conflict_id: str) -> list[ConflictEntry]:
-        """Its story, oldest first."""
-        return [entry async for entry in self._entries() if entry.conflict.id == conflict_id]
+        """Its story, oldest first. Raises EngineError."""
+        await self.index.load(self.head.sequence)
+        return await self.index.find(conflict_id)
 
     async def query(self, query: ConflictQuery) -> list[Conflict]:
-        """As each stood last, the latest report first."""
-        last: dict[str, Conflict] = {}
-        async for entry in self._entries():
-            last[entry.conflict.id] = entry.conflict
-        found = [conflict for conflict in last.values() if query.fits(conflict)]
-        found.sort(key=lambda one: (one.last_ms, one.id), reverse=True)
-        return found[: query.limit]
+        """As each stood last, the latest report first. Raises EngineError."""
+        await self.index.load(self.head.sequence)
+        return await self.index.query(query)
 
     # Inside
 
-    async def _entries(self) -> AsyncIterator[ConflictEntry]:
-        async for page in self._pages(1):
-            for _, data in page:
-                with contextlib.suppress(InvalidArgument):  # `verify` names it
-                    yield _entry(data)
+    async def _stretch(self, first: int, count: int) -> list[ConflictEntry | None]:
+        """None for what cannot be read; `verify` names it."""
+        found: list[ConflictEntry | None] = []
+        while len(found) < count:
+            entries = await self._log.read(self.name, first=first + len(found), limit=count - len(found))
+            if not entries:
+                break
+            for one in entries:
+                found += [None] * (one.sequence - first - len(found))
+                found.append(_readable(one.data))
+        return found[:count]
 
     async def _pages(self, first: int) -> AsyncIterator[list[tuple[int, bytes]]]:
         while True:
@@ -200,6 +183,13 @@ def _entry(data: bytes) -> ConflictEntry:
         return _decode(read_link(data).body)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise InvalidArgument(f"An entry of the conflict log cannot be read: {error}.") from error
+
+
+def _readable(data: bytes) -> ConflictEntry | None:
+    try:
+        return _entry(data)
+    except InvalidArgument:
+        return None
 
 
 def _head_of(page: list[tuple[int, bytes]]) -> Head:

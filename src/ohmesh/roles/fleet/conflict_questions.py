@@ -19,7 +19,7 @@ from ohmesh.model.conflict_request import (
     ResolveConflict,
     VerifyConflicts,
 )
-from ohmesh.roles.fleet.conflict_log import ConflictQuery
+from ohmesh.roles.fleet.conflict_index import ConflictQuery
 
 if TYPE_CHECKING:
     from ohmesh.roles.fleet.conflict_desk import ConflictDesk

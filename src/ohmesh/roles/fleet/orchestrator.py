@@ -126,7 +126,7 @@ class Orchestrator:
         self.questions = Questions(self)
         self.conductor = Conductor(self)
         say: Notice = lambda text: self.notice(text)  # noqa: E731, PLW0108 -- another `notice` may be set later
-        log = ConflictLog(ports.log, ports.state, seat.subjects.conflict_log(), say)
+        log = ConflictLog(ports.log, ports.state, seat.subjects.conflict_log(), say, ports.blobs)
         work = ConflictWork(self, Origins(ports.state, keys or KeyRing()), self.new_conflict_id)
         self.conflicts = ConflictDesk(self, log, work)
         self._modes = ModeKeeper()

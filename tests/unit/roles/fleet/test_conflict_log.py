@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable
 
 import msgspec
@@ -13,7 +14,8 @@ from ohmesh.errors import Fenced
 from ohmesh.model.conflict import Conflict, ConflictDetail, ConflictMethod, ConflictState, ConflictType
 from ohmesh.ports.log import Entry
 from ohmesh.protocols.conflict.chain import read_link
-from ohmesh.roles.fleet.conflict_log import ConflictEntry, ConflictLog, ConflictQuery
+from ohmesh.roles.fleet.conflict_index import STRETCH, ConflictEntry, ConflictQuery
+from ohmesh.roles.fleet.conflict_log import ConflictLog
 from ohmesh.simulator.run import run_virtual
 
 NAME = "test-conflicts"
@@ -50,7 +52,7 @@ class Bench:
 
     def log(self, who: str = "one") -> ConflictLog:
         engine = self.cluster.connect(who)
-        return ConflictLog(engine.log, engine.state, NAME, self.notices.append)
+        return ConflictLog(engine.log, engine.state, NAME, self.notices.append, engine.blobs)
 
     async def written(self) -> ConflictLog:
         log = self.log()
@@ -180,5 +182,117 @@ def test_a_whole_log_of_many_pages_is_verified() -> None:
         bench.tamper(500, previous=b"\1" * 32)
         assert (await log.verify()).sequence == 500
         await asyncio.sleep(0)
+
+    with_bench(story)
+
+
+def seeded_story(seed: int, count: int) -> list[ConflictEntry]:
+    """Conflicts of a few agents that are reported, change and end in any order; time goes on."""
+    rng = random.Random(seed)
+    now_ms, live, entries = 0, dict[str, Conflict](), list[ConflictEntry]()
+    for number in range(count):
+        now_ms += rng.randrange(3)
+        if not live or rng.random() < 0.3:
+            agents = tuple(rng.sample(["a", "b", "c", "d"], rng.randint(1, 2)))
+            one = conflict(f"c{number}", now_ms, rng.choice(list(ConflictType)), *agents)
+        else:
+            one = live[rng.choice(sorted(live))]
+            held = ("x",) if rng.random() < 0.3 else ()
+            state = ConflictState.RESOLVED if rng.random() < 0.4 else ConflictState.RESOLVING
+            one = msgspec.structs.replace(one, last_ms=now_ms, quarantined=held, state=state)
+        live[one.id] = one
+        if one.is_ended:
+            del live[one.id]
+        entries.append(ConflictEntry(now_ms, "moved", one))
+    return entries
+
+
+def naively(entries: list[ConflictEntry], query: ConflictQuery) -> list[Conflict]:
+    last = {entry.conflict.id: entry.conflict for entry in entries}
+    found = sorted(last.values(), key=lambda one: (one.last_ms, one.id), reverse=True)
+    return [one for one in found if query.fits(one)][: query.limit]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_is_found_by_summaries_is_what_reading_all_of_it_would_find(seed: int) -> None:
+    entries = seeded_story(seed, 3 * STRETCH + 77)
+    end_ms = entries[-1].at_ms
+    queries = [
+        ConflictQuery(since_ms=since, until_ms=since + span, agent=agent, type=kind, limit=limit)
+        for since in (0, end_ms // 2, end_ms - 20)
+        for span in (30, 10 * end_ms)
+        for agent in ("", "a", "x", "nobody")
+        for kind in (None, ConflictType.HASH_MISMATCH)
+        for limit in (3, 10_000)
+    ]
+
+    async def story(bench: Bench) -> None:
+        log = bench.log()
+        await log.open()
+        for at, entry in enumerate(entries):
+            await log.append(entry)
+            if at == 700:
+                assert await log.query(ConflictQuery(limit=1))  # from here on the index goes along
+        successor = bench.log("two")
+        await successor.open()
+        for query in queries:
+            wanted = naively(entries, query)
+            assert await log.query(query) == wanted
+            assert await successor.query(query) == wanted
+        one = entries[300].conflict.id
+        assert await successor.find(one) == [entry for entry in entries if entry.conflict.id == one]
+
+    with_bench(story)
+
+
+def test_only_what_may_answer_is_read() -> None:
+    async def story(bench: Bench) -> None:
+        log = bench.log()
+        await log.open()
+        for number in range(4 * STRETCH + 1):
+            agent = "rare" if number == STRETCH + 5 else "common"
+            await log.append(
+                ConflictEntry(
+                    number, "ended", conflict(f"c{number}", number, ConflictType.OTHER, agent, ended=True)
+                )
+            )
+        successor = bench.log("two")
+        await successor.open()
+        await successor.query(ConflictQuery(agent="nobody"))
+        read: list[int] = []
+        stretch = successor.index._read
+
+        async def counted(first: int, count: int) -> list[ConflictEntry | None]:
+            read.append(first)
+            return await stretch(first, count)
+
+        successor.index._read = counted
+        (found,) = await successor.query(ConflictQuery(agent="rare"))
+        assert (found.id, read) == (f"c{STRETCH + 5}", [STRETCH + 1])
+        await successor.query(ConflictQuery(limit=1))
+        await successor.query(ConflictQuery(since_ms=4 * STRETCH - 3))
+        assert read[1:] == [4 * STRETCH + 1, 4 * STRETCH + 1, 3 * STRETCH + 1]
+
+    with_bench(story)
+
+
+def test_a_summary_of_what_the_log_lost_and_wrote_otherwise_is_made_anew() -> None:
+    async def story(bench: Bench) -> None:
+        blobs, key = bench.cluster.connect("reader").blobs, f"conflicts/index/{NAME}/0"
+        summaries = []
+        for agent in ("before", "after"):
+            bench.cluster.logs.by_name.pop(NAME, None)
+            log = bench.log(agent)
+            await log.open()
+            for number in range(STRETCH):
+                one = conflict(f"{agent}{number}", number, ConflictType.OTHER, agent, ended=True)
+                await log.append(ConflictEntry(number, "ended", one))
+            summaries.append(await blobs.get(key))
+        assert summaries[0] is not None
+        await blobs.put(key, summaries[0])
+        successor = bench.log("successor")
+        await successor.open()
+        assert len(await successor.query(ConflictQuery(agent="after", limit=1_000))) == STRETCH
+        assert await blobs.get(key) == summaries[1]
 
     with_bench(story)
