@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 PINNED := $(VENV)/.pinned
 STAMP := $(VENV)/.set-up
-SOAK := $(addprefix tests/,simulation $(addprefix integration/test_,breaking_load.py breaking_frames.py chaos.py kill_everything.py power_cut.py promises_memory.py promises_restarts.py promises_timers.py))
+SOAK := $(addprefix tests/,simulation unit/roles/test_process_seeds.py $(addprefix integration/test_,breaking_load.py breaking_frames.py chaos.py kill_everything.py power_cut.py promises_memory.py promises_restarts.py promises_timers.py))
 PINS := requirements/build.txt requirements/base.txt requirements/dev.txt
 
 .DEFAULT_GOAL := help

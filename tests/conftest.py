@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,7 +18,10 @@ TESTS = Path(__file__).resolve().parent
 GUARDED = (TESTS / "unit" / "roles", TESTS / "simulation")
 RUN_TIMEOUT_S = 60.0
 
-settings.register_profile("ohmesh", deadline=None, print_blob=True)
+# Every run draws others, so what fifty miss the next fifty may find; `make soak` draws many at once.
+EXAMPLES = 1_000 if os.environ.get("OHMESH_SOAK") == "1" else 50
+
+settings.register_profile("ohmesh", deadline=None, print_blob=True, max_examples=EXAMPLES)
 settings.load_profile("ohmesh")
 
 

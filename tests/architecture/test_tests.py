@@ -56,15 +56,26 @@ def functions_that_can_fail() -> frozenset[str]:
 
 
 def can_fail(function: Function, failing: frozenset[str] | set[str]) -> bool:
-    return any(fails(node, failing) for node in ast.walk(function))
+    by_itself, calls = deeds(function)
+    return by_itself or not calls.isdisjoint(failing)
 
 
-def fails(node: ast.AST, failing: frozenset[str] | set[str]) -> bool:
-    if isinstance(node, ast.Assert):
-        return True
+@cache
+def deeds(function: Function) -> tuple[bool, frozenset[str]]:
+    """Whether it asserts by itself, and what it calls."""
+    calls: set[str] = set()
+    for node in ast.walk(function):
+        if asserts(node):
+            return True, frozenset()
+        if isinstance(node, ast.Call):
+            calls.add(called(node))
+    return not calls.isdisjoint(CAN_FAIL_BY_LIBRARY), frozenset(calls)
+
+
+def asserts(node: ast.AST) -> bool:
     if isinstance(node, ast.Raise) and node.exc is not None:
         return "AssertionError" in ast.dump(node.exc)
-    return isinstance(node, ast.Call) and called(node) in CAN_FAIL_BY_LIBRARY | failing
+    return isinstance(node, ast.Assert)
 
 
 def called(call: ast.Call) -> str:

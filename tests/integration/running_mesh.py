@@ -123,13 +123,15 @@ class Program:
         return self._process.wait(timeout=COMMAND_S)
 
     def end(self) -> None:
-        """Whatever state it is in; nothing of it remains."""
+        """Whatever state it is in; nothing of it remains. Ending in order is what other tests are about, and it takes
+        its time: here it is killed, itself first, so that it replaces none of its children."""
         if self._process.poll() is None:
-            self.interrupt()
-            try:
-                self._process.wait(timeout=COMMAND_S)
-            except subprocess.TimeoutExpired:
-                self.kill()
+            family = self.children()
+            self.kill()
+            for process in family:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
+            wait_until(lambda: all(map(is_gone, family)), what="the end of all of it", timeout_s=COMMAND_S)
 
 
 class RunningMesh:

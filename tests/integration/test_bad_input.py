@@ -19,6 +19,7 @@ from tests.integration.doors import Never, at_door
 from tests.integration.running_mesh import RunningMesh, running_mesh
 
 NO_TASK = "01M8CMP6MV90AH9HJ2C4006NQA"
+PATIENCE_MS = 200  # with a fleet that is not there
 BYTES = "x" * 600_000
 DEEDS = """
 import os, sys, time
@@ -230,7 +231,9 @@ DEEDS_AND_ENDS = {
 
 @pytest.fixture(scope="module")
 def mesh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningMesh]:
-    with running_mesh(tmp_path_factory.mktemp("mistakes")) as mesh:
+    with running_mesh(tmp_path_factory.mktemp("mistakes")) as mesh, pytest.MonkeyPatch().context() as patch:
+        patch.setenv("OHMESH_CLIENT_FLEET_PATIENCE_MS", str(PATIENCE_MS))
+        (mesh.folder / "ohmesh.toml").write_text(f"[client]\nfleet_patience_ms = {PATIENCE_MS}\n")
         (mesh.folder / "deeds.py").write_text(DEEDS)
         mesh.up("--workers", "0", "--api")
         mesh.begin("worker", "deeds", "--data", str(mesh.data)).wait_ready()

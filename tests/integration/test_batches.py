@@ -39,6 +39,7 @@ def pick(number: int) -> int:
 
 def _begin(mesh: RunningMesh, *workers: str) -> list[Program]:
     (mesh.folder / "batched.py").write_text(AGENTS)
+    (mesh.folder / "ohmesh.toml").write_text("[executor]\nheartbeat_ms = 500\nlease_ms = 2000\n")
     mesh.up("--workers", "0")
     return [_worker(mesh, name) for name in workers]
 

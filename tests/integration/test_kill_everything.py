@@ -35,7 +35,7 @@ TASKS = 2_000
 NAP_S = 0.02
 KINDS_OF_VICTIM = ("worker", "dispatcher", "engine")
 WORKERS = 2
-KILLS_OF_EACH = 3
+KILLS_OF_EACH = 5 if os.environ.get("OHMESH_SOAK") == "1" else 2
 COMES_BACK_MS = 5_000  # a worker that was killed is started and has joined by then
 LAST_TASKS = 400  # wait when the last dispatcher is killed, so that its successor has work to grant
 BETWEEN_KILLS_S = (0.3, 1.5)

@@ -20,7 +20,7 @@ from tests.integration.hand_in import hand_in, read_log, request, states
 from tests.integration.running_mesh import Program, RunningMesh, running_mesh
 from tests.waiting import answered
 
-LEASE_MS = 3_000
+LEASE_MS = 1_000  # of the worker of these tests
 SOON_S = 30.0
 KILLS = 4
 AGENTS = """
@@ -54,6 +54,7 @@ class Timed:
 def timed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Timed]:
     with running_mesh(tmp_path_factory.mktemp("timers")) as mesh:
         (mesh.folder / "timed.py").write_text(AGENTS)
+        (mesh.folder / "ohmesh.toml").write_text(f"[executor]\nheartbeat_ms = 300\nlease_ms = {LEASE_MS}\n")
         up = mesh.up("--workers", "0")
         mesh.begin("worker", "timed", "--data", str(mesh.data)).wait_ready()
         yield Timed(mesh, up, load_settings({"mesh.data": str(mesh.data)}))

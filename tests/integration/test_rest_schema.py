@@ -21,7 +21,7 @@ from schemathesis.specs.openapi.checks import (
 
 from tests.integration.running_mesh import running_mesh
 
-EXAMPLES = 5
+EXAMPLES = 3
 PROMISES = [
     not_a_server_error,
     status_code_conformance,

@@ -14,7 +14,7 @@ from ohmesh.model.fleet_request import OperationView
 from ohmesh.model.topology import Topology
 from tests.unit.roles.fleet.fleet_in_memory import Fleet, is_accounted_for, with_fleet
 
-OPERATIONS = 1_000 if os.environ.get("OHMESH_SOAK") == "1" else 150
+OPERATIONS = 1_000 if os.environ.get("OHMESH_SOAK") == "1" else 60
 UNFIT = Unfit(dead=0.03, lying=0.005, late=0.02)
 TIMINGS = (Timing.NOW, Timing.LEAD, Timing.HOLD)
 

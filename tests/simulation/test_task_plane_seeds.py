@@ -14,7 +14,7 @@ import pytest
 
 from tests.simulation.task_plane import PARKED, PATIENT, PLANS, SCHEDULED, SHARDED, Plan, simulate
 
-SEEDS = int(os.environ.get("OHMESH_SEEDS", "200"))
+SEEDS = int(os.environ.get("OHMESH_SEEDS", "120"))
 CHUNK = 10
 ROOT = Path(__file__).resolve().parents[2]
 

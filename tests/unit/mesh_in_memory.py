@@ -39,7 +39,7 @@ def conduct(grant: Grant, _rng: random.Random) -> Conduct:
     if grant.agent == "fail":
         return Conduct(duration_ms=0, status=OutcomeStatus.FAILED_PERMANENTLY)
     if grant.agent == "steps":
-        return Conduct(duration_ms=5_000, steps=4)
+        return Conduct(duration_ms=400, steps=4)
     value = msgspec.msgpack.decode(grant.payload)
     duration_ms = float("inf") if grant.agent == "never" else 0.0
     return Conduct(duration_ms=duration_ms, value=msgspec.msgpack.encode(value), echo=False)

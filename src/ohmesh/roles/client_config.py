@@ -36,6 +36,8 @@ class ClientConfig:
     tracked_tasks: tasks whose end is kept for whoever asks later; the ends of others are asked for when awaited.
     request_try_ms: one request waits this long before it is repeated within its timeout.
     history_try_ms: the same for a question about history; more than a historian takes to say that it has no answer.
+    fleet_patience_ms: an orchestrator that nobody hears of is waited for so long; a process that dies is replaced
+    within that time, by the lease of ProcessConfig.
     complexity: from where on the tasks of built-in kinds are tagged large.
     """
 
@@ -58,6 +60,7 @@ class ClientConfig:
     request_try_ms: int = 2_000
     request_pause_ms: int = 200
     history_try_ms: int = 5_000
+    fleet_patience_ms: int = 5_000
     locate_ids: int = 64
     close_grace_ms: int = 2_000
     complexity: ComplexityConfig = field(default_factory=ComplexityConfig)

@@ -28,7 +28,6 @@ from ohmesh.roles.client_config import ClientConfig
 from ohmesh.roles.client_payload import error_of_code
 
 TRY_S = 2.0
-NOBODY_S = 5.0  # a process that dies is replaced within that time, by the lease of ProcessConfig
 PAUSE_MAX_S = 0.4
 READ_S = 0.25  # an orchestrator that is there answers a read within that time; else any replica may
 AFTER_TIMEOUT_S = 3.0  # an operation may take that much longer than its own timeout until its view is here
@@ -50,12 +49,12 @@ class FleetRequests:
         expected: type[Answer],
         *,
         timeout_s: float | None = None,
-        patience_s: float = NOBODY_S,
+        patience_s: float | None = None,
     ) -> Answer:
         """A read that the orchestrator does not answer at once is answered by whoever keeps a replica of its registry.
 
         Raises what stands in the way, MeshUnreachable where nobody answers within the timeout, or nobody is there to be
-        asked for `patience_s`."""
+        asked for `patience_s` (usually as its config says)."""
         loop = asyncio.get_running_loop()
         try_s, subjects = TRY_S, [self._subjects.fleet_questions()]
         if isinstance(question, StartOperation) and question.wait:
@@ -66,6 +65,8 @@ class FleetRequests:
             subjects = [self._subjects.fleet_reads()]
         if timeout_s is None:
             timeout_s = max(self._config.request_timeout_ms / 1000, 2 * try_s)
+        if patience_s is None:
+            patience_s = self._config.fleet_patience_ms / 1000
         begun_s = loop.time()
         deadline_s, is_heard = begun_s + timeout_s, False
         pause_s = self._config.request_pause_ms / 1000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 
 import pytest
 
@@ -12,6 +13,7 @@ from ohmesh.simulator.faults import FaultOptions, draw_engine_faults, draw_scrip
 from ohmesh.simulator.world import World, WorldOptions, run
 from tests.unit.roles.role_watch import CONFIG, RoleWatch
 
+SEEDS = 100 if os.environ.get("OHMESH_SOAK") == "1" else 16
 ROLES = ("dispatcher-0", "dispatcher-1", "projector")
 NODES = ("node-1", "node-2", "node-3")
 DISASTERS = FaultOptions(during_s=40.0, gap_s=(0.2, 4.0), lasts_s=(0.1, 6.0))
@@ -30,7 +32,7 @@ def disastrous(seed: int) -> WorldOptions:
     )
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", range(SEEDS))
 def test_no_disaster_puts_two_processes_into_one_role_and_none_lasts(seed: int) -> None:
     async def main(world: World) -> int:
         watch = RoleWatch(world)
