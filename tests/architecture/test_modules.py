@@ -35,7 +35,7 @@ BUILT_AHEAD = (
     "ohmesh.model.trinary",
     "ohmesh.protocols.delivery",
     "ohmesh.policies.regional_breaker",
-    "ohmesh.protocols.arrival",
+    "ohmesh.protocols.arrival.autonomy",
     "ohmesh.protocols.consensus",
 )
 

@@ -56,6 +56,8 @@ def _show_operation(view: OperationView, output: Output) -> None:
         f"  decision  {view.decision}{f': {view.advice}' if view.advice else ''}; "
         f"ready {view.rate:.1%} of those that were sent, {view.rate_wanted:.0%} wanted; coverage {view.coverage:.1%}"
     )
+    if view.verdict:
+        output.data(f"  verdict   {view.verdict.upper()}: {view.verdict_reason}; {view.acted:,} acted")
     _show_parts(view, output)
     if output.is_drawn or is_timed:
         zero = "T" if is_timed else "its start"

@@ -25,6 +25,7 @@ from ohmesh.model.agent_class import AgentClasses
 from ohmesh.model.conflict_evidence import read_conflict_order
 from ohmesh.model.context import mark_text
 from ohmesh.model.fleet_message import Coordinate, Expectation, TargetState, Verb
+from ohmesh.model.verdict_order import read_verdict_order
 from ohmesh.ports.population import Answered, AnsweredCallback, Residents, Rows, Vitals
 
 # Of the logarithm of the time of one message, by class: edge, serverless, persistent, GPU, local, human.
@@ -167,6 +168,9 @@ class SimulatedAgents:
             codes = np.arange(1, len(at) + 1, dtype=np.uint16)
             took = np.zeros(len(at), np.float32)
             answered(Answered(rows, states, took, codes, self.faults.obey(settling, at)))
+            return
+        if read_verdict_order(order) is not None:  # the work is done by then
+            answered(Answered(rows, states, np.zeros(len(at), np.float32)))
             return
         objections = self.faults.report(order, at) if order.verb is not Verb.OBSERVE else {}
         states[list(objections)] = TargetState.CONFLICT

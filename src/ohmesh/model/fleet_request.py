@@ -113,6 +113,8 @@ class OperationView(Struct, frozen=True, kw_only=True):
     of each of `agents`, where they were asked for; after: the row of the last of them where there are more, else -1.
     steps: what the mesh did before agents were asked.
     received: that are known to have it. acknowledged: that have done it, where that was wanted.
+    verdict: of what was prepared, commit or abort, and why; acted: how many did, upon a commit, and the hit rate is of
+    these; outcome is then what came of the acting, and ABORTED where nobody was to act.
     """
 
     id: str
@@ -158,6 +160,9 @@ class OperationView(Struct, frozen=True, kw_only=True):
     expected: int = 0
     received: int = 0
     acknowledged: int = 0
+    verdict: str = ""
+    verdict_reason: str = ""
+    acted: int = 0
     steps: tuple[str, ...] = ()
 
     @property

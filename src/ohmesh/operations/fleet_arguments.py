@@ -25,8 +25,9 @@ MAX_DURATION_MS = 86_400_000
 DEFAULT_WINDOW_MS = 500
 DEFAULT_TIMEOUT_MS = 5_000
 PING_TIMEOUT_MS = 2_000
+LEAST_PREPARE_MS = 150
 STRATEGIES = ("wave", "parallel", "priority_first")
-TIMINGS = ("", Timing.NOW.value, Timing.LEAD.value, Timing.HOLD.value)
+TIMINGS = ("", Timing.NOW.value, Timing.LEAD.value, Timing.HOLD.value, Timing.PREPARE.value)
 
 _POSITIONAL = {"positional": True}
 _SELECTOR = (
@@ -40,8 +41,9 @@ Seed = Annotated[int, Meta(description="The same seed draws the same sample.", g
 TimingName = Annotated[
     str,
     Meta(
-        description="now: act on receipt; lead: each is told its lead before T; hold: told at once, each waits for T. "
-        "Without it: now, or hold where a window is given.",
+        description="now: act on receipt; lead: each is told its lead before T; hold: told at once, each waits for T; "
+        "prepare: each prepares before T, and all act at T only if the quorum could. Without it: now, or hold where a "
+        "window is given.",
         extra_json_schema={"enum": list(TIMINGS)},
     ),
 ]
@@ -129,6 +131,21 @@ class OperationArguments(Struct, frozen=True, kw_only=True):
             raise InvalidArgument(
                 f"timeout: {self.timeout_ms} ms is shorter than the window of {self.window_ms} ms.",
                 hint="Answers come after T: give a longer timeout, or none.",
+            )
+
+        self._check_prepare()
+
+    def _check_prepare(self) -> None:
+        if self.how is not Timing.PREPARE:
+            return
+        if self.verb is not Verb.ACT or self.plan != "gather":
+            raise InvalidArgument(
+                f"timing: a {self.what} is not prepared for.", hint="Broadcast what is to be done or not."
+            )
+        if self.window_ms <= LEAST_PREPARE_MS:
+            raise InvalidArgument(
+                f"window: in {self.window_ms} ms nobody can prepare and hear the verdict.",
+                hint=f"More than {LEAST_PREPARE_MS}ms.",
             )
 
     @property

@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ohmesh.errors import InvalidArgument
+from ohmesh.model.verdict_order import Verdict
 from ohmesh.protocols.arrival.operation import Rows
-from ohmesh.protocols.arrival.prepare import Verdict
 
 WORKING, PREPARED, REFUSED, ACTED, DROPPED = range(5)
 

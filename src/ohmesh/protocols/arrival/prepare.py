@@ -25,15 +25,11 @@ import numpy as np
 from msgspec import Struct
 
 from ohmesh.errors import InvalidArgument
+from ohmesh.model.verdict_order import Verdict
 from ohmesh.protocols.arrival.counts import Counts, sum_counts
 from ohmesh.protocols.arrival.gather import Gather, GatherConfig
 from ohmesh.protocols.arrival.operation import NO_TIME, Event, Heard, SectorRecord
 from ohmesh.protocols.arrival.target_state import Knowledge
-
-
-class Verdict(StrEnum):
-    COMMIT = "commit"
-    ABORT = "abort"
 
 
 class VerdictReason(StrEnum):

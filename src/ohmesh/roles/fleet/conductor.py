@@ -20,9 +20,11 @@ from ohmesh.model.fleet_request import OperationView, StartOperation
 from ohmesh.model.state_order import is_state_order
 from ohmesh.policies.degradation import Permission, Ruling, Work, WorkRequest, rule_on
 from ohmesh.ports.population import Rows
+from ohmesh.ports.state import State
 from ohmesh.protocols.arrival.target_state import SkipReason
 from ohmesh.protocols.membership.fleet_roles import NOBODY
 from ohmesh.registry.fleet.liveness import VACANT
+from ohmesh.roles.fleet.commits import Commits
 from ohmesh.roles.fleet.healing import Healing
 from ohmesh.roles.fleet.operation import Operation, Targets
 from ohmesh.roles.fleet.reads import HEALTHY, is_on_duty
@@ -37,7 +39,7 @@ LEAST_WAIT_S = 0.000_2
 class Conductor:
     """Of one orchestrator; `operations` are those that it holds, the oldest first."""
 
-    def __init__(self, orchestrator: Orchestrator) -> None:
+    def __init__(self, orchestrator: Orchestrator, state: State) -> None:
         self.operations: OrderedDict[str, Operation] = OrderedDict()
         self._of = orchestrator
         self._healing = Healing(orchestrator)
@@ -45,6 +47,7 @@ class Conductor:
         self._tick = asyncio.Event()
         self._to_store: asyncio.Queue[Operation] = asyncio.Queue()
         self._ordered: dict[str, asyncio.Event] = {}
+        self.commits = Commits(orchestrator, self, state)
 
     def under_way(self) -> list[Operation]:
         return [operation for operation in self.operations.values() if operation.wake_ms is not None]
@@ -93,6 +96,8 @@ class Conductor:
         if ruling.healthy_sectors_only:
             self._leave_out_unhealthy(operation)
         self._leave_out(operation, lead_ms)
+        if request.timing is Timing.PREPARE:
+            self.commits.begin(operation)
         self._send(operation.begin())
         self._look(operation)
         self._tick.set()
@@ -117,12 +122,25 @@ class Conductor:
             del self._ordered[operation.id]
         return operation
 
+    async def order_once(self, request: StartOperation, rows: Rows) -> OperationView:
+        """The same, unless it was begun before, by a predecessor too: how it ended. Raises EngineError."""
+        if (stored := await self._of.store.find(request.operation)) is not None:
+            return stored
+        operation = self.operations.get(request.operation)
+        if operation is None:
+            operation = await self.order(request, rows)
+        elif operation.decision is None:
+            decided = self._ordered.setdefault(operation.id, asyncio.Event())
+            await decided.wait()
+        return self._of.questions.operation_view(operation)
+
     def _hold(self, operation: Operation) -> None:
         self.operations[operation.id] = operation
         while len(self.operations) > self._of.config.operations:
             oldest = next(iter(self.operations))
             self._of.tell(self._of.subjects.every_fleet_process(), Forget((oldest,)))
             del self.operations[oldest]
+            self.commits.forget(oldest)
 
     def lose(self, rows: Rows) -> None:
         """Their process is gone."""
@@ -173,7 +191,7 @@ class Conductor:
         if homeless.any():
             operation.lose(rows[homeless], now_ms)
         if lead_ms is not None:
-            available = operation.target_ms - now_ms
+            available = operation.due_by_ms - now_ms
             late = (lead_ms > available) & ~away & ~homeless
             if late.any():
                 times = (lead_ms[late].astype(np.float64), np.full(int(late.sum()), available))
@@ -199,8 +217,13 @@ class Conductor:
             self._of.arrivals.note(operation.request, operation.started_ms, table)
         self._look(operation)
 
+    def look_again(self, operation: Operation) -> None:
+        """What stood against its end is done."""
+        self._look(operation)
+
     def _look(self, operation: Operation) -> None:
-        if operation.decision is None:
+        self.commits.look(operation.id)
+        if operation.decision is None or self.commits.is_open(operation.id):
             return
         if operation.id in self._ordered:
             self._ordered[operation.id].set()
@@ -263,6 +286,9 @@ class Conductor:
             operation.recall_until_ms = self._of.now_ms() + self._of.config.recall_ms
             order = Recall(Tier.SECTOR, operation.id, operation.sectors())
             self._of.tell(self._of.subjects.every_fleet_process(), order)
+        for operation in list(self.operations.values()):
+            if operation.request.timing is Timing.PREPARE:
+                self.commits.begin(operation, is_taken_over=True)
         self._tick.set()
 
 

@@ -40,6 +40,7 @@ from ohmesh.model.state_order import (
     is_state_order,
 )
 from ohmesh.model.topology import parse_place
+from ohmesh.model.verdict_order import PREFIX as VERDICT
 from ohmesh.ports.blobs import Blobs
 from ohmesh.ports.population import Rows
 from ohmesh.ports.state import State
@@ -191,7 +192,7 @@ class FleetStates:
     def is_heard(self, request: StartOperation) -> bool:
         """Whether a conflict of its targets is one between contexts, and not an order that could not be done."""
         if not is_state_order(request.payload):
-            return True
+            return not request.payload.startswith(VERDICT)
         return isinstance(decode_state_order(request.payload), HoldContext | VerifyContext)
 
     def is_held(self, rows: Rows) -> NDArray[np.bool_]:

@@ -44,6 +44,7 @@ from ohmesh.ports.population import ComesAndGoes, Population, Rows
 from ohmesh.protocols.membership.fleet_roles import NOBODY
 from ohmesh.roles.fleet.agent_states import AgentStates
 from ohmesh.roles.fleet.alarm import Alarm, Ring
+from ohmesh.roles.fleet.commitments import Commitments
 from ohmesh.roles.fleet.config import FleetHostConfig, FleetPorts, Seat
 from ohmesh.roles.fleet.conflict_orders import ConflictOrders
 from ohmesh.roles.fleet.coordinators import Coordinators
@@ -95,8 +96,9 @@ class FleetHost:
         self._population.settle = ConflictOrders(self._population, self._state_orders).obey
         self._population.changed = self._tell_changed
         self._residents = self._population.residents()
+        self._commitments = Commitments(self._population, time=self.time, alarm=self._alarm)
         self._orders = OrdersHere(
-            self._population, topology, time=self.time, alarm=self._alarm, config=self.config
+            self._commitments, topology, time=self.time, alarm=self._alarm, config=self.config
         )
         self._orders.tell = self._tell_leads
         self._leads.deliver_here = self._orders.deliver
@@ -105,7 +107,9 @@ class FleetHost:
             self._source.changed = self._join
         self._is_in_view = asyncio.Event()
         self._era = 0
-        self._notice = self._population.notice = logging.getLogger("ohmesh.fleet").warning
+        self._notice = self._population.notice = self._commitments.notice = logging.getLogger(
+            "ohmesh.fleet"
+        ).warning
 
     def watch_readiness(self, witness: Witness) -> None:
         """`witness` is called as agents become ready (operation, rows): for who measures from outside."""

@@ -31,6 +31,7 @@ from ohmesh.protocols.arrival.cascade_plan import PLANS
 from ohmesh.protocols.arrival.cascade_sector import CascadeSector
 from ohmesh.protocols.arrival.gather import Gather, GatherConfig
 from ohmesh.protocols.arrival.operation import Lost, SectorRecord, Skipped
+from ohmesh.protocols.arrival.prepare import PrepareConfig
 from ohmesh.protocols.arrival.report import OperationReport
 from ohmesh.protocols.arrival.target_state import Delivery, SkipReason
 from ohmesh.roles.fleet.places import places_of
@@ -99,7 +100,11 @@ class Operation:
         self._stage_of: NDArray[np.uint8] | None = None
         if not is_cascade:
             self.gather = Gather(request.operation, records, started_ms, gather)
+            if request.timing is Timing.PREPARE:
+                self.gather.deadline_ms = self.due_by_ms
             return
+        if request.timing is Timing.PREPARE:
+            raise InvalidArgument("Prepare and commit has no stages.", hint="Broadcast it.")
         plan = (
             PLANS.get(cascade_plan.CascadeStrategy(request.strategy)) if request.strategy in PLANS else None
         )
@@ -118,6 +123,12 @@ class Operation:
     @property
     def id(self) -> str:
         return self.request.operation
+
+    @property
+    def due_by_ms(self) -> float:
+        """Who is ready by then is on time; a verdict has to reach those who prepare before T."""
+        is_conditional = self.request.timing is Timing.PREPARE
+        return self.target_ms - (PrepareConfig().verdict_lead_ms if is_conditional else 0.0)
 
     @property
     def records(self) -> Iterable[SectorRecord]:

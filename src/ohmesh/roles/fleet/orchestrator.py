@@ -124,7 +124,7 @@ class Orchestrator:
         self._changed = asyncio.Event()
         self.simulated: frozenset[str] = frozenset()
         self.questions = Questions(self)
-        self.conductor = Conductor(self)
+        self.conductor = Conductor(self, ports.state)
         say: Notice = lambda text: self.notice(text)  # noqa: E731, PLW0108 -- another `notice` may be set later
         log = ConflictLog(ports.log, ports.state, seat.subjects.conflict_log(), say, ports.blobs)
         work = ConflictWork(self, Origins(ports.state, keys or KeyRing()), self.new_conflict_id)

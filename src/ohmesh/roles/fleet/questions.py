@@ -98,7 +98,7 @@ class Questions:
         topology = self._of.registry.topology
         tally = operation.answers.tally(most=MAX_ANSWERS, few=FEW)
         quorum = _quorum(decision.counts if decision else counts, request.rate)
-        return OperationView(
+        shown = OperationView(
             id=operation.id,
             what=request.what,
             verb=request.verb.value,
@@ -140,6 +140,7 @@ class Questions:
             steps=operation.steps,
             acknowledged=counts.ready if request.expects is not Expectation.NOTHING else 0,
         )
+        return self._of.conductor.commits.told(shown)
 
     async def _operation(self, question: GetOperation) -> OperationView:
         operation = self._of.conductor.operations.get(question.operation)

@@ -6,9 +6,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from ohmesh.model.verdict_order import Verdict
 from ohmesh.protocols.arrival.holding import DROPPED, REFUSED, Holding, HoldingConfig, HoldingStep
 from ohmesh.protocols.arrival.operation import Answers
-from ohmesh.protocols.arrival.prepare import Prepare, PrepareConfig, Verdict, VerdictRecord
+from ohmesh.protocols.arrival.prepare import Prepare, PrepareConfig, VerdictRecord
 from ohmesh.protocols.arrival.target_state import Delivery
 from tests.unit.protocols.arrival.operation_events import CONFLICT, T, answers, record_of, released, rows_of
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from ohmesh.errors import InvalidArgument
+from ohmesh.model.verdict_order import Verdict
 from ohmesh.protocols.arrival.holding import Holding, HoldingConfig, HoldingStep
-from ohmesh.protocols.arrival.prepare import Verdict
 from tests.unit.protocols.arrival.operation_events import T, rows_of
 
 CONDITIONAL = HoldingConfig(is_conditional=True)

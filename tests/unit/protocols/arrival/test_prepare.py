@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from ohmesh.errors import InvalidArgument
+from ohmesh.model.verdict_order import Verdict
 from ohmesh.protocols.arrival.counts import Counts
 from ohmesh.protocols.arrival.operation import Heard
-from ohmesh.protocols.arrival.prepare import Prepare, PrepareConfig, Verdict, VerdictReason, VerdictRecord
+from ohmesh.protocols.arrival.prepare import Prepare, PrepareConfig, VerdictReason, VerdictRecord
 from ohmesh.protocols.arrival.report import Outcome
 from ohmesh.protocols.arrival.target_state import Delivery
 from tests.unit.protocols.arrival.operation_events import (
