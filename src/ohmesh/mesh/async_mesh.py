@@ -46,7 +46,7 @@ from ohmesh.operations.results import (
 from ohmesh.policies.complexity import Estimator, complexity_of_task
 from ohmesh.roles.client import Client, TaskRequest
 from ohmesh.roles.client_handle import TaskHandle
-from ohmesh.roles.client_payload import encode_arguments, value_of
+from ohmesh.roles.client_payload import encode_arguments, key_of_arguments, value_of
 from ohmesh.roles.client_tracker import unknown_task
 
 MAX_MS = 10_000_000_000  # a bit over 115 days
@@ -175,6 +175,7 @@ class AsyncMesh(
         delay: float = 0.0,
         key: str = "",
         unique: str = "",
+        unique_for: float = 0.0,
         requires: Iterable[str] = (),
         **named: object,
     ) -> TaskRequest:
@@ -183,8 +184,9 @@ class AsyncMesh(
         kind: its name, or the @agent function. priority: CRITICAL, HIGH, NORMAL, LOW. timeout: of one attempt;
         retries: attempts after the first; both default to what the kind's agent declares. delay: do not start before.
         key: the same key is the same task, submitted however often. unique: while a task of this kind with this key
-        waits or runs, the handle is that one's, and nothing new is queued. requires: capabilities that the agent must
-        have; `host:NAME` is one that every agent of that worker has.
+        waits or runs, the handle is that one's, and nothing new is queued; with unique_for also until so many seconds
+        after the submission of one that succeeded (without unique the arguments are the key).
+        requires: capabilities that the agent must have; `host:NAME` is one that every agent of that worker has.
         Raises InvalidArgument, PayloadTooLarge.
         """
         kind = kind_of(kind)
@@ -197,7 +199,8 @@ class AsyncMesh(
             max_attempts=0 if retries is None else _attempts(retries),
             delay_ms=_milliseconds("delay", delay) if delay else 0,
             key=key,
-            unique=unique,
+            unique=unique or (key_of_arguments(payload) if unique_for else ""),
+            unique_for_ms=_milliseconds("unique_for", unique_for) if unique_for else 0,
             requires=capabilities_of(requires),
             weight=complexity_of_task(kind, arguments, named, self.client.estimators).weight,
         )

@@ -63,6 +63,7 @@ class Submission(Struct, array_like=True, frozen=True, gc=False):
     weight: how heavy the task is; model.complexity says which tag that is.
     items: above 0 this is an envelope of so many small tasks (model.envelope); payload and weight are theirs together.
     unique: while a task of the same kind and key waits or runs, this one is not taken; "" is no such key.
+    unique_for_ms: and, once the task with the key has succeeded, until so long after its submission.
     """
 
     task_id: str
@@ -77,6 +78,7 @@ class Submission(Struct, array_like=True, frozen=True, gc=False):
     weight: int = 1
     items: int = 0
     unique: str = ""
+    unique_for_ms: int = 0
 
 
 class Grant(Struct, array_like=True, frozen=True, gc=False):

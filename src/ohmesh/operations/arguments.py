@@ -77,6 +77,15 @@ class Submit(Struct, frozen=True, kw_only=True):
             max_length=256,
         ),
     ] = ""
+    unique_for_s: Annotated[
+        float,
+        Meta(
+            description="Where it succeeds, its key is taken until so long after its submission; without unique the "
+            "arguments are the key.",
+            ge=0,
+            le=MAX_DELAY_S,
+        ),
+    ] = 0.0
     requires: Annotated[
         list[str], Meta(description="A capability that the agent must have, or host:WORKER.", max_length=32)
     ] = []

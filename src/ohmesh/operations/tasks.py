@@ -33,7 +33,7 @@ from ohmesh.registry.selector import Selector, compile_selector
 from ohmesh.registry.selector.tree import And, Comparison, Node, Operator
 from ohmesh.roles.client import Client, TaskRequest
 from ohmesh.roles.client_handle import TaskHandle
-from ohmesh.roles.client_payload import decode_arguments, decode_value, encode_arguments
+from ohmesh.roles.client_payload import decode_arguments, decode_value, encode_arguments, key_of_arguments
 
 
 async def submit(client: Client, arguments: a.Submit) -> TaskOutcome:
@@ -140,7 +140,8 @@ def request_of(client: Client, arguments: a.Submit) -> TaskRequest:
         key=arguments.key,
         requires=tuple(arguments.requires),
         weight=complexity.weight,
-        unique=arguments.unique,
+        unique=arguments.unique or (key_of_arguments(payload) if arguments.unique_for_s else ""),
+        unique_for_ms=a.ms_of(arguments.unique_for_s),
     )
 
 

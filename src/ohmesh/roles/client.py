@@ -65,10 +65,9 @@ class TaskRequest(Struct, frozen=True, kw_only=True):
     """What a caller wants done. 0, "" and () leave it to the kind or the mesh.
 
     payload: see client_payload.encode_arguments. max_attempts: 1 is no retry. key: the same key is the same task.
-    weight: that of its complexity (policies.complexity). unique: while one of the kind with this key waits or runs,
-    this one joins it.
-    items: above 0 the payload is that of an envelope of so many tasks (model.envelope).
-    """
+    weight: that of its complexity (policies.complexity). unique, unique_for_ms: while one of the kind with this key
+    waits or runs, this one joins it; and until so long after the submission of one that succeeded.
+    items: above 0 the payload is that of an envelope of so many (model.envelope)."""
 
     kind: str
     payload: bytes
@@ -80,6 +79,7 @@ class TaskRequest(Struct, frozen=True, kw_only=True):
     requires: tuple[str, ...] = ()
     weight: int = 1
     unique: str = ""
+    unique_for_ms: int = 0
     items: int = 0
 
 
@@ -271,6 +271,7 @@ class Client:
             request.requires,
             request.weight,
             unique=request.unique,
+            unique_for_ms=request.unique_for_ms,
             items=request.items,
         )
 
@@ -282,8 +283,7 @@ class Client:
         if present is not None:  # the same key again
             present.existed = True
             return present
-        shard = shard_of(submission.kind, self._shards)
-        size_bytes = _size_of(submission)
+        shard, size_bytes = shard_of(submission.kind, self._shards), _size_of(submission)
         lane = self._lanes[shard]
         if not lane.has_room(size_bytes):
             raise lane.backpressure()

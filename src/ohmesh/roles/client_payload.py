@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
@@ -25,6 +26,11 @@ MAX_DEPTH = 64
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
 _decode_arguments = msgspec.msgpack.Decoder(tuple[list[object], dict[str, object]]).decode
+
+
+def key_of_arguments(payload: bytes) -> str:
+    """The unique key of a task that has none of its own: what it is called with, as `encode_arguments` gave it."""
+    return f"arguments:{hashlib.blake2b(payload, digest_size=16).hexdigest()}"
 
 
 def encode_arguments(arguments: Sequence[object], named: Mapping[str, object], limit_bytes: int) -> bytes:

@@ -49,6 +49,24 @@ def test_every_handle_of_one_key_ends_with_the_task_that_lives(run: Run) -> None
     with_mesh(run, scenario)
 
 
+def test_within_its_span_a_key_gives_the_task_that_succeeded(run: Run) -> None:
+    async def scenario(mesh: AsyncMesh) -> None:
+        first = await mesh.submit("echo", 1, unique_for=3_600)
+        assert await first.result(10) == [[1], {}]
+        again = await mesh.submit("echo", 1, unique_for=3_600)
+        assert (again.id, again.is_joined) == (first.id, True)
+        assert await again.result(10) == [[1], {}]
+        other = await mesh.submit("echo", 2, unique_for=3_600)
+        assert (other.id != first.id, await other.result(10)) == (True, [[2], {}])
+        submit = find_command("submit")
+        wish = submit.parse({"kind": "echo", "arguments": [1], "unique_for_s": 3_600, "wait_s": 10})
+        outcome = await submit.call(mesh.client, wish)
+        assert isinstance(outcome, TaskOutcome)
+        assert (outcome.task_id, outcome.value, outcome.joined) == (first.id, [[1], {}], True)
+
+    with_mesh(run, scenario)
+
+
 def test_the_same_key_with_other_arguments_is_told_to_be_there_already(run: Run) -> None:
     async def scenario(mesh: AsyncMesh) -> None:
         submit = find_command("submit")

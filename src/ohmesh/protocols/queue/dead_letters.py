@@ -46,7 +46,7 @@ def change_tasks(shard: Shard, wish: ChangeTasks, now_ms: int) -> TasksChanged |
     if wish.everything:
         candidates = _everything(shard, wish, up_to)
         if wish.change in _REQUEUEING:
-            candidates = _with_free_keys(shard, candidates, key_taken)
+            candidates = _with_free_keys(shard, candidates, key_taken, at_ms)
         chosen = list(islice(candidates, EVERYTHING_AT_ONCE))
     else:
         for task_id in dict.fromkeys(wish.task_ids):
@@ -60,7 +60,7 @@ def change_tasks(shard: Shard, wish: ChangeTasks, now_ms: int) -> TasksChanged |
             else:
                 too_late.append(task_id)
         if wish.change in _REQUEUEING:
-            chosen = list(_with_free_keys(shard, chosen, key_taken))
+            chosen = list(_with_free_keys(shard, chosen, key_taken, at_ms))
     if chosen:
         full = _what_is_full(shard, chosen) if wish.change in _REQUEUEING else None
         if full is not None:
@@ -84,12 +84,13 @@ def _change(shard: Shard, tasks: list[Task], wish: ChangeTasks, at_ms: int) -> N
             shard.enqueue(task_id, at_ms)
 
 
-def _with_free_keys(shard: Shard, tasks: Iterable[Task], taken: list[str]) -> Iterator[Task]:
-    """Those that may wait again; `taken` gets the ids of those whose unique key another has that waits or runs."""
+def _with_free_keys(shard: Shard, tasks: Iterable[Task], taken: list[str], at_ms: int) -> Iterator[Task]:
+    """Those that may wait again; `taken` gets the ids of those whose unique key another has."""
     claimed: set[tuple[str, str]] = set()
     for task in tasks:
         key = (task.submission.kind, task.submission.unique)
-        if task.submission.unique and (key in claimed or shard.table.unique.holder(task.submission)):
+        holder = shard.table.unique.holder(task.submission, at_ms)
+        if task.submission.unique and (key in claimed or holder):
             taken.append(task.task_id)
         else:
             claimed.add(key)

@@ -77,6 +77,7 @@ class FrozenTable:
         self._entries = table.frozen_order()
         self._finished = iter(list(table.finished))
         self._hosts = iter(list(table.hosts.values()))
+        self._kept_keys = iter(table.unique.columns())
         self._digests, self._ended_ms = table.forgotten.frozen()
         self._beyond = table.next_order
         self._passed = 0
@@ -120,6 +121,8 @@ class FrozenTable:
             yield encode_slice(Slice(finished=ids))
         while hosts := list(islice(self._hosts, _HOSTS)):
             yield encode_slice(Slice(hosts=hosts))
+        while keys := list(islice(self._kept_keys, _SMALL // 4)):
+            yield encode_slice(Slice(kept_keys=keys))
         while times := array("Q", islice(self._ended_ms, _SMALL)):
             digests = array("Q", islice(self._digests, _SMALL))
             yield encode_slice(Slice(digests=to_bytes(digests), ended_ms=to_bytes(times)))

@@ -20,6 +20,7 @@ from ohmesh.protocols.queue.task_view import result
 MAX_NAME_LENGTH = 64
 MAX_REQUIRES = 16
 MAX_UNIQUE_LENGTH = 256
+MAX_UNIQUE_FOR_MS = 31_536_000_000  # a year
 REFUSAL_BYTES = 300
 RESULT_BYTES = 128
 RETRY_AFTER_MS = 1_000
@@ -55,7 +56,7 @@ def submit(shard: Shard, client: str, submissions: list[Submission], now_ms: int
         if taken and (size + cost > shard.config.step_bytes or (key and key in keys)):
             _take(shard, client, taken, size, at_ms)
             taken, keys, size, waiting, held = {}, set(), 0, 0, 0
-        if key and (holder := shard.table.unique.holder(submission)):
+        if key and (holder := shard.table.unique.holder(submission, at_ms)):
             _join(shard, client, task_id, holder)
             continue
         waiting += submission.items or 1
@@ -116,10 +117,10 @@ def _confirm(shard: Shard, client: str, submission: Submission) -> None:
 
 
 def _join(shard: Shard, client: str, task_id: str, holder: str) -> None:
-    """The task of the same unique key is theirs too; it has not ended."""
+    """The task of the same unique key is theirs too, and how it has ended or will. It may be forgotten by now."""
     if not shard.is_clogged():
         shard.room(id_bytes(task_id) + id_bytes(holder)).client(client).joined.append((task_id, holder))
-        shard.subscribe(client, holder)
+        watch(shard, client, [holder])
 
 
 def watch(shard: Shard, client: str, task_ids: list[str]) -> None:
@@ -151,7 +152,6 @@ def _tell_end(shard: Shard, client: str, task: Task) -> None:
 
 def _refusal(shard: Shard, submission: Submission, at_ms: int, taken: tuple[int, int, int]) -> Refusal | None:
     """`taken`, and not decided yet: bytes for the log, tasks, bytes of payload."""
-    undecided_bytes, waiting, held = taken
     config, table = shard.config, shard.table
     task_id = submission.task_id
     if not is_well_formed(submission):
@@ -161,7 +161,8 @@ def _refusal(shard: Shard, submission: Submission, at_ms: int, taken: tuple[int,
             f"A task needs an id of 1 to {MAX_NAME_LENGTH} ASCII characters, a kind of so many letters, digits, '-' "
             "and '_' (the first one a letter or digit), a priority from 0 to 3, "
             f"a weight from 1 to {WEIGHT_MAX}, at most {MAX_REQUIRES} required capabilities of such names, "
-            f"a unique key of at most {MAX_UNIQUE_LENGTH} characters (an envelope has none), no negative times or "
+            f"a unique key of at most {MAX_UNIQUE_LENGTH} characters (an envelope has none), wanted for a year at "
+            "most, no negative times or "
             f"attempts, and in an envelope an array of its items, {MAX_ITEMS} at most.",
         )
     if len(submission.payload) > config.payload_bytes:
@@ -184,6 +185,14 @@ def _refusal(shard: Shard, submission: Submission, at_ms: int, taken: tuple[int,
             f"({submission.created_ms}); submissions made up to {table.horizon_ms} are refused. It came at {at_ms}: if "
             "it was made just before, the clock of the submitting machine is behind.",
         )
+    return _what_is_full(shard, submission, at_ms, taken)
+
+
+def _what_is_full(
+    shard: Shard, submission: Submission, at_ms: int, taken: tuple[int, int, int]
+) -> Refusal | None:
+    undecided_bytes, waiting, held = taken
+    config, table, task_id = shard.config, shard.table, submission.task_id
     depth = table.depth.get(submission.kind)
     present = depth.total() if depth is not None else 0
     if present + waiting >= config.depth_tasks:
@@ -199,6 +208,14 @@ def _refusal(shard: Shard, submission: Submission, at_ms: int, taken: tuple[int,
             Backpressure.code,
             f"The arguments of the tasks here that have not ended take {table.held_bytes + held} bytes, and these "
             f"{len(submission.payload)}; the limit is {config.held_bytes} (held_bytes).",
+            RETRY_AFTER_MS,
+        )
+    if submission.unique_for_ms and table.unique.is_full(config.kept_keys, at_ms):
+        return Refusal(
+            task_id,
+            Backpressure.code,
+            f"Unique keys of {len(table.unique.kept)} tasks that have ended are kept; the limit is {config.kept_keys} "
+            "(kept_keys).",
             RETRY_AFTER_MS,
         )
     if shard.undecided_bytes + undecided_bytes > config.undecided_bytes:
@@ -222,6 +239,8 @@ def is_well_formed(submission: Submission) -> bool:
         and submission.timeout_ms >= 0
         and submission.max_attempts >= 0
         and 0 < submission.weight <= WEIGHT_MAX
+        and 0 <= submission.unique_for_ms <= MAX_UNIQUE_FOR_MS
+        and (not submission.unique_for_ms or bool(submission.unique))
         and (not submission.unique or (len(submission.unique) <= MAX_UNIQUE_LENGTH and not submission.items))
         and (not submission.requires or _are_names(submission.requires))
         and (not submission.items or _is_envelope(submission))

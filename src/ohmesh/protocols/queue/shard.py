@@ -60,6 +60,7 @@ class ShardConfig:
     delay_limit_ms: a handler's wish to be tried again later is cut to this.
     paused_kinds, limited_kinds: kinds that may be so at a time.
     leap_ms: when nobody has looked for longer, time has leapt, and what rates allow begins anew.
+    kept_keys: unique keys of tasks that have ended; above it submissions that want theirs kept answer 429.
     schedules: as many may there be.
     schedule_late_ms: an occurrence that is dealt with so long after its time has been missed.
     hosts: records of hosts that are kept; beyond it the one that has been offline for longest is forgotten.
@@ -83,6 +84,7 @@ class ShardConfig:
     paused_kinds: int = 1_000
     limited_kinds: int = 1_000
     leap_ms: int = 1_000
+    kept_keys: int = 100_000
     schedules: int = 10_000
     schedule_late_ms: int = 60_000
     locks: LockConfig = field(default_factory=LockConfig)

@@ -136,6 +136,7 @@ def _restore_slice(table: TaskTable, piece: Slice) -> None:
         _restore_plain(table, piece)
     table.finished.extend(map(table.tasks.__getitem__, piece.finished))
     table.hosts.update((host.host, host) for host in piece.hosts)
+    table.unique.restore(piece.kept_keys)
     if piece.ended_ms:
         table.forgotten.restore(piece.digests, piece.ended_ms)
 
@@ -183,7 +184,7 @@ def _restore_task(table: TaskTable, task: Task) -> None:
         depth = table.depth[kind] = Depth()
     is_parked = is_waiting(task) and not task.lease and table.is_to_be_parked(task)
     if state not in FINAL_STATES:
-        table.unique.claim(submission)
+        table.unique.claim(submission, 0)
         table.held_bytes += len(submission.payload)
     if state is TaskState.QUEUED:
         depth.queued += task.count

@@ -25,6 +25,7 @@ from ohmesh.protocols.queue.host_record import HostRecord
 from ohmesh.protocols.queue.lock_table import LockRecord
 from ohmesh.protocols.queue.rows import SNAPSHOT_VERSION, SnapshotTaken
 from ohmesh.protocols.queue.schedule_table import ScheduleRecord
+from ohmesh.protocols.queue.unique_keys import KeptKey
 
 if TYPE_CHECKING:
     from ohmesh.protocols.queue.task_table import TaskTable
@@ -112,6 +113,7 @@ class Slice(Struct, array_like=True):
     hosts: list[HostRecord] = []
     digests: bytes = b""
     ended_ms: bytes = b""
+    kept_keys: list[KeptKey] = []
 
 
 _encode = msgspec.msgpack.Encoder().encode

@@ -118,7 +118,7 @@ class TaskTable(HeldTasks):
             if task_id in tasks or (parked.count and parked.find(task_id)):
                 raise LogCorrupt(f"Task {task_id} was submitted twice.")
             if submission.unique:
-                self.unique.claim(submission)
+                self.unique.claim(submission, at_ms)
             depth = self.depth_of(kind)
             queued = depth.queued
             if submission.due_ms > far_ms or (queued >= most and queued - parked.queued[kind] >= most):
@@ -172,7 +172,7 @@ class TaskTable(HeldTasks):
                 raise LogCorrupt(f"{self.story_of(task)} succeeded after its end.")
             submission = task.submission
             if submission.unique:
-                self.unique.release(submission)
+                self.unique.release_after_success(submission, task.submitted_ms, at_ms)
             task.state = _SUCCEEDED
             task.value = value
             task.started_ms = started_ms
@@ -285,7 +285,7 @@ class TaskTable(HeldTasks):
             self.retained -= ended.count
             self.dead_letters.pop(task_id, None)
             submission, edits = edited(ended, row.edit, at_ms)
-            self.unique.claim(submission)
+            self.unique.claim(submission, at_ms)
             # A new object: the old one may stand in a lane as a stale entry, which must stay one. At the end of the
             # dict, which is in the order of `order`; due now, so that it does not age from its first submission.
             del self.tasks[task_id]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from ohmesh.errors import LogCorrupt
 from ohmesh.model.message import ChangeTasks, TaskChange, TasksChanged
@@ -190,3 +191,80 @@ def end_one(driver: ShardDriver, event: str) -> None:
     driver.finish(
         host, grant, OutcomeStatus.SUCCEEDED if event == "end" else OutcomeStatus.FAILED_PERMANENTLY
     )
+
+
+SPAN_MS = 60_000
+
+
+def done(driver: ShardDriver, name: str, status: OutcomeStatus = OutcomeStatus.SUCCEEDED) -> None:
+    driver.submit(name, unique="key", unique_for_ms=SPAN_MS)
+    driver.join()
+    driver.finish("host", driver.granted()[-1], status)
+
+
+@pytest.mark.parametrize("taken_over", ["no", "by replay", "by snapshot"])
+def test_a_task_that_succeeded_keeps_its_key_for_its_span_whoever_takes_over(taken_over: str) -> None:
+    driver = ShardDriver()
+    done(driver, "first")
+    if taken_over != "no":
+        data = encode_snapshot(driver.shard.table, 1, b"")
+        driver.take_over(decode_snapshot(data)[0] if taken_over == "by snapshot" else None)
+    driver.submit("second", client="other", unique="key")
+    assert joined(driver) == {"second": "first"}
+    told = [name for step in driver.steps for name, news in step.clients.items() if news.finished]
+    assert told[-1] == "other", "its end is told at once"
+    driver.wait(SPAN_MS)
+    driver.submit("third", unique="key", unique_for_ms=SPAN_MS)
+    assert "third" in driver.heard.accepted
+    assert driver.shard.table.unique.kept == {}
+
+
+@pytest.mark.parametrize("end", ["cancel", "fail"])
+def test_a_task_that_did_not_succeed_lets_go_of_its_key(end: str) -> None:
+    driver = ShardDriver()
+    if end == "fail":
+        done(driver, "first", OutcomeStatus.FAILED_PERMANENTLY)
+    else:
+        driver.submit("first", unique="key", unique_for_ms=SPAN_MS)
+        driver.cancel("first")
+    driver.submit("second", unique="key")
+    assert "second" in driver.heard.accepted
+
+
+def test_a_dead_letter_is_not_queued_again_within_the_span_of_another_that_succeeded() -> None:
+    driver = ShardDriver()
+    done(driver, "dead", OutcomeStatus.FAILED_PERMANENTLY)
+    done(driver, "first")
+    assert change(driver, TaskChange.RETRY, "dead").key_taken == ["dead"]
+    driver.wait(SPAN_MS)
+    assert change(driver, TaskChange.RETRY, "dead").done == ["dead"]
+
+
+def test_who_joins_a_task_that_is_forgotten_hears_that_its_end_is_not_known_here() -> None:
+    driver = ShardDriver(ShardConfig(retention_ms=1_000))
+    done(driver, "first")
+    driver.wait(5_000)
+    assert "first" not in driver.shard.table.tasks
+    driver.submit("second", unique="key")
+    assert joined(driver) == {"second": "first"}
+    unknown = [name for step in driver.steps for news in step.clients.values() for name in news.unknown]
+    assert unknown == ["first"]
+
+
+def test_keys_that_are_kept_have_a_bound() -> None:
+    driver = ShardDriver(ShardConfig(kept_keys=1))
+    done(driver, "first")
+    driver.submit("plain", unique="other")
+    refused = submission("second", created_ms=driver.now_ms, unique="another", unique_for_ms=SPAN_MS)
+    intake.submit(driver.shard, "client", [refused], driver.now_ms)
+    driver.settle()
+    assert driver.heard.accepted == ["first", "plain"]
+    assert driver.heard.refused["second"] == "backpressure"
+    driver.wait(SPAN_MS)
+    driver.submit("third", unique="another", unique_for_ms=SPAN_MS)
+    assert "third" in driver.heard.accepted
+
+
+@pytest.mark.parametrize("fields", [{"unique_for_ms": 1}, {"unique": "k", "unique_for_ms": 1 << 40}])
+def test_a_span_needs_a_key_and_ends_within_a_year(fields: dict[str, object]) -> None:
+    assert not intake.is_well_formed(structs.replace(submission("t"), **fields))
