@@ -4,18 +4,15 @@ Mistakes in what a mesh is told; those in the place where it is looked for, or r
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 import httpx2
 import pytest
 
-from ohmesh import Mesh, OhmeshError
+from ohmesh import Mesh
 from ohmesh import errors as tree
-from ohmesh.cli.application import run as run_cli
-from ohmesh.cli.exit_codes import exit_code_of
 from tests.integration.doors import Never, at_door
+from tests.integration.mistakes import Mistake, make_in_python, make_on_the_command_line, make_over_http
 from tests.integration.running_mesh import RunningMesh, running_mesh
 
 NO_TASK = "01M8CMP6MV90AH9HJ2C4006NQA"
@@ -44,19 +41,6 @@ def deed(how: str) -> object:
         time.sleep(60)
     return how
 """
-
-
-@dataclass(frozen=True)
-class Mistake:
-    """What is done wrong, by which code it is answered, and a word that every answer holds. `cli`, `python` and `http`
-    (method, path, JSON body) are the same mistake at three doors, or why it cannot be made there."""
-
-    name: str
-    error: type[OhmeshError]
-    word: str
-    cli: tuple[str, ...] | Never
-    python: Callable[[Mesh], object] | Never
-    http: tuple[str, str, dict[str, object] | None] | Never
 
 
 def submitting(kind: str, *arguments: object, **options: object) -> tuple[str, str, dict[str, object]]:
@@ -261,36 +245,17 @@ def http(mesh: RunningMesh) -> Iterator[httpx2.Client]:
 def test_the_command_line_answers_a_mistake(
     mesh: RunningMesh, mistake: Mistake, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert not isinstance(mistake.cli, Never)
-    code = run_cli([*mistake.cli, "--data", str(mesh.data), "--json"])
-    printed = capsys.readouterr()
-    error = json.loads(printed.out)["error"]
-    assert error["code"] == mistake.error.code
-    assert code == exit_code_of(mistake.error(""))
-    assert mistake.word in f"{error['message']} {error['hint']}"
-    assert printed.err.startswith("error: ")
-    assert "Traceback" not in printed.err
+    make_on_the_command_line(mistake, str(mesh.data), capsys)
 
 
 @pytest.mark.parametrize("mistake", at_door(MISTAKES, "python"))
 def test_python_answers_a_mistake(client: Mesh, mistake: Mistake) -> None:
-    assert not isinstance(mistake.python, Never)
-    with pytest.raises(mistake.error) as caught:
-        mistake.python(client)
-    assert mistake.word in str(caught.value)
+    make_in_python(mistake, client)
 
 
 @pytest.mark.parametrize("mistake", at_door(MISTAKES, "http"))
 def test_http_answers_a_mistake(http: httpx2.Client, mistake: Mistake) -> None:
-    assert not isinstance(mistake.http, Never)
-    method, path, body = mistake.http
-    answer = http.request(method, path, json=body)
-    problem = answer.json()
-    assert answer.headers["content-type"] == "application/problem+json"
-    assert answer.status_code == mistake.error.http_status, problem
-    assert problem["code"] == mistake.error.code
-    assert mistake.word in f"{problem['detail']} {problem.get('hint', '')}"
-    assert http.get(problem["type"]).status_code == 200, "the type leads to a page"
+    make_over_http(mistake, http)
 
 
 @pytest.mark.parametrize(

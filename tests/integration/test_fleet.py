@@ -5,34 +5,22 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import httpx2
 import pytest
 
-from ohmesh import Mesh, OhmeshError
+from ohmesh import Mesh
 from ohmesh import errors as tree
 from ohmesh.cli.application import run as run_cli
-from ohmesh.cli.exit_codes import ExitCode, exit_code_of
+from ohmesh.cli.exit_codes import ExitCode
 from tests.integration.doors import Never, at_door
+from tests.integration.mistakes import Mistake, make_in_python, make_on_the_command_line, make_over_http
 from tests.integration.running_mesh import RunningMesh, running_mesh
 from tests.waiting import wait_until
 
 AGENTS = 3_000
 NOWHERE = "01M8CMP6MV90AH9HJ2C4006NQA"
-
-
-@dataclass(frozen=True)
-class Mistake:
-    """As in test_bad_input: the same mistake at three doors, its code, and a word that every answer holds."""
-
-    name: str
-    error: type[OhmeshError]
-    word: str
-    cli: tuple[str, ...] | Never
-    python: Callable[[Mesh], object] | Never
-    http: tuple[str, str, dict[str, object] | None] | Never
 
 
 MISTAKES = (
@@ -228,12 +216,45 @@ def test_in_part_is_3_and_every_silent_one_is_named(command: Run, client: Mesh) 
         ),
         (("broadcast", "x", "-S", "class=human", "--timeout", "20s"), ExitCode.OK),
         (("ping", "--expect", "10", "--timeout", "20s"), ExitCode.OK),
+        (("ping", "-S", "sektor=7"), ExitCode.USAGE),
+        (("runbook", "sector", "nowhere"), ExitCode.USAGE),
+        (("runbook", "sector", "s001"), ExitCode.OK),
+        (("runbook", "daily"), ExitCode.PARTIAL),
+        (("fleet", "clusters", "--sector", "99"), ExitCode.NOTHING_MATCHED),
+        (("fleet", "trend", "s099"), ExitCode.NOTHING_MATCHED),
+        (("fleet", "trend", "s100"), ExitCode.USAGE),
+        (("freeze", "all", "--no-input"), ExitCode.NOT_CONFIRMED),
         (("cascade", "x", "--strategy", "parallel", "--window", "900ms"), ExitCode.OK),
     ],
 )
 def test_the_exit_code_says_how_it_ended(command: Run, words: tuple[str, ...], code: ExitCode) -> None:
     found, out, talk = command(*words)
     assert found == code, out + talk
+
+
+def test_one_selector_means_the_same_agents_in_every_verb_and_at_every_door(
+    command: Run, client: Mesh, http: httpx2.Client
+) -> None:
+    where = "class=gpu and sector in (3,7) and impedance>1ms and not state=quarantined"
+    named = {one.agent for one in client.fleet_agents(filter=where, limit=1_000)}
+    assert 10 < len(named) < 60
+    listed = json.loads(command("fleet", "agents", "-S", where, "--limit", "1000", "--json")[1])
+    assert {one["agent"] for one in listed["agents"]} == named
+    over_http = http.get("/v1/fleet/agents", params={"filter": where, "limit": 1_000}).json()
+    assert {one["agent"] for one in over_http["agents"]} == named
+    assert {one.agent for one in client.fleet_best(filter=where)} == named
+    wishes: dict[str, dict[str, object]] = {
+        "ping": {},
+        "broadcast": {"message": "x"},
+        "ask": {"question": "which class?", "sample_size": 0},
+        "cascade": {"message": "x"},
+    }
+    for verb, given in wishes.items():
+        begun = http.post(f"/v1/{verb}", json={**given, "filter": where, "detach": True}).json()
+        assert "id" in begun, begun
+        code, out, _ = command("ops", "get", begun["id"], "--agents", "--json")
+        assert (code, set(json.loads(out)["agents"])) == (0, named), verb
+        assert client.operation(begun["id"]).where == where
 
 
 def test_what_is_detached_is_followed_by_its_id(command: Run) -> None:
@@ -303,28 +324,17 @@ def test_in_python_it_is_the_same(client: Mesh) -> None:
 
 
 @pytest.mark.parametrize("mistake", at_door(MISTAKES, "cli"))
-def test_the_command_line_answers_a_mistake(command: Run, mistake: Mistake) -> None:
-    assert not isinstance(mistake.cli, Never)
-    code, out, said = command(*mistake.cli, "--json")
-    error = json.loads(out)["error"]
-    assert (error["code"], code) == (mistake.error.code, exit_code_of(mistake.error("")))
-    assert mistake.word in f"{error['message']} {error['hint']}"
-    assert said.startswith("error: ")
+def test_the_command_line_answers_a_mistake(
+    mesh: RunningMesh, mistake: Mistake, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_on_the_command_line(mistake, str(mesh.data), capsys)
 
 
 @pytest.mark.parametrize("mistake", at_door(MISTAKES, "python"))
 def test_python_answers_a_mistake(client: Mesh, mistake: Mistake) -> None:
-    assert not isinstance(mistake.python, Never)
-    with pytest.raises(mistake.error) as caught:
-        mistake.python(client)
-    assert mistake.word in str(caught.value)
+    make_in_python(mistake, client)
 
 
 @pytest.mark.parametrize("mistake", at_door(MISTAKES, "http"))
 def test_http_answers_a_mistake(http: httpx2.Client, mistake: Mistake) -> None:
-    assert not isinstance(mistake.http, Never)
-    method, path, body = mistake.http
-    answer = http.request(method, path, json=body)
-    problem = answer.json()
-    assert (answer.status_code, problem["code"]) == (mistake.error.http_status, mistake.error.code), problem
-    assert mistake.word in f"{problem['detail']} {problem.get('hint', '')}"
+    make_over_http(mistake, http)

@@ -36,7 +36,7 @@ def _show_trend(trend: TrendPage, output: Output) -> None:
 
 
 def _judge_trend(trend: TrendPage) -> ExitCode:
-    return ExitCode.OK if len(trend) else ExitCode.NOTHING_MATCHED
+    return ExitCode.OK if any(trend.agents) else ExitCode.NOTHING_MATCHED
 
 
 def _show_report(report: RunbookReport, output: Output) -> None:

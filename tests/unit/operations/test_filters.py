@@ -10,7 +10,8 @@ from ohmesh.errors import InvalidSelector
 from ohmesh.mesh import AsyncMesh
 from ohmesh.mesh.async_mesh import Opening
 from ohmesh.model.message import ListTasks
-from ohmesh.operations.commands import find_command
+from ohmesh.operations.command import Command, Scope
+from ohmesh.operations.commands import COMMANDS, find_command
 from tests.unit.mesh_in_memory import HOST, mesh_in_memory
 
 Run = Callable[[Coroutine[object, object, None]], None]
@@ -116,3 +117,35 @@ def test_the_help_of_a_filter_names_its_fields(name: str) -> None:
     (parameter,) = [one for one in find_command(name).parameters() if one.name == "filter"]
     assert "state" in parameter.help
     assert parameter.option == "--filter"
+
+
+OF_THE_FLEET = [
+    (verb, parameter.name)
+    for verb in COMMANDS
+    if verb.scope is Scope.FLEET
+    for parameter in verb.parameters()
+    if parameter.name in {"filter", "scope"}
+]
+GIVEN = {"what": "ping", "put": {"goal": "ship"}, "peer": "s000.c00.a00", "source": "canary"}
+
+
+@pytest.mark.parametrize(("verb", "name"), OF_THE_FLEET, ids=lambda one: getattr(one, "name", one))
+def test_every_verb_of_the_fleet_reads_one_language_and_shows_where_it_cannot(
+    verb: Command, name: str
+) -> None:
+    needed = {one.name: GIVEN.get(one.name, "x") for one in verb.parameters() if one.required}
+    needed |= {"put": GIVEN["put"]} if any(one.name == "put" for one in verb.parameters()) else {}
+    good = "class=gpu and sector in (3,7) and impedance>400ms and not state=quarantined"
+    assert getattr(verb.parse({**needed, name: good}), name) == good
+    for bad, place, hint in (
+        ("class=gpu and sektor=7", 14, "sector"),
+        ("impedance>400", 10, "400ms"),
+        ("class=gpu and", 13, ""),
+    ):
+        with pytest.raises(InvalidSelector) as caught:
+            verb.parse({**needed, name: bad})
+        shown = str(caught.value)
+        assert hint in shown, shown
+        excerpt = shown.splitlines()
+        at = next(number for number, line in enumerate(excerpt) if line.strip() == bad)
+        assert excerpt[at + 1].index("^") - excerpt[at].index(bad) == place, shown
