@@ -89,7 +89,8 @@ def decode_slot(data: bytes, topology: Topology) -> Slot:
     check_within(numbers, 0, parts - 1, "parts")
     figures = np.full((len(FIGURES), parts), np.nan, np.float32)
     figures[_MEMBERS] = 0
-    figures[:, numbers] = from_buffer(wire.figures, "<f4", count * len(FIGURES), "figures").reshape(-1, count)
+    said = from_buffer(wire.figures, "<f4", count * len(FIGURES), "figures")
+    figures[:, numbers] = said.reshape(len(FIGURES), count)  # nobody was there: no part is a shape as well
     return Slot(wire.start_ms, figures)
 
 

@@ -165,6 +165,12 @@ def test_a_slot_is_read_as_it_was_written_and_only_parts_with_somebody_take_room
             decode_slot(broken, SHAPE)
 
 
+def test_a_slot_of_a_fleet_without_anybody_is_read_as_well() -> None:
+    empty = np.full((len(FIGURES), len(PARTS)), np.nan, np.float32)
+    empty[0] = 0
+    assert np.array_equal(decode_slot(encode_slot(Slot(70, empty)), SHAPE).figures, empty, equal_nan=True)
+
+
 def test_what_is_kept_and_how_large_it_is_as_the_page_says() -> None:
     shape = Topology()
     assert [(one.step_ms, one.span_ms) for one in RESOLUTIONS] == [
