@@ -72,7 +72,7 @@ class FleetDescription(Struct, frozen=True, kw_only=True):
     active: of the agents that the fleet has, those that are heard of and on duty. mode: what that allows. impedance:
     people are left out. healthiest, sickest, fastest, slowest: sectors, "" where there is none. shape: sectors,
     clusters of each, agents of each of those. conflicts_last_hour: how many were first reported in it, as the
-    orchestrator remembers."""
+    orchestrator remembers. conflict_rate: the part of the answers that it has heard that was a conflict."""
 
     agents: int
     active: int
@@ -100,6 +100,7 @@ class FleetDescription(Struct, frozen=True, kw_only=True):
     source: Source = ITSELF
     last_cascade: OperationView | None = None
     conflicts_last_hour: int = 0
+    conflict_rate: float = 0.0
 
     @property
     def summary(self) -> str:
@@ -116,6 +117,7 @@ class FleetDescription(Struct, frozen=True, kw_only=True):
         named = ("healthiest", "sickest", "fastest", "slowest")
         outstanding = [f"{name} {getattr(self, name)}" for name in named if getattr(self, name)]
         of_sectors = ", ".join([f"{self.healthy_sectors:,} of {self.sectors:,} healthy", *outstanding])
+        rate = f"{self.conflict_rate:.2%}"
         figures = f"p50 {self.impedance_p50_ms:.0f} ms, p95 {self.impedance_p95_ms:.0f} ms"
         lines = [
             f"fleet         {self.summary}",
@@ -123,7 +125,7 @@ class FleetDescription(Struct, frozen=True, kw_only=True):
             f"impedance     mean {self.impedance_mean_ms:.0f} ms, {figures}",
             f"processes     {len(self.hosts)}: {hosts}",
             f"orchestrator  {self.orchestrator}, era {self.era}, view {self.view}",
-            f"conflicts     {self.conflicts_last_hour} in the last hour",
+            f"conflicts     {self.conflicts_last_hour} in the last hour, {rate} of answers (K5: <= 1%)",
             f"last          {self.last_operation or 'no operation yet'}",
         ]
         if self.last_cascade is not None and self.last_cascade != self.last_operation:

@@ -23,6 +23,8 @@ def parse_priority(value: str | int | Priority) -> Priority:
         if isinstance(value, int):
             return Priority(value)
         name = value.strip().upper()
+        if name.isdecimal():
+            return Priority(int(name))
         return _ALIASES[name] if name in _ALIASES else Priority[name]
     except (KeyError, ValueError, AttributeError):
         raise InvalidArgument(

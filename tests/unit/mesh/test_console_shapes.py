@@ -73,6 +73,7 @@ def test_status_has_what_a_person_looks_at_first() -> None:
         assert (shown.active, shown.agents, shown.healthy_sectors, shown.mode) == (120, 120, 4, "FULL")
         assert shown.impedance_mean_ms > 0
         assert shown.conflicts_last_hour == 1
+        assert 0 < shown.conflict_rate < 0.05
         assert shown.last_cascade is not None
         assert shown.last_cascade.id == cascade.id
         assert "last cascade" in str(shown)

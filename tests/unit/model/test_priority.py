@@ -16,6 +16,7 @@ from ohmesh.model.priority import Priority, parse_priority
         ("MEDIUM", Priority.NORMAL),
         ("background", Priority.LOW),
         (3, Priority.CRITICAL),
+        ("2", Priority.HIGH),
         (0, Priority.LOW),
         (Priority.HIGH, Priority.HIGH),
     ],

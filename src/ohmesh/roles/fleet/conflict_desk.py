@@ -368,10 +368,15 @@ class ConflictDesk:
         known = (*self.queue.open(), *self.queue.ended())
         return sum(one.at_ms >= since_ms for one in known)
 
+    @property
+    def rate(self) -> float:
+        """Of the answers of agents since this orchestrator took over, the part that was a conflict."""
+        return round(self.conflicting / self.answers, 6) if self.answers else 0.0
+
     def page(self, conflicts: list[Conflict]) -> ConflictsPage:
         return ConflictsPage(
             tuple(conflicts),
             len(self.queue),
             self.quarantine.agents(),
-            round(self.conflicting / self.answers, 6) if self.answers else 0.0,
+            self.rate,
         )

@@ -202,6 +202,7 @@ class Questions:
             operations=len(of.conductor.operations),
             last_operation=self.operation_view(last) if last is not None else None,
             last_cascade=self.operation_view(cascade) if cascade is not None else None,
+            conflict_rate=of.conflicts.rate,
             conflicts_last_hour=of.conflicts.reported_since(of.now_ms() - HOUR_MS),
             heartbeats=of.heartbeats,
         )
