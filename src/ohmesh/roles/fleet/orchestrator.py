@@ -244,7 +244,9 @@ class Orchestrator:
 
     def _beat(self, beat: Beat) -> None:
         self._register.heard(beat)
-        if not self._register.is_current(beat):
+        if self._register.is_current(beat):
+            self._awaited.discard(beat.process)  # its agents, if it has any, joined when it saw this view
+        else:
             self._outbox.put(self.subjects.fleet_process(beat.process), self._register.view)
 
     def _join(self, body: JoinColumns) -> None:
