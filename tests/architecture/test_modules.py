@@ -37,6 +37,7 @@ BUILT_AHEAD = (
     "ohmesh.policies.regional_breaker",
     "ohmesh.protocols.arrival.autonomy",
     "ohmesh.protocols.consensus",
+    "ohmesh.protocols.membership.swim",
 )
 
 

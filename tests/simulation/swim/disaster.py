@@ -41,6 +41,9 @@ def run(seed: int, kind: type[Swim] = Swim) -> None:
     group.run_ms(FAULTS_MS)
     if story == 0 and group.false_deaths:
         raise PromiseBroken(f"seed {seed}: held for dead and well: {group.false_deaths[0]}")
+    suspected = sum(change.standing is Standing.SUSPECT for _, _, change in group.changes)
+    if story == 0 and suspected > 40:
+        raise PromiseBroken(f"seed {seed}: {suspected} suspicions where only packets were lost")
     group.network.heal()
     group.network.faults = NetworkFaults(delay_ms=(0.2, 2.0))
     for node in group.nodes.values():

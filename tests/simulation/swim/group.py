@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from ohmesh.protocols.membership.swim.messages import Alive, Known, Packet, Standing
+from ohmesh.protocols.membership.swim.messages import Alive, Change, Known, Packet, Standing
 from ohmesh.protocols.membership.swim.settings import LAN, SwimSettings
-from ohmesh.protocols.membership.swim.swim import Change, Swim
+from ohmesh.protocols.membership.swim.swim import Swim
 from ohmesh.simulator.machines import MachineWorld, Network, NetworkFaults
 
 

@@ -73,13 +73,13 @@ class Planted:
 
 
 PLANTED = [
-    Planted(1, NeverRefutes),
-    Planted(1, RefutesWithItsOldIncarnation),
-    Planted(94, BelievesOldAccusations),
-    Planted(999, AsksNobodyElse),
+    Planted(4, NeverRefutes),
+    Planted(2, RefutesWithItsOldIncarnation),
+    Planted(126, BelievesOldAccusations),
+    Planted(15, AsksNobodyElse),
     Planted(4, ForgetsTheLost),
     Planted(2, TellsNewsOnce),
-    Planted(6, BelievesSuspicionsInViews),
+    Planted(42, BelievesSuspicionsInViews),
 ]
 
 

@@ -104,3 +104,13 @@ def news_bytes(news: News) -> int:
     if isinstance(news, Alive):
         return NEWS_OVERHEAD_BYTES + len(news.member) + len(news.address) + len(news.meta)
     return NEWS_OVERHEAD_BYTES + len(news.member) + len(news.accuser)
+
+
+class Change(Struct, frozen=True):
+    """What the owner of a member is told: `standing` of `member` is this from now on. It does not travel."""
+
+    member: str
+    standing: Standing
+    address: str
+    meta: bytes
+    incarnation: int

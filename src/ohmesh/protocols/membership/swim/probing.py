@@ -68,6 +68,10 @@ class Round:
         if place < self._place:
             self._place += 1
 
+    def hasten(self, member: str) -> None:
+        """It is asked next."""
+        self._order.insert(self._place, member)
+
     def next(self, members: Members, own: str) -> Member | None:
         for _ in range(len(self._order) + 1):
             if self._place >= len(self._order):

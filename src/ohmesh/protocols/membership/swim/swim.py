@@ -10,7 +10,6 @@ where packets go over datagrams. Nothing here needs an answer to go on.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from ohmesh.errors import InvalidArgument
 from ohmesh.protocols.membership.swim.awareness import Awareness
@@ -19,6 +18,7 @@ from ohmesh.protocols.membership.swim.members import Member, Members
 from ohmesh.protocols.membership.swim.messages import (
     Ack,
     Alive,
+    Change,
     Dead,
     Known,
     Message,
@@ -41,17 +41,6 @@ NACK_SHARE = 0.8
 """A nack is sent after this share of the timeout, so that it arrives before the probe ends."""
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
-    """What the owner is told: `standing` of `member` is this from now on."""
-
-    member: str
-    standing: Standing
-    address: str
-    meta: bytes
-    incarnation: int
-
-
 class Swim:
     """`own`: how it names itself, and where it is reached. `incarnation` above every earlier life's, where that is
     known; where it is not, others tell us what they heard, and we go above it."""
@@ -70,6 +59,7 @@ class Swim:
         self._random_below = random_below
         self._own = own
         self._is_leaving = False
+        self._seeds: tuple[str, ...] = ()
         self._rumours = Rumours()
         self._round = Round(random_below)
         self._suspicions: dict[str, Suspicion] = {}
@@ -81,7 +71,7 @@ class Swim:
         # Members that started together do not ask together.
         self._probe_ms = now_ms + random_below(settings.period_ms)
         self._gossip_ms = now_ms + random_below(settings.gossip_ms)
-        self._exchange_ms = now_ms + random_below(settings.exchange_ms)
+        self._exchange_ms = now_ms + random_below(settings.period_ms)
         self._alive(own, now_ms)
 
     @property
@@ -100,8 +90,9 @@ class Swim:
         return min(times)
 
     def join(self, addresses: Iterable[str]) -> None:
-        """Exchange views with whoever lives there."""
-        for address in addresses:
+        """Exchange views with whoever lives there; while we know nobody they are asked again each period."""
+        self._seeds = tuple(addresses)
+        for address in self._seeds:
             self._packets.append(Packet(address, View(self.id, self.members.view(), True)))
 
     def recall(self, rows: Iterable[Known], now_ms: float) -> None:
@@ -163,8 +154,12 @@ class Swim:
             self._gossip_ms = now_ms + self.settings.gossip_ms
             self._gossip(now_ms)
         if now_ms >= self._exchange_ms:
-            self._exchange_ms = now_ms + self.settings.exchange_every_ms(self.members.here)
+            is_alone = self.members.here <= 1 and self._seeds
+            every_ms = self.settings.exchange_every_ms(self.members.here)
+            self._exchange_ms = now_ms + (self.settings.period_ms if is_alone else every_ms)
             self._exchange()
+            if is_alone:
+                self.join(self._seeds)
 
     def _ask_next(self, now_ms: float) -> None:
         self._probe_ms = now_ms + self.awareness.stretched(self.settings.period_ms)
@@ -245,6 +240,8 @@ class Swim:
             case Ping():
                 if message.target == self.id:
                     self._send(message.reply_to, Ack(message.number, self.id))
+                    if self.members.here <= 1:
+                        self.join([message.reply_to])  # whoever asks knows somebody
             case PingFor():
                 self._number += 1
                 settings = self.settings
@@ -347,17 +344,25 @@ class Swim:
         )
         self.members.change(known, Standing.SUSPECT, now_ms)
         self._tell(known, news)
+        # Twice as many as are wanted ask for themselves at once: they confirm it, or it hears what is said of it.
+        if news.accuser != self.id and self._random_below(max(1, self.members.here)) < 2 * wanted:
+            self._round.hasten(known.id)
 
     def _dead(self, news: Dead, now_ms: float) -> None:
         known = self.members.get(news.member)
-        if known is None or news.incarnation < known.incarnation or not known.is_here:
+        if known is None or news.incarnation < known.incarnation:
+            return
+        has_left = news.accuser == news.member
+        is_correction = (
+            has_left and known.standing is Standing.DEAD
+        )  # it was thought dead, and had said that it goes
+        if not known.is_here and not is_correction:
             return
         if news.member == self.id and not self._is_leaving:
             self._refute(news.incarnation, now_ms)
             return
         self._suspicions.pop(known.id, None)
         known.incarnation = news.incarnation
-        has_left = news.accuser == news.member
         self.members.change(known, Standing.LEFT if has_left else Standing.DEAD, now_ms)
         self._tell(known, news)
 
