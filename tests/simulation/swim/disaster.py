@@ -15,7 +15,7 @@ from ohmesh.protocols.membership.swim.swim import Swim
 from ohmesh.simulator.machines import NetworkFaults
 from tests.simulation.swim.group import Group
 
-SETTINGS = replace(LAN, exchange_ms=4000, remember_ms=4000)
+SETTINGS = replace(LAN, exchange_ms=4000, remember_ms=10_000)
 FAULTS_MS = 15_000.0
 
 

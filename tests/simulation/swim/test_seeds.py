@@ -8,7 +8,16 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from ohmesh.protocols.membership.swim.messages import Alive, Dead, Known, News, Standing, Suspect
+from ohmesh.protocols.membership.swim.messages import (
+    Alive,
+    Dead,
+    Known,
+    News,
+    Packet,
+    Standing,
+    Suspect,
+    View,
+)
 from ohmesh.protocols.membership.swim.settings import SwimSettings
 from ohmesh.protocols.membership.swim.swim import Swim
 from tests.simulation.swim.disaster import PromiseBroken, run
@@ -43,12 +52,12 @@ class AsksNobodyElse(Swim):
         super().__init__(own, replace(settings, indirect=0), random_below, now_ms=now_ms)
 
 
-class ForgetsTheLost(Swim):
-    """memberlist: two halves that have forgotten each other never meet again."""
+class NeverAsksTheDead(Swim):
+    """memberlist: two halves that hold each other for dead never meet again."""
 
     def _exchange(self) -> None:
-        self.members.forget_lost(0)
-        super()._exchange()
+        for other in self.members.some(1, lambda each: each.is_here and each.id != self.id):
+            self._packets.append(Packet(other.address, View(self.id, self.members.view(), True)))
 
 
 class TellsNewsOnce(Swim):
@@ -73,12 +82,12 @@ class Planted:
 
 
 PLANTED = [
-    Planted(4, NeverRefutes),
-    Planted(2, RefutesWithItsOldIncarnation),
+    Planted(1, NeverRefutes),
+    Planted(1, RefutesWithItsOldIncarnation),
     Planted(126, BelievesOldAccusations),
     Planted(15, AsksNobodyElse),
-    Planted(4, ForgetsTheLost),
-    Planted(2, TellsNewsOnce),
+    Planted(8, NeverAsksTheDead),
+    Planted(4, TellsNewsOnce),
     Planted(42, BelievesSuspicionsInViews),
 ]
 

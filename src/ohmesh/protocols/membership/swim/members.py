@@ -82,11 +82,10 @@ class Members:
         return found
 
     def somebody_lost(self) -> str | None:
-        """An address."""
-        if not self._lost:
-            return None
-        addresses = list(self._lost.values())
-        return addresses[self._random_below(len(addresses))]
+        """The address of one who is thought dead, remembered or forgotten."""
+        addresses = [each.address for each in self._order if each.standing is Standing.DEAD]
+        addresses += self._lost.values()
+        return addresses[self._random_below(len(addresses))] if addresses else None
 
     def forget_lost(self, most: int) -> None:
         while len(self._lost) > most:

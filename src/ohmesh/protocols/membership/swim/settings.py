@@ -4,8 +4,8 @@ First detection takes 1.58 periods on average, whatever the size (SWIM, section 
 `suspicion * max(1, log10(n)) * period` to speak up where enough others confirm, `slowest` times that where nobody does.
 Each member sends about one packet a period, `fanout` every gossip interval, and its view once every exchange.
 Periods, timeouts and intervals of local, lan and wan are those of hashicorp/memberlist; relaxed is for meshes that may
-take their time. Suspicion is ours: fewer periods, more confirmations, more patience where nobody confirms. News is told 6 times log10(n),
-not 4: in groups of ten 4 left somebody out in 4 of 100. What that brought stands in docs/membership.md.
+take their time. Suspicion is ours: fewer periods, more confirmations, more patience where nobody confirms. News is told
+6 times log10(n), not 4: in groups of ten 4 left somebody out in 4 of 100. docs/membership.md says what that brought.
 """
 
 from __future__ import annotations
