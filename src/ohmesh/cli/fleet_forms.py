@@ -11,7 +11,7 @@ from ohmesh.cli.exit_codes import ExitCode
 from ohmesh.cli.output import Output
 from ohmesh.model.fleet_message import Timing
 from ohmesh.model.fleet_reading import FleetDescription, Source
-from ohmesh.model.fleet_request import ContextView, OperationView
+from ohmesh.model.fleet_request import ContextView, OperationView, Plan
 from ohmesh.operations.fleet_results import FleetAgentList, OperationList, OperationRecord, ScopeList, in_ms
 
 OPERATION_COLUMNS = ("operation", "what", "outcome", "targets", "ready", "took", "begun", "filter")
@@ -34,6 +34,7 @@ _QUANTILES = ("first", "p50", "p95", "p99", "last", "mean")
 _CODES = {
     "": ExitCode.OK,
     "SUCCEEDED": ExitCode.OK,
+    "PLANNED": ExitCode.OK,
     "PARTIAL": ExitCode.PARTIAL,
     "EMPTY": ExitCode.NOTHING_MATCHED,
 }
@@ -47,6 +48,9 @@ def _show_operation(view: OperationView, output: Output) -> None:
     output.data(str(view))
     if not view.targets:
         output.say("nobody is meant; who there is: ohmesh fleet agents")
+        return
+    if view.plan is not None:
+        _show_plan(view, view.plan, output)
         return
     is_timed = view.timing != Timing.NOW
     if view.offsets_ms:
@@ -64,6 +68,29 @@ def _show_operation(view: OperationView, output: Output) -> None:
         encoding = getattr(output.out, "encoding", None) or "utf-8"
         output.data(arrival_chart(view.histogram, zero=zero, encoding=encoding))
     _say_who(view, output)
+
+
+def _show_plan(view: OperationView, plan: Plan, output: Output) -> None:
+    leads = ", ".join(f"{name} {value:.1f}" for name, value in plan.lead_ms.items())
+    output.data(
+        f"  plan      {plan.asked:,} of {view.targets:,} asked, sent {plan.first_ms:.0f} to {plan.last_ms:.0f} ms "
+        f"after the start{f'; leads {leads} ms' if leads else ''}; hit rate to expect {plan.hit_rate:.1%}"
+    )
+    for reason, count in view.skipped_for.items():
+        output.say(f"skipped: {count:,} for {reason}")
+    if plan.left_out:
+        output.data(
+            [
+                {
+                    "agent": one.agent,
+                    "skipped for": one.reason,
+                    "needs": f"{one.needed_ms:.1f} ms" if one.needed_ms is not None else "",
+                    "has": f"{one.available_ms:.1f} ms" if one.available_ms is not None else "",
+                }
+                for one in plan.left_out[:SILENT_NAMED]
+            ]
+        )
+    output.say("nothing was done")
 
 
 def _show_parts(view: OperationView, output: Output) -> None:

@@ -31,6 +31,8 @@ Page = Annotated[int, Meta(ge=1, le=MAX_LISTED)]
 class StartOperation(Struct, frozen=True, tag="start", kw_only=True):
     """`what`: the word that people asked with (ping, broadcast, ask, cascade). strategy: gather, wave, parallel or
     priority_first. where: a selector of agents; "" is everybody. sample: so many of those, drawn by `seed`; 0 is all.
+    percent: in place of a sample so many of a hundred.
+    at_ms: T since 1970, in place of a window; 0 is none. dry_run: nothing is begun, the answer has a plan.
     rate: of those that were sent, how many have to be ready; expected: so many are enough, in place of a rate; 0 is
     none. window_ms: from the start to T. expects: NOTHING is content when the message has arrived, ACK when it is done,
     ANSWER wants to hear something. approved: a person wants it although the fleet is degraded. wait: answer only once
@@ -54,6 +56,9 @@ class StartOperation(Struct, frozen=True, tag="start", kw_only=True):
     wait: bool = True
     expects: Expectation = Expectation.ACK
     expected: Count = 0
+    percent: Annotated[float, Meta(ge=0, le=100)] = 0.0
+    at_ms: Annotated[float, Meta(ge=0)] = 0.0
+    dry_run: bool = False
 
 
 class GetOperation(Struct, frozen=True, tag="operation"):
@@ -101,6 +106,28 @@ class Stage(Struct, frozen=True):
     budget_ms: float = 0.0
 
 
+class LeftOut(Struct, frozen=True):
+    """needed_ms, available_ms: None where time is not the reason."""
+
+    agent: str
+    reason: str
+    needed_ms: float | None = None
+    available_ms: float | None = None
+
+
+class Plan(Struct, frozen=True, kw_only=True):
+    """What an operation would do, as of now. asked: so many. first_ms, last_ms: when the first and the last are sent
+    to, from its start. lead_ms: quantiles of what they need, none for a message for now. hit_rate: to be expected of
+    those that are asked, by T and a window, or within the timeout. left_out: at most 1,000 of those that are not."""
+
+    asked: int = 0
+    first_ms: float = 0.0
+    last_ms: float = 0.0
+    lead_ms: dict[str, float] = {}
+    hit_rate: float = 0.0
+    left_out: tuple[LeftOut, ...] = ()
+
+
 class OperationView(Struct, frozen=True, kw_only=True):
     """One operation as a person asks for it. Counts sum to `targets`; rate is ready of sent, coverage sent of targets.
 
@@ -115,6 +142,7 @@ class OperationView(Struct, frozen=True, kw_only=True):
     received: that are known to have it. acknowledged: that have done it, where that was wanted.
     verdict: of what was prepared, commit or abort, and why; acted: how many did, upon a commit, and the hit rate is of
     these; outcome is then what came of the acting, and ABORTED where nobody was to act.
+    plan: of a dry run, whose outcome is PLANNED.
     """
 
     id: str
@@ -163,6 +191,7 @@ class OperationView(Struct, frozen=True, kw_only=True):
     verdict: str = ""
     verdict_reason: str = ""
     acted: int = 0
+    plan: Plan | None = None
     steps: tuple[str, ...] = ()
 
     @property

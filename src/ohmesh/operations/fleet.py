@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 
 import msgspec
@@ -21,6 +22,7 @@ from ohmesh.model.fleet_request import (
 )
 from ohmesh.model.priority import parse_priority
 from ohmesh.operations import fleet_arguments as a
+from ohmesh.operations.fleet_arguments import MAX_DURATION_MS
 from ohmesh.operations.fleet_results import FleetAgentList, OperationList, OperationRecord, ScopeList
 from ohmesh.roles.client import Client, id_of_key
 
@@ -106,7 +108,8 @@ async def wait_operation(client: Client, arguments: a.WaitOperation) -> Operatio
 
 def request_of(client: Client, arguments: a.OperationArguments) -> StartOperation:
     """With the id that it will have."""
-    key = arguments.key
+    key, at_ms = arguments.key, arguments.at_ms
+    left_ms = max(0.0, at_ms - time.time() * 1000) if at_ms else 0.0
     return StartOperation(
         operation=id_of_key(client.mesh, "operation", key) if key else client.fleet.new_id(),
         what=arguments.what,
@@ -118,11 +121,14 @@ def request_of(client: Client, arguments: a.OperationArguments) -> StartOperatio
         seed=arguments.seed,
         timing=arguments.how,
         window_ms=float(arguments.window_ms),
-        timeout_ms=float(arguments.timeout_ms),
+        at_ms=float(at_ms),
+        timeout_ms=min(MAX_DURATION_MS, left_ms + arguments.timeout_ms),
+        percent=arguments.percent,
+        dry_run=arguments.dry_run,
         rate=arguments.quorum,
         priority=parse_priority(arguments.priority),
         approved=arguments.approved,
-        wait=not arguments.detach,
+        wait=not arguments.detach or arguments.dry_run,
         expects=arguments.expects,
         expected=arguments.expect,
     )
@@ -131,7 +137,7 @@ def request_of(client: Client, arguments: a.OperationArguments) -> StartOperatio
 async def operate(client: Client, request: StartOperation) -> OperationView:
     """Begin it and, unless it is detached, return once it is decided. A few targets are shown one by one."""
     view = await client.fleet.ask(request, OperationView)
-    if request.wait and 0 < view.targets <= NAMED:
+    if request.wait and not request.dry_run and 0 < view.targets <= NAMED:
         return await client.fleet.ask(GetOperation(view.id, agents=True), OperationView)
     return view
 

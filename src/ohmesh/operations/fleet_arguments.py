@@ -14,83 +14,39 @@ from ohmesh.errors import InvalidArgument
 from ohmesh.model.fleet_message import Expectation, Timing, Verb
 from ohmesh.model.fleet_request import MAX_LISTED
 from ohmesh.model.priority import parse_priority
-from ohmesh.operations.arguments import DEFAULT_WAIT_S, PriorityName, Seconds
-from ohmesh.operations.moments import parse_duration_ms
+from ohmesh.operations.arguments import DEFAULT_WAIT_S, Seconds
+from ohmesh.operations.fleet_terms import (
+    DEFAULT_TIMEOUT_MS,
+    DEFAULT_WINDOW_MS,
+    MAX_AGENTS,
+    PING_TIMEOUT_MS,
+    POSITIONAL,
+    TIMINGS,
+    Approved,
+    At,
+    DryRun,
+    Expect,
+    Filter,
+    Key,
+    OperationId,
+    Percent,
+    PriorityOfWish,
+    Quorum,
+    RequireAck,
+    Sample,
+    Seed,
+    Timeout,
+    TimingName,
+    Window,
+    check_selector,
+)
+from ohmesh.operations.moments import parse_duration_ms, parse_instant_ms
 from ohmesh.operations.parameter import parse_arguments
-from ohmesh.registry.fields import FLEET
 
 MAX_MESSAGE = 16_384
-MAX_AGENTS = 1_000_000
 MAX_DURATION_MS = 86_400_000
-DEFAULT_WINDOW_MS = 500
-DEFAULT_TIMEOUT_MS = 5_000
-PING_TIMEOUT_MS = 2_000
 LEAST_PREPARE_MS = 150
 STRATEGIES = ("wave", "parallel", "priority_first")
-TIMINGS = ("", Timing.NOW.value, Timing.LEAD.value, Timing.HOLD.value, Timing.PREPARE.value)
-
-_POSITIONAL = {"positional": True}
-_SELECTOR = (
-    f'Only agents that match, as in "class=gpu and sector in (3,7)". Fields: {", ".join(FLEET.names)}.'
-)
-Filter = Annotated[str, Meta(description=_SELECTOR, extra={"short": "-S"})]
-OperationId = Annotated[
-    str, Meta(description="Which operation.", min_length=1, max_length=128, extra=_POSITIONAL)
-]
-Seed = Annotated[int, Meta(description="The same seed draws the same sample.", ge=0, le=2**32)]
-TimingName = Annotated[
-    str,
-    Meta(
-        description="now: act on receipt; lead: each is told its lead before T; hold: told at once, each waits for T; "
-        "prepare: each prepares before T, and all act at T only if the quorum could. Without it: now, or hold where a "
-        "window is given.",
-        extra_json_schema={"enum": list(TIMINGS)},
-    ),
-]
-Window = Annotated[
-    str, Meta(description=f"From now to T, as in 500ms; usually {DEFAULT_WINDOW_MS}ms.", max_length=32)
-]
-Timeout = Annotated[
-    str,
-    Meta(
-        description=f"Wait so long for answers, as in 5s; usually {DEFAULT_TIMEOUT_MS // 1000}s, "
-        f"{PING_TIMEOUT_MS // 1000}s for a ping, and twice the window where that is longer.",
-        max_length=32,
-    ),
-]
-Quorum = Annotated[
-    float, Meta(description="Done once this part of those that were asked is ready.", gt=0, le=1)
-]
-Expect = Annotated[
-    int, Meta(description="Done once so many are ready, in place of a quorum; 0: not.", ge=0, le=MAX_AGENTS)
-]
-PriorityOfWish = Annotated[PriorityName, Meta(description="A degraded fleet takes what is urgent only.")]
-Approved = Annotated[
-    bool, Meta(description="Do it although the fleet is degraded.", extra={"option": "--yes"})
-]
-Key = Annotated[
-    str,
-    Meta(description="The same key is the same operation, however often it is asked for.", max_length=200),
-]
-
-
-def _check(selector: str) -> None:
-    if selector:
-        from ohmesh.registry.selector import compile_selector
-
-        compile_selector(selector, FLEET)
-
-
-Sample = Annotated[
-    int, Meta(description="Only so many of them, drawn by chance; 0: all.", ge=0, le=MAX_AGENTS)
-]
-RequireAck = Annotated[
-    bool,
-    Meta(
-        description="Wait until each has done it; without it until each has it. What is timed is always done.",
-        extra={"option": "--ack"},
-    ),
-]
 
 
 class OperationArguments(Struct, frozen=True, kw_only=True):
@@ -104,7 +60,10 @@ class OperationArguments(Struct, frozen=True, kw_only=True):
     seed: Seed = 0
     timing: TimingName = ""
     window: Window = ""
+    at: At = ""
     timeout: Timeout = ""
+    percent: Percent = 0.0
+    dry_run: DryRun = False
     quorum: Quorum = 0.95
     expect: Expect = 0
     priority: PriorityOfWish = "NORMAL"
@@ -115,19 +74,21 @@ class OperationArguments(Struct, frozen=True, kw_only=True):
     key: Key = ""
 
     def __post_init__(self) -> None:
-        _check(self.filter)
+        check_selector(self.filter)
         parse_priority(self.priority)
         if self.timing not in TIMINGS:
             raise InvalidArgument(
                 f"timing: {self.timing!r} is no way to be on time.", hint=f"One of {', '.join(TIMINGS[1:])}."
             )
-        if self.window and self.timing == Timing.NOW:
+        if self.window and self.at:
+            raise InvalidArgument("at: a window says T already.", hint="Give one of both.")
+        if (self.window or self.at) and self.timing == Timing.NOW:
             raise InvalidArgument(
                 "window: what is done now has no T.", hint="Say --timing hold or lead, or no window."
             )
         if b"\0" in self.payload:  # orders of the mesh itself begin with a word and one of these
             raise InvalidArgument("message: a text has no character of code 0.")
-        if self.how is not Timing.NOW and self.window_ms > self.timeout_ms:
+        if self.how is not Timing.NOW and not self.at_ms and self.window_ms > self.timeout_ms:
             raise InvalidArgument(
                 f"timeout: {self.timeout_ms} ms is shorter than the window of {self.window_ms} ms.",
                 hint="Answers come after T: give a longer timeout, or none.",
@@ -142,7 +103,7 @@ class OperationArguments(Struct, frozen=True, kw_only=True):
             raise InvalidArgument(
                 f"timing: a {self.what} is not prepared for.", hint="Broadcast what is to be done or not."
             )
-        if self.window_ms <= LEAST_PREPARE_MS:
+        if not self.at_ms and self.window_ms <= LEAST_PREPARE_MS:
             raise InvalidArgument(
                 f"window: in {self.window_ms} ms nobody can prepare and hear the verdict.",
                 hint=f"More than {LEAST_PREPARE_MS}ms.",
@@ -151,10 +112,17 @@ class OperationArguments(Struct, frozen=True, kw_only=True):
     @property
     def how(self) -> Timing:
         """The timing that is meant."""
-        return Timing(self.timing) if self.timing else Timing.HOLD if self.window else Timing.NOW
+        return Timing(self.timing or (Timing.HOLD if self.window or self.at else Timing.NOW))
+
+    @property
+    def at_ms(self) -> int:
+        """T since 1970; 0 where it is said as a span from now, or not at all."""
+        return parse_instant_ms("at", self.at) if self.at and not self.at.startswith("+") else 0
 
     @property
     def window_ms(self) -> int:
+        if self.at.startswith("+"):
+            return _duration_ms("at", self.at[1:])
         return _duration_ms("window", self.window) if self.window else DEFAULT_WINDOW_MS
 
     @property
@@ -200,7 +168,7 @@ class Broadcast(OperationArguments, frozen=True, kw_only=True):
 
     message: Annotated[
         str,
-        Meta(description="What they are told.", min_length=1, max_length=MAX_MESSAGE, extra=_POSITIONAL),
+        Meta(description="What they are told.", min_length=1, max_length=MAX_MESSAGE, extra=POSITIONAL),
     ]
     sample: Sample = 0
     require_ack: RequireAck = False
@@ -221,7 +189,7 @@ class Ask(OperationArguments, frozen=True, kw_only=True):
 
     question: Annotated[
         str,
-        Meta(description="What they are asked.", min_length=1, max_length=MAX_MESSAGE, extra=_POSITIONAL),
+        Meta(description="What they are asked.", min_length=1, max_length=MAX_MESSAGE, extra=POSITIONAL),
     ]
     sample_size: Annotated[
         int,
@@ -244,7 +212,7 @@ class Ask(OperationArguments, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check(self.where)
+        check_selector(self.where)
 
     @property
     def drawn(self) -> int:
@@ -292,14 +260,17 @@ class Cascade(Broadcast, frozen=True, kw_only=True):
 
 
 KINDS: dict[str, type[OperationArguments]] = {one.what: one for one in (Ping, Broadcast, Ask, Cascade)}
-_SHARED = ("filter", "seed", "timing", "window", "timeout", "expect", "priority", "approved", "key")
+_SHARED = (
+    *("filter", "seed", "timing", "window", "at", "timeout", "percent", "dry_run"),
+    *("expect", "priority", "approved", "key"),
+)
 
 
 class StartOne(Struct, frozen=True, kw_only=True):
     """Any of the four by its name. What is not given is as its own verb has it."""
 
     what: Annotated[
-        str, Meta(description="What to do.", extra=_POSITIONAL, extra_json_schema={"enum": list(KINDS)})
+        str, Meta(description="What to do.", extra=POSITIONAL, extra_json_schema={"enum": list(KINDS)})
     ]
     message: Annotated[
         str, Meta(description="What they are told or asked; a ping says nothing.", max_length=MAX_MESSAGE)
@@ -311,7 +282,10 @@ class StartOne(Struct, frozen=True, kw_only=True):
     seed: Seed = 0
     timing: TimingName = ""
     window: Window = ""
+    at: At = ""
     timeout: Timeout = ""
+    percent: Percent = 0.0
+    dry_run: DryRun = False
     quorum: Annotated[float, Meta(description="Done once this part is ready; 0: as usual.", ge=0, le=1)] = 0.0
     expect: Expect = 0
     ack: Annotated[bool, Meta(description="Of a broadcast or cascade: wait until each has done it.")] = False
@@ -366,7 +340,7 @@ class ListFleetAgents(Struct, frozen=True, kw_only=True):
     after: Annotated[str, Meta(description="Go on behind the page that named this.", max_length=20)] = ""
 
     def __post_init__(self) -> None:
-        _check(self.filter)
+        check_selector(self.filter)
         if self.after and not (self.after.isascii() and self.after.isdigit()):
             raise InvalidArgument(
                 f"after: {self.after!r} is no cursor.", hint="Take it from the page before, as it is."
@@ -375,13 +349,13 @@ class ListFleetAgents(Struct, frozen=True, kw_only=True):
 
 class BestAgents(Struct, frozen=True, kw_only=True):
     capabilities: Annotated[
-        list[str], Meta(description="What each of them can do, all of it.", max_length=100, extra=_POSITIONAL)
+        list[str], Meta(description="What each of them can do, all of it.", max_length=100, extra=POSITIONAL)
     ] = []
     filter: Filter = ""
     limit: Annotated[int, Meta(description="At most this many.", ge=1, le=MAX_LISTED)] = 500
 
     def __post_init__(self) -> None:
-        _check(self.filter)
+        check_selector(self.filter)
 
 
 class ListSectors(Struct, frozen=True, kw_only=True):

@@ -44,6 +44,16 @@ def parse_moment(name: str, text: str) -> Moment:
     return Moment(at_ms=max(1, at_ms))
 
 
+def parse_instant_ms(name: str, text: str) -> int:
+    """A time alone, in milliseconds since 1970; InvalidArgument begins with `name`."""
+    at_ms = _time_ms(text.strip())
+    if at_ms is None:
+        raise InvalidArgument(
+            f"{name}: {text!r} is no instant.", hint="Say it as in 2026-11-27T20:00:00Z, or +5s from now."
+        )
+    return max(1, at_ms)
+
+
 def parse_duration_ms(name: str, text: str) -> int:
     """`30s`, `5min`, `2h`, `1d`; InvalidArgument begins with `name`."""
     duration = _DURATION.fullmatch(text.strip().lower())

@@ -45,7 +45,7 @@ class Arrivals:
         self.joined = 0
         self.slots: dict[str, int] = {}
         self._registry = registry
-        topology = registry.topology
+        self.topology = topology = registry.topology
         clusters = topology.sectors * topology.clusters
         self.estimator = ArrivalEstimator(topology.size, registry.classes, neighbourhoods=(clusters, HOSTS))
         self._frames: deque[_Frame] = deque(maxlen=KEPT_FRAMES)
@@ -91,6 +91,14 @@ class Arrivals:
         wanted = min(MOST, request.rate + MARGIN)
         leads = self.estimator.lead_ms(rows, wanted, scale_of(request))
         return leads + self.dispatch_ms
+
+    def within(
+        self, request: StartOperation, rows: Rows, budget_ms: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """How likely each is READY so long after it is sent to; who only has to observe does so at once."""
+        if request.verb is Verb.OBSERVE:
+            return (budget_ms >= self.dispatch_ms).astype(np.float64)
+        return self.estimator.probability_within(rows, budget_ms - self.dispatch_ms, scale_of(request))
 
     def note(self, request: StartOperation, started_ms: float, table: AckTable) -> None:
         """An ack frame has come: work that was done is a sample, a mere sign of life is none."""

@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from ohmesh.errors import Backpressure, EngineError, NotConfirmed
+from ohmesh.errors import Backpressure, EngineError, InvalidArgument, NotConfirmed
 from ohmesh.model.fleet_message import Timing, Verb
 from ohmesh.model.fleet_operation import CallOff, Fold, Forget, Recall, Relay, Tier
 from ohmesh.model.fleet_request import OperationView, StartOperation
@@ -25,6 +25,7 @@ from ohmesh.protocols.arrival.target_state import SkipReason
 from ohmesh.protocols.membership.fleet_roles import NOBODY
 from ohmesh.registry.fleet.liveness import VACANT
 from ohmesh.roles.fleet.commits import Commits
+from ohmesh.roles.fleet.dry_run import planned
 from ohmesh.roles.fleet.healing import Healing
 from ohmesh.roles.fleet.operation import Operation, Targets
 from ohmesh.roles.fleet.reads import HEALTHY, is_on_duty
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 MODE_RETRY_MS = 10_000
 LEAST_WAIT_S = 0.000_2
+FURTHEST_MS = 86_000_000
 
 
 class Conductor:
@@ -61,6 +63,8 @@ class Conductor:
         return bool(np.isin(self._of.registry.columns.host[operation.rows], codes).any())
 
     async def start(self, request: StartOperation, reply: str) -> OperationView | None:
+        if request.dry_run:
+            return self._plan(request)
         operation = self.operations.get(request.operation)
         if operation is None:
             stored = await self._of.store.find(request.operation)
@@ -78,6 +82,24 @@ class Conductor:
         if begun is not None:  # it was asked for once more meanwhile
             return begun
         request, rows, steps = await self._healing.prepare(request, self._of.questions.targets(request))
+        operation, lead_ms, ruling = self._made(request, rows)
+        request = operation.request
+        operation.steps = steps
+        self._hold(operation)
+        await self._of.store.begin(operation)
+        await self._of.states.begin(request, rows)
+        self._leave_out(operation, lead_ms, ruling)
+        if request.timing is Timing.PREPARE:
+            self.commits.begin(operation)
+        self._send(operation.begin())
+        self._look(operation)
+        self._tick.set()
+        return operation
+
+    def _made(
+        self, request: StartOperation, rows: Rows
+    ) -> tuple[Operation, NDArray[np.floating] | None, Ruling]:
+        """Nothing of it is begun. Raises InvalidArgument, NotConfirmed, Backpressure."""
         ruling = self._permit(request, len(rows))
         if request.expected and len(rows):
             request = msgspec.structs.replace(request, rate=min(1.0, request.expected / len(rows)))
@@ -86,22 +108,17 @@ class Conductor:
         if request.timing is not Timing.NOW:
             lead_ms = self._of.arrivals.lead_ms(request, rows)
         now_ms = self._of.now_ms()
+        if request.at_ms:
+            request = _timed(request, now_ms)
         names = [one.name for one in self._of.registry.classes.all]
         targets = Targets(rows, lead_ms, columns.class_code[rows], names)
-        operation = Operation(request, targets, self._of.registry.topology, started_ms=now_ms)
-        operation.steps = steps
-        self._hold(operation)
-        await self._of.store.begin(operation)
-        await self._of.states.begin(request, rows)
-        if ruling.healthy_sectors_only:
-            self._leave_out_unhealthy(operation)
-        self._leave_out(operation, lead_ms)
-        if request.timing is Timing.PREPARE:
-            self.commits.begin(operation)
-        self._send(operation.begin())
-        self._look(operation)
-        self._tick.set()
-        return operation
+        return Operation(request, targets, self._of.registry.topology, started_ms=now_ms), lead_ms, ruling
+
+    def _plan(self, request: StartOperation) -> OperationView:
+        operation, lead_ms, ruling = self._made(request, self._of.questions.targets(request))
+        self._leave_out(operation, lead_ms, ruling)
+        view = self._of.questions.operation_view(operation)
+        return planned(operation, view, lead_ms, self._of.arrivals)
 
     async def order(self, request: StartOperation, rows: Rows) -> Operation:
         """What the mesh itself wants of agents, those that are off duty too, in any mode: once it is decided."""
@@ -158,7 +175,7 @@ class Conductor:
                 work=_work_of(request),
                 priority=request.priority,
                 targets=targets,
-                is_mesh_wide=not request.where and not request.sample,
+                is_mesh_wide=not request.where and not request.sample and not request.percent,
                 can_wait=False,
                 is_approved=request.approved,
             ),
@@ -181,8 +198,10 @@ class Conductor:
         if len(rows):
             operation.skip(rows, SkipReason.UNHEALTHY_SECTOR, None, self._of.now_ms())
 
-    def _leave_out(self, operation: Operation, lead_ms: NDArray[np.floating] | None) -> None:
+    def _leave_out(self, operation: Operation, lead_ms: NDArray[np.floating] | None, ruling: Ruling) -> None:
         """Who is not on duty, has no way to it, or cannot be on time is not asked, and the record says why."""
+        if ruling.healthy_sectors_only:
+            self._leave_out_unhealthy(operation)
         rows, now_ms = operation.rows, self._of.now_ms()
         away = self._of.states.away(operation.request, rows)
         if away.any():
@@ -290,6 +309,18 @@ class Conductor:
             if operation.request.timing is Timing.PREPARE:
                 self.commits.begin(operation, is_taken_over=True)
         self._tick.set()
+
+
+def _timed(request: StartOperation, now_ms: float) -> StartOperation:
+    """With the window that is left until its instant. Raises InvalidArgument: it is past, or further than a day."""
+    left_ms = request.at_ms - now_ms
+    if not 0 < left_ms <= FURTHEST_MS:
+        raise InvalidArgument(
+            f"at: T is {abs(left_ms) / 1000:,.1f} s {'ahead' if left_ms > 0 else 'ago'}.",
+            hint="An operation is timed to an instant within a day from now, by the clock of the mesh.",
+        )
+    timeout_ms = max(request.timeout_ms, left_ms)
+    return msgspec.structs.replace(request, window_ms=left_ms, timeout_ms=timeout_ms)
 
 
 def _work_of(request: StartOperation) -> Work:

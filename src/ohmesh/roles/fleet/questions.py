@@ -28,7 +28,7 @@ from ohmesh.model.fleet_request import (
 from ohmesh.policies.quorum import QuorumConfig, QuorumResult, decide_quorum
 from ohmesh.ports.population import Rows
 from ohmesh.protocols.arrival.counts import Counts
-from ohmesh.protocols.arrival.report import columns_of, name_rows
+from ohmesh.protocols.arrival.report import Columns, columns_of, name_rows
 from ohmesh.protocols.arrival.target_state import PENDING, SkipReason
 from ohmesh.registry.fleet.liveness import VACANT
 from ohmesh.roles.fleet.reads import Reading
@@ -72,12 +72,13 @@ class Questions:
         rows: Rows = np.flatnonzero(columns.liveness != VACANT)
         if request.where:
             rows = rows[self.mask(request.where)[rows]]
-        if request.sample and request.sample < len(rows):
+        sample = math.ceil(len(rows) * request.percent / 100) if request.percent else request.sample
+        if sample and sample < len(rows):
             # Drawn by a hash of row and seed, so that the same question means the same agents.
             keys = (rows.astype(np.uint64) + np.uint64(request.seed)) * np.uint64(0x9E3779B97F4A7C15)
             keys ^= keys >> np.uint64(29)
             keys *= np.uint64(0xBF58476D1CE4E5B9)
-            rows = np.sort(rows[np.argsort(keys, kind="stable")[: request.sample]])
+            rows = np.sort(rows[np.argsort(keys, kind="stable")[:sample]])
         return rows
 
     def mask(self, where: str) -> NDArray[np.bool_]:
@@ -109,7 +110,7 @@ class Questions:
             target_ms=operation.target_ms if is_timed else operation.started_ms,
             outcome=decision.outcome.value if decision else "",
             decision=quorum.decision.value if decision else "",
-            advice=", ".join(each.value for each in quorum.recommendations) if decision else "",
+            advice=_advice(quorum, columns, counts, request) if decision else "",
             decided_ms=operation.decided_ms,
             elapsed_ms=operation.decided_ms - operation.started_ms if decision else 0.0,
             heard_ms=max(0.0, operation.heard_ms - operation.started_ms),
@@ -255,6 +256,21 @@ def _stages(operation: Operation) -> tuple[Stage, ...]:
         )
         for stage in report.stages
     )
+
+
+def _advice(quorum: QuorumResult, columns: Columns, counts: Counts, request: StartOperation) -> str:
+    words = [each.value for each in quorum.recommendations]
+    return ", ".join(words + _longer(columns, counts, request))
+
+
+def _longer(columns: Columns, counts: Counts, request: StartOperation) -> list[str]:
+    """The window that would have reached as many of the targets as are wanted, where time was too short for them."""
+    short = columns.needed_ms[columns.reasons == SkipReason.INSUFFICIENT_LEAD_TIME]
+    missing = math.ceil(request.rate * counts.targets) - counts.sent
+    if not 0 < missing <= len(short):
+        return []
+    needed_ms = math.ceil(float(np.partition(short, missing - 1)[missing - 1]))
+    return [f"a window of {needed_ms} ms, in which {request.rate:.0%} of the targets have time"]
 
 
 def _reasons(reasons: NDArray[np.uint8]) -> dict[str, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
 import numpy as np
 import pytest
@@ -271,5 +272,77 @@ def test_scopes_name_who_stands_out_below_them() -> None:
         assert (await fleet.ask(ListScopes(clusters=True), ScopesPage)).scopes == ()
         nobody = await fleet.describe()
         assert (nobody.agents, nobody.healthiest, nobody.impedance_p95_ms) == (0, "", 0.0)
+
+    with_fleet(story)
+
+
+def test_a_percentage_draws_a_part_and_a_larger_one_holds_the_smaller() -> None:
+    async def story(fleet: Fleet) -> None:
+        few = await fleet.states((await fleet.operate(percent=5.0, seed=3)).id)
+        more = await fleet.states((await fleet.operate(percent=10.0, seed=3)).id)
+        assert (len(few), len(more)) == (6, 12)
+        assert set(few) < set(more)
+        assert (await fleet.operate(percent=0.1)).targets == 1
+
+    with_fleet(story)
+
+
+def test_an_operation_is_timed_to_an_instant_of_the_mesh() -> None:
+    async def story(fleet: Fleet) -> None:
+        orchestrator = fleet.orchestrators[0]
+        begun_s, at_ms = asyncio.get_running_loop().time(), orchestrator.now_ms() + 1_500.0
+        how = {"verb": Verb.ACT, "timing": Timing.HOLD, "where": "not class=F", "rate": 0.9}
+        view = await fleet.operate("act", at_ms=at_ms, **how)
+        assert view.target_ms == pytest.approx(at_ms, abs=0.01)
+        errors_ms = sorted(abs(at_s - begun_s - 1.5) * 1000 for at_s in fleet.ready[view.id].values())
+        assert errors_ms[int(0.9 * len(errors_ms))] < 5.0
+        for wrong_ms, word in ((at_ms - 10_000.0, "ago"), (at_ms + 2 * 86_400_000.0, "ahead")):
+            with pytest.raises(InvalidArgument, match=word):
+                await fleet.operate("act", at_ms=wrong_ms, **how)
+
+    with_fleet(story)
+
+
+@pytest.mark.parametrize("timing", [Timing.NOW, Timing.LEAD, Timing.HOLD, Timing.PREPARE])
+def test_a_dry_run_says_what_would_be_and_does_nothing(timing: Timing) -> None:
+    async def story(fleet: Fleet) -> None:
+        how = {"verb": Verb.ACT, "timing": timing, "window_ms": 600.0, "rate": 0.5}
+        state = fleet.cluster.connect("reader").state
+        before = await state.keys("")
+        shown = await fleet.operate("act", dry_run=True, **how)
+        plan = shown.plan
+        assert plan is not None
+        assert (shown.outcome, shown.ready, await state.keys("")) == ("PLANNED", 0, before)
+        with pytest.raises(UnknownOperation):
+            await fleet.ask(GetOperation(shown.id), OperationView)
+        assert not fleet.ready
+        real = await fleet.operate("act", **how)
+        assert abs(plan.asked - real.sent) <= 2, "leads move a little with every heartbeat"
+        assert plan.asked + shown.skipped == shown.targets == 120
+        assert (
+            len(plan.left_out)
+            == shown.skipped
+            == (0 if timing is Timing.NOW else pytest.approx(real.skipped, abs=2))
+        )
+        assert all((one.needed_ms or 0.0) > (one.available_ms or 1e9) for one in plan.left_out)
+        assert 0.5 < plan.hit_rate <= 1.0
+        if timing is Timing.LEAD:
+            assert 0 <= plan.first_ms < plan.last_ms < 600
+        else:
+            assert plan.first_ms == plan.last_ms == 0
+
+    with_fleet(story)
+
+
+def test_a_window_that_is_too_short_is_told_with_the_one_that_would_do() -> None:
+    async def story(fleet: Fleet) -> None:
+        how = {"verb": Verb.ACT, "timing": Timing.HOLD, "where": "not class=F", "rate": 0.95}
+        short = await fleet.operate("act", window_ms=100.0, **how)
+        assert short.coverage < 0.9
+        window = re.search(r"a window of (\d+) ms, in which 95% of the targets have time", short.advice)
+        assert window is not None, short.advice
+        longer = await fleet.operate("act", window_ms=float(window[1]) + 30.0, **how)
+        assert longer.coverage >= 0.95
+        assert "a window of" not in longer.advice
 
     with_fleet(story)
