@@ -32,7 +32,8 @@ class ClientConfig:
     retry_min_ms, retry_max_ms: an unanswered submission is sent again after this long, doubled each time.
     accept_timeout_ms: an unanswered submission is given up then; `submit` may say otherwise.
     watch_after_ms, watch_every_ms: when the end of a task that somebody awaits is asked for, and how often again.
-    watch_burst_ids: ids asked for in one sweep, so that a million tasks do not swamp a new dispatcher.
+    watch_burst_ids: ids asked for in one sweep, so that a million tasks do not swamp a new dispatcher: what its process
+        is to hear of its own lease comes after them.
     tracked_tasks: tasks whose end is kept for whoever asks later; the ends of others are asked for when awaited.
     request_try_ms: one request waits this long before it is repeated within its timeout.
     history_try_ms: the same for a question about history; more than a historian takes to say that it has no answer.
@@ -54,7 +55,7 @@ class ClientConfig:
     sweep_ms: int = 250
     watch_after_ms: int = 1_000
     watch_every_ms: int = 2_000
-    watch_burst_ids: int = 50_000
+    watch_burst_ids: int = 5_000
     tracked_tasks: int = 1_000_000
     request_timeout_ms: int = 10_000
     request_try_ms: int = 2_000

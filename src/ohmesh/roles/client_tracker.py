@@ -280,7 +280,8 @@ class Tracker:
         self._in_vain.look(self.awaited, now_ms)
 
     def _watch_again(self, handles: Iterable[TaskHandle]) -> None:
-        self._to_watch = deque(handles)
+        # Of hundreds of thousands somebody may wait for the last few.
+        self._to_watch = deque(sorted(handles, key=lambda handle: handle not in self.awaited))
         self._watch_burst(self._clock.monotonic_ms())
 
     def _watch_burst(self, now_ms: int) -> None:

@@ -76,6 +76,25 @@ def test_the_end_is_heard_from_a_dispatcher_that_took_over() -> None:
     with_mesh(scenario)
 
 
+def test_a_new_dispatcher_is_asked_for_what_is_awaited_first_and_for_the_rest_little_by_little() -> None:
+    async def scenario(client: Client, dispatcher: ScriptedDispatcher, cluster: MemoryCluster) -> None:
+        handles = [await client.submit(TEXT) for _ in range(20)]
+        awaited = asyncio.create_task(handles[-1].result())
+        await pass_time(0.1)
+        successor = await dispatcher.replace(epoch=2)
+        for handle in handles:
+            successor.finish(handle.id)
+        await successor.present()
+        assert await awaited is None
+        assert successor.watched[0] == handles[-1].id
+        assert len(successor.watched) <= 5
+        await eventually(lambda: all(handle.is_done for handle in handles), what="all, five at a time")
+        assert set(successor.watched) == {handle.id for handle in handles}
+        await successor.stop()
+
+    with_mesh(scenario, ClientConfig(watch_burst_ids=5))
+
+
 def test_a_submission_is_taken_by_the_dispatcher_that_took_over() -> None:
     async def scenario(client: Client, dispatcher: ScriptedDispatcher, cluster: MemoryCluster) -> None:
         dispatcher.is_silent = True
