@@ -52,7 +52,7 @@ def standard_mix(rows: Rows, classes: AgentClasses) -> NDArray[np.uint8]:
 class Unfit:
     """Parts of all agents, drawn once: `dead` never answer, `lying` report a conflict although there is none,
     `late` take ten times as long as others of their class. The others are those of simulated_faults, at least one agent
-    of each."""
+    of each, and no people."""
 
     dead: float = 0.0
     lying: float = 0.0
@@ -121,7 +121,10 @@ class SimulatedAgents:
         self._is_dead = fate < unfit.dead
         self._is_lying = ~self._is_dead & (fate < unfit.dead + unfit.lying)
         self._pace_ms[fate >= 1 - unfit.late] *= LATE_FACTOR
-        well = np.flatnonzero((fate >= unfit.dead + unfit.lying) & (fate < 1 - unfit.late))
+        is_human = np.array([one.is_human for one in classes.all])[
+            self._codes
+        ]  # who is rarely given work in time
+        well = np.flatnonzero((fate >= unfit.dead + unfit.lying) & (fate < 1 - unfit.late) & ~is_human)
         drawn = (
             well[np.argsort(self._uniform(len(well)), kind="stable")] if any(unfit.faults.values()) else well
         )
