@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from ohmesh.errors import InvalidArgument, OhmeshError
 from ohmesh.model.fleet_context import AskContext, GiveContext
-from ohmesh.model.fleet_frame import FleetBody, decode_fleet_frame
+from ohmesh.model.fleet_frame import FleetBody, FleetFrame, decode_fleet_frame, sift
 from ohmesh.model.fleet_message import ClockEcho
 from ohmesh.model.fleet_operation import (
     Beat,
@@ -76,7 +76,7 @@ class FleetHost:
         self.name = name = seat.name
         subjects, topology = seat.subjects, seat.topology
         self.config = config or FleetHostConfig()
-        self.refused = 0
+        self.refused = self.expired = self.altered = 0
         self._ports = ports
         self._subjects = subjects
         self._topology = topology
@@ -158,13 +158,32 @@ class FleetHost:
             self.refused += 1
             return
         lead = NOBODY
-        for body in frame.bodies:
+        for body in self._worth_hearing(frame):
             if isinstance(body, Fold) and body.to is Tier.SECTOR:
                 if lead == NOBODY:
                     lead = self.here.roles.place_of(frame.sender)
                 self._guard(partial(self._coordinators.fold, body, lead))
             else:
                 self._guard(partial(self._take, body))
+
+    def _worth_hearing(self, frame: FleetFrame) -> list[FleetBody]:
+        """Orders that are past their time are too late to be obeyed, and altered ones nobody's: they are dropped,
+        counted and said, and who waits for them finds their agents silent."""
+        reading = self.time.read()
+        heard = sift(frame, reading.time_us, reading.error_us)
+        if heard.expired or heard.altered:
+            self.expired += heard.expired
+            self.altered += heard.altered
+            why = ", ".join(
+                f"{count} {what}"
+                for count, what in (
+                    (heard.expired, "past their time"),
+                    (heard.altered, "other than what was hashed"),
+                )
+                if count
+            )
+            self._notice(f"Orders of {frame.sender} to {self.name} were dropped: {why}.")
+        return heard.bodies
 
     def _guard(self, work: Callable[[], None]) -> None:
         try:
