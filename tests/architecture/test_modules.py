@@ -34,7 +34,6 @@ def test_every_package_and_module_says_what_it_is() -> None:
 BUILT_AHEAD = (
     "ohmesh.model.trinary",
     "ohmesh.protocols.delivery",
-    "ohmesh.policies.regional_breaker",
     "ohmesh.protocols.arrival.autonomy",
     "ohmesh.protocols.consensus",
     "ohmesh.protocols.membership.swim",

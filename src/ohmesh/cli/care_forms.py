@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from ohmesh.cli.exit_codes import ExitCode
 from ohmesh.cli.output import Output
+from ohmesh.model.fleet_breaker import BreakersPage
 from ohmesh.model.fleet_trend import TrendPage
 from ohmesh.operations.fleet_results import in_ms
 from ohmesh.operations.moments import written
@@ -39,6 +40,25 @@ def _judge_trend(trend: TrendPage) -> ExitCode:
     return ExitCode.OK if any(trend.agents) else ExitCode.NOTHING_MATCHED
 
 
+def _show_breakers(page: BreakersPage, output: Output) -> None:
+    rows = [
+        {
+            "part": one.part,
+            "state": one.state,
+            "failures": one.failures,
+            "note": "by hand" if one.by_hand else "",
+        }
+        for one in page.breakers
+    ]
+    output.data(rows, columns=("part", "state", "failures", "note"))
+    if not rows:
+        output.say("every breaker is closed")
+
+
+def _judge_breakers(page: BreakersPage) -> ExitCode:
+    return ExitCode.OK
+
+
 def _show_report(report: RunbookReport, output: Output) -> None:
     rows = [
         {
@@ -69,6 +89,7 @@ _OUTCOMES = {
 }
 
 CARE_FORMS: dict[type, tuple[Callable[..., None], Callable[..., ExitCode]]] = {
+    BreakersPage: (_show_breakers, _judge_breakers),
     TrendPage: (_show_trend, _judge_trend),
     RunbookReport: (_show_report, _judge_report),
 }

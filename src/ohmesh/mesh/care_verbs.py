@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from ohmesh.model.fleet_breaker import BreakersPage
 from ohmesh.model.fleet_trend import TrendPage
-from ohmesh.operations import trends
+from ohmesh.operations import breakers, trends
 from ohmesh.operations.parameter import parse_arguments
 from ohmesh.operations.runbook import RunbookReport
 from ohmesh.operations.runbook_arguments import AddAgents, DailyCheck, SilentSector
@@ -26,6 +27,17 @@ class CareVerbs:
         given = {"part": part, "since": since, "until": until, "step": step}
         return await trends.fleet_trend(self.client, parse_arguments(trends.FleetTrend, given, strict=True))
 
+    async def fleet_breakers(self) -> BreakersPage:
+        """Breakers of clusters, sectors and the mesh that are not closed."""
+        return await breakers.fleet_breakers(self.client, breakers.FleetBreakers())
+
+    async def fleet_open_breaker(self, part: str) -> BreakersPage:
+        """Of a cluster ("s007.c04"), a sector ("s007") or the whole ("mesh"): nobody there is asked anything."""
+        return await breakers.open_breaker(self.client, _part(part))
+
+    async def fleet_close_breaker(self, part: str) -> BreakersPage:
+        return await breakers.close_breaker(self.client, _part(part))
+
     async def runbook_daily(self, *, dry_run: bool = False) -> RunbookReport:
         """The health of the fleet, point by point; it changes nothing."""
         return await daily(self.client, DailyCheck(dry_run=dry_run))
@@ -42,3 +54,7 @@ class CareVerbs:
         goes on where it was."""
         given = {"count": count, "own": own, "wait_s": wait, "key": key, "dry_run": dry_run}
         return await add_agents(self.client, parse_arguments(AddAgents, given, strict=True))
+
+
+def _part(part: str) -> breakers.BreakerPart:
+    return parse_arguments(breakers.BreakerPart, {"part": part}, strict=True)

@@ -13,6 +13,7 @@ from msgspec import Meta, Struct
 
 from ohmesh.errors import InvalidArgument
 from ohmesh.model.conflict_request import ConflictQuestion
+from ohmesh.model.fleet_breaker import BreakerQuestion
 from ohmesh.model.fleet_care import CareQuestion, LookAtSector
 from ohmesh.model.fleet_message import Count, Expectation, Id, Timing, Verb
 from ohmesh.model.fleet_trend import AskTrend
@@ -265,6 +266,7 @@ FleetQuestion = (
     | AskTrend
     | LookAtSector
     | CareQuestion
+    | BreakerQuestion
 )
 
 

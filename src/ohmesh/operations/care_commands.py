@@ -5,6 +5,8 @@ from __future__ import annotations
 from ohmesh.operations.command import Command, Risk, Role, Scope
 
 _ARGUMENTS = "ohmesh.operations.runbook_arguments:"
+_BREAKERS = "ohmesh.operations.breakers:"
+_PAGE = "ohmesh.model.fleet_breaker:BreakersPage"
 _REPORT = "ohmesh.operations.runbook:RunbookReport"
 _STEPS = (
     "Every step is reported with what was seen and when. Exit code 0 when all is well, 3 when something wants "
@@ -22,6 +24,41 @@ CARE_COMMANDS: tuple[Command, ...] = (
         result="ohmesh.model.fleet_trend:TrendPage",
         run="ohmesh.operations.trends:fleet_trend",
         scope=Scope.FLEET,
+    ),
+    Command(
+        name="fleet breakers",
+        summary="List the breakers of clusters, sectors and the mesh that are not closed.",
+        help="A cluster opens at the 6th failure within a minute, a sector at the 51st, the mesh when 11 sectors are "
+        "open. What is open is asked nothing, probed after 30 s, and let in again step by step. docs/operations.md has "
+        "more.",
+        example="ohmesh fleet breakers",
+        arguments=_BREAKERS + "FleetBreakers",
+        result=_PAGE,
+        run=_BREAKERS + "fleet_breakers",
+        scope=Scope.FLEET,
+    ),
+    Command(
+        name="fleet open-breaker",
+        summary="Open the breaker of a cluster, a sector or the mesh by hand: nobody there is asked anything.",
+        help="A region is probed and closes by itself as after failures; the mesh is closed by hand.",
+        example="ohmesh fleet open-breaker s007",
+        arguments=_BREAKERS + "BreakerPart",
+        result=_PAGE,
+        run=_BREAKERS + "open_breaker",
+        risk=Risk.WRITE,
+        scope=Scope.FLEET,
+        role=Role.OPERATOR,
+    ),
+    Command(
+        name="fleet close-breaker",
+        summary="Close the breaker of a cluster, a sector or the mesh by hand; its failures are forgotten.",
+        example="ohmesh fleet close-breaker s007",
+        arguments=_BREAKERS + "BreakerPart",
+        result=_PAGE,
+        run=_BREAKERS + "close_breaker",
+        risk=Risk.WRITE,
+        scope=Scope.FLEET,
+        role=Role.OPERATOR,
     ),
     Command(
         name="runbook daily",

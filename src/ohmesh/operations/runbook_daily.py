@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from ohmesh.model.conflict_request import MAX_LISTED_CONFLICTS, ConflictsPage, ListConflicts
+from ohmesh.model.fleet_breaker import AskBreakers, BreakersPage
 from ohmesh.model.fleet_reading import AgentsPage, FleetDescription, ScopesPage
 from ohmesh.model.fleet_request import DescribeFleet, ListAgents, ListScopes
 from ohmesh.model.fleet_trend import AskTrend, TrendPage
@@ -58,7 +59,11 @@ class DailyHealth:
         return procedure.report()
 
     async def _breakers(self) -> Seen:
-        return not_set_up("this mesh has no breakers of clusters and sectors yet")
+        page = await self._client.fleet.ask(AskBreakers(), BreakersPage)
+        if not page.breakers:
+            return ok("every breaker is closed")
+        found = [f"{one.part} {one.state}" for one in page.breakers]
+        return attention(f"{len(found)} are not closed: {', '.join(found[:3])}", *found)
 
     async def _conflict_trend(self) -> Seen:
         now_ms = time.time_ns() // 1_000_000

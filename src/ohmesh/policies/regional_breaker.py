@@ -78,7 +78,7 @@ class RegionalBreaker:
         self.clusters = RegionBreakers(topology.sectors * topology.clusters, self.config.clusters)
         self.sectors = RegionBreakers(topology.sectors, self.config.sectors)
         self.mesh = BreakerState.CLOSED
-        self._is_by_hand = False
+        self.is_by_hand = False  # the mesh was opened by hand
 
     def failed(self, rows: Rows, now_ms: int) -> list[RegionalEvent]:
         """`rows`: the agents, in the columns of the fleet, that failed; one entry for each failure."""
@@ -111,11 +111,25 @@ class RegionalBreaker:
         admitted[admitted] = self.clusters.admit(clusters[admitted])
         return admitted
 
+    def is_open(self, rows: Rows) -> NDArray[np.bool_]:
+        """Which of these would not be let through because something is open; no quota is used."""
+        if self.mesh is BreakerState.OPEN:
+            return np.ones(len(rows), bool)
+        clusters, sectors = self._regions(rows)
+        found: NDArray[np.bool_] = (self.clusters.state[clusters] == OPEN) | (
+            self.sectors.state[sectors] == OPEN
+        )
+        return found
+
+    def restore_mesh(self, state: BreakerState, *, by_hand: bool) -> None:
+        """As another process left it."""
+        self.mesh, self.is_by_hand = state, by_hand
+
     def set_mesh(self, state: BreakerState, now_ms: int) -> list[RegionalEvent]:
         """By hand; the mesh is OPEN or CLOSED. Raises InvalidArgument: HALF_OPEN."""
         if state is BreakerState.HALF_OPEN:
             raise InvalidArgument("The mesh as a whole is open or closed.", hint="Sectors may be half open.")
-        self._is_by_hand = state is BreakerState.OPEN
+        self.is_by_hand = state is BreakerState.OPEN
         return [self._mesh_becomes(state, now_ms, by_hand=True)] if state is not self.mesh else []
 
     def set_sector(self, sector: int, *, is_open: bool, now_ms: int) -> list[RegionalEvent]:
@@ -148,7 +162,7 @@ class RegionalBreaker:
         count = self.open_sectors
         if self.mesh is BreakerState.CLOSED and opened and count >= self.config.open_sectors:
             events.append(self._mesh_becomes(BreakerState.OPEN, now_ms))
-        elif self.mesh is BreakerState.OPEN and not count and not self._is_by_hand:
+        elif self.mesh is BreakerState.OPEN and not count and not self.is_by_hand:
             events.append(self._mesh_becomes(BreakerState.CLOSED, now_ms))
         return events
 

@@ -207,6 +207,11 @@ class Conductor:
         if away.any():
             operation.skip(rows[away], SkipReason.NOT_ON_DUTY, None, now_ms)
         homeless = (self._of.roles.homes[rows] == NOBODY) & ~away
+        there = ~away & ~homeless
+        is_shut = self._of.guard.shut(operation.request, rows[there])
+        if is_shut.any():
+            operation.skip(rows[there][is_shut], SkipReason.BREAKER_OPEN, None, now_ms)
+            away[np.flatnonzero(there)[is_shut]] = True
         if homeless.any():
             operation.lose(rows[homeless], now_ms)
         if lead_ms is not None:

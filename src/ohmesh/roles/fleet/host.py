@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from ohmesh.errors import InvalidArgument, OhmeshError
 from ohmesh.model.fleet_context import AskContext, GiveContext
 from ohmesh.model.fleet_frame import FleetBody, FleetFrame, decode_fleet_frame, sift
-from ohmesh.model.fleet_message import ClockEcho
+from ohmesh.model.fleet_message import Circuit, ClockEcho
 from ohmesh.model.fleet_operation import (
     Beat,
     CallOff,
@@ -224,6 +224,8 @@ class FleetHost:
                 self._forget(body)
             case ConflictNotice():
                 self._hear_of_conflict(body)
+            case Circuit():
+                self._notice(f"Breaker of {body.target or 'the mesh'}: {body.action.value}, {body.reason}.")
             case AskContext():
                 self._state_orders.give(body)
             case GiveContext():

@@ -73,6 +73,7 @@ from ohmesh.roles.fleet.places import rows_of_spans
 from ohmesh.roles.fleet.question_desk import QuestionDesk
 from ohmesh.roles.fleet.questions import Questions
 from ohmesh.roles.fleet.reads import is_on_duty
+from ohmesh.roles.fleet.region_guard import RegionGuard
 from ohmesh.roles.fleet.register import Register
 from ohmesh.roles.fleet.replica_feed import ReplicaFeed, inherit
 from ohmesh.roles.fleet.trend_keeper import TrendKeeper
@@ -125,6 +126,7 @@ class Orchestrator:
         self.simulated: frozenset[str] = frozenset()
         self.questions = Questions(self)
         self.conductor = Conductor(self, ports.state)
+        self.guard = RegionGuard(self, ports.state)
         say: Notice = lambda text: self.notice(text)  # noqa: E731, PLW0108 -- another `notice` may be set later
         log = ConflictLog(ports.log, ports.state, seat.subjects.conflict_log(), say, ports.blobs)
         work = ConflictWork(self, Origins(ports.state, keys or KeyRing()), self.new_conflict_id)
@@ -147,6 +149,7 @@ class Orchestrator:
         except RevisionConflict as conflict:
             raise Fenced("Another orchestrator has stored a view of the fleet.") from conflict
         await self.states.load()
+        await self.guard.load()
         await self._leads.load()
         self._follow_view()
         if (before := self.inherited()) is not None:
@@ -169,6 +172,7 @@ class Orchestrator:
                     self.conductor.keep,
                     self.conflicts.run,
                     self.states.keep,
+                    self.guard.run,
                     self.arrivals.learn,
                     self._leads.run,
                     self._feed.run,

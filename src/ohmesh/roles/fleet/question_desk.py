@@ -8,6 +8,7 @@ import msgspec
 
 from ohmesh.errors import EngineFailed, Fenced, OhmeshError
 from ohmesh.model.conflict_request import ConflictQuestion
+from ohmesh.model.fleet_breaker import BreakerQuestion
 from ohmesh.model.fleet_care import CareQuestion
 from ohmesh.model.fleet_request import Request, StartOperation, decode_request
 from ohmesh.model.fleet_trend import AskTrend
@@ -58,6 +59,8 @@ class QuestionDesk:
             return await answer_about_conflicts(self._of.conflicts, question, request.client)
         if isinstance(question, AskTrend):
             return await self._trends.answer(question)
+        if isinstance(question, BreakerQuestion):
+            return await self._of.guard.answer(question)
         if isinstance(question, CareQuestion):
             return await self._caretaker.answer(question)
         return await self._of.questions.answer(question)
