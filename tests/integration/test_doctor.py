@@ -46,7 +46,9 @@ def test_a_kind_that_waits_and_that_nobody_runs_is_a_warning_with_both_remedies(
 
 def test_a_key_that_others_can_read_is_a_problem_with_its_remedy(tmp_path: Path) -> None:
     with running_mesh(tmp_path) as mesh:
-        mesh.up("--workers", "0").end()
+        program = mesh.up("--workers", "0")
+        program.interrupt()
+        program.exit_code()
         (mesh.data / "nats.seed").chmod(0o644)
         found = findings(mesh, code=1)
         assert found["privacy"]["remedy"] == f"chmod 600 {mesh.data / 'nats.seed'}"

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from ohmesh.cli.exit_codes import ExitCode
 from ohmesh.cli.output import Output
 from ohmesh.model.fleet_breaker import BreakersPage
+from ohmesh.model.fleet_failure import FailuresPage
 from ohmesh.model.fleet_trend import TrendPage
 from ohmesh.operations.fleet_results import in_ms
 from ohmesh.operations.moments import written
@@ -55,6 +56,26 @@ def _show_breakers(page: BreakersPage, output: Output) -> None:
         output.say("every breaker is closed")
 
 
+def _show_failures(page: FailuresPage, output: Output) -> None:
+    rows = [
+        {
+            "agent": one.agent,
+            "failure": one.failure,
+            "for": f"{one.since_s:.0f} s" if one.since_s else "",
+            "timeouts": one.timeouts,
+            "done": ", ".join(one.remedies),
+            "told": one.told,
+        }
+        for one in page.lines
+    ]
+    output.data(rows, columns=("agent", "failure", "for", "timeouts", "done", "told"))
+    output.say(", ".join(f"{count} {name}" for name, count in page.counts.items()) or "no agent fails")
+
+
+def _judge_failures(page: FailuresPage) -> ExitCode:
+    return ExitCode.OK
+
+
 def _judge_breakers(page: BreakersPage) -> ExitCode:
     return ExitCode.OK
 
@@ -90,6 +111,7 @@ _OUTCOMES = {
 
 CARE_FORMS: dict[type, tuple[Callable[..., None], Callable[..., ExitCode]]] = {
     BreakersPage: (_show_breakers, _judge_breakers),
+    FailuresPage: (_show_failures, _judge_failures),
     TrendPage: (_show_trend, _judge_trend),
     RunbookReport: (_show_report, _judge_report),
 }

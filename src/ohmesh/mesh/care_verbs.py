@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ohmesh.model.fleet_breaker import BreakersPage
+from ohmesh.model.fleet_failure import FailuresPage
 from ohmesh.model.fleet_trend import TrendPage
 from ohmesh.operations import breakers, trends
 from ohmesh.operations.parameter import parse_arguments
@@ -26,6 +27,10 @@ class CareVerbs:
         ("2h") or a time. step: "10s", "1min" or "1h"; without it the finest that reaches back so far."""
         given = {"part": part, "since": since, "until": until, "step": step}
         return await trends.fleet_trend(self.client, parse_arguments(trends.FleetTrend, given, strict=True))
+
+    async def fleet_failures(self) -> FailuresPage:
+        """Agents that fail, the class of each failure, and what is done about it."""
+        return await breakers.fleet_failures(self.client, breakers.FleetFailures())
 
     async def fleet_breakers(self) -> BreakersPage:
         """Breakers of clusters, sectors and the mesh that are not closed."""

@@ -22,6 +22,7 @@ class FleetMirror:
     operation = mirrored(AsyncMesh.operation)
     wait_operation = mirrored(AsyncMesh.wait_operation)
     fleet_trend = mirrored(AsyncMesh.fleet_trend)
+    fleet_failures = mirrored(AsyncMesh.fleet_failures)
     fleet_breakers = mirrored(AsyncMesh.fleet_breakers)
     fleet_open_breaker = mirrored(AsyncMesh.fleet_open_breaker)
     fleet_close_breaker = mirrored(AsyncMesh.fleet_close_breaker)

@@ -15,6 +15,7 @@ from ohmesh.errors import InvalidArgument
 from ohmesh.model.conflict_request import ConflictQuestion
 from ohmesh.model.fleet_breaker import BreakerQuestion
 from ohmesh.model.fleet_care import CareQuestion, LookAtSector
+from ohmesh.model.fleet_failure import AskFailures
 from ohmesh.model.fleet_message import Count, Expectation, Id, Timing, Verb
 from ohmesh.model.fleet_trend import AskTrend
 from ohmesh.model.message import Problem
@@ -267,6 +268,7 @@ FleetQuestion = (
     | LookAtSector
     | CareQuestion
     | BreakerQuestion
+    | AskFailures
 )
 
 

@@ -1,4 +1,4 @@
-"""The verbs about breakers of clusters, sectors and the mesh."""
+"""The verbs about failures of agents, and about the breakers of clusters, sectors and the mesh."""
 
 from __future__ import annotations
 
@@ -7,12 +7,17 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from ohmesh.model.fleet_breaker import AskBreakers, BreakersPage, MoveBreaker
+from ohmesh.model.fleet_failure import AskFailures, FailuresPage
 from ohmesh.registry.fleet.part import parse_part
 from ohmesh.roles.client import Client
 
 
 class FleetBreakers(Struct, frozen=True, kw_only=True):
     """Of all regions."""
+
+
+class FleetFailures(Struct, frozen=True, kw_only=True):
+    """Of all agents."""
 
 
 class BreakerPart(Struct, frozen=True, kw_only=True):
@@ -38,3 +43,7 @@ async def open_breaker(client: Client, arguments: BreakerPart) -> BreakersPage:
 
 async def close_breaker(client: Client, arguments: BreakerPart) -> BreakersPage:
     return await client.fleet.ask(MoveBreaker(part=arguments.part, is_open=False), BreakersPage)
+
+
+async def fleet_failures(client: Client, arguments: FleetFailures) -> FailuresPage:
+    return await client.fleet.ask(AskFailures(), FailuresPage)

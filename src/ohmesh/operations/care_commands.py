@@ -26,6 +26,17 @@ CARE_COMMANDS: tuple[Command, ...] = (
         scope=Scope.FLEET,
     ),
     Command(
+        name="fleet failures",
+        summary="List the agents that fail, the class of each failure, and what is done about it.",
+        help="Who is silent is asked again, later and later, and begun anew after 30 s; what does not help is told further "
+        "up. docs/operations.md has every class.",
+        example="ohmesh fleet failures",
+        arguments=_BREAKERS + "FleetFailures",
+        result="ohmesh.model.fleet_failure:FailuresPage",
+        run=_BREAKERS + "fleet_failures",
+        scope=Scope.FLEET,
+    ),
+    Command(
         name="fleet breakers",
         summary="List the breakers of clusters, sectors and the mesh that are not closed.",
         help="A cluster opens at the 6th failure within a minute, a sector at the 51st, the mesh when 11 sectors are "

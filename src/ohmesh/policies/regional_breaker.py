@@ -138,6 +138,10 @@ class RegionalBreaker:
             self.sectors.force(sector, OPEN if is_open else CLOSED, now_ms), now_ms, by_hand=True
         )
 
+    def isolate(self, sector: int, now_ms: int) -> list[RegionalEvent]:
+        """Opened at once, whatever its failures came to."""
+        return self._sectors_became(self.sectors.force(sector, OPEN, now_ms), now_ms)
+
     def set_cluster(self, cluster: int, *, is_open: bool, now_ms: int) -> list[RegionalEvent]:
         made = self.clusters.force(cluster, OPEN if is_open else CLOSED, now_ms)
         return self._told(Scope.CLUSTER, made, by_hand=True)

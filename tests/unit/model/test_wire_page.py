@@ -120,6 +120,7 @@ def test_every_subject_of_the_fleet_stands_there() -> None:
         subjects.fleet_door("P"),
         subjects.every_fleet_process(),
         subjects.fleet_questions(),
+        subjects.respawns(),
         subjects.fleet_reads(),
         subjects.fleet_changes(),
         subjects.fleet_changes("P"),

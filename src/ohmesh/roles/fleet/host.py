@@ -225,7 +225,7 @@ class FleetHost:
             case ConflictNotice():
                 self._hear_of_conflict(body)
             case Circuit():
-                self._notice(f"Breaker of {body.target or 'the mesh'}: {body.action.value}, {body.reason}.")
+                pass  # the orchestrator routes, and has said so
             case AskContext():
                 self._state_orders.give(body)
             case GiveContext():

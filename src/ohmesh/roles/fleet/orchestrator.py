@@ -64,6 +64,7 @@ from ohmesh.roles.fleet.config import OrchestratorConfig, Seat
 from ohmesh.roles.fleet.conflict_desk import ConflictDesk
 from ohmesh.roles.fleet.conflict_log import ConflictLog
 from ohmesh.roles.fleet.conflict_work import ConflictWork
+from ohmesh.roles.fleet.failure_watch import FailureWatch
 from ohmesh.roles.fleet.fleet_states import FleetStates
 from ohmesh.roles.fleet.lead_keeper import LeadKeeper
 from ohmesh.roles.fleet.operation_store import OperationStore
@@ -127,6 +128,7 @@ class Orchestrator:
         self.questions = Questions(self)
         self.conductor = Conductor(self, ports.state)
         self.guard = RegionGuard(self, ports.state)
+        self.failures = FailureWatch(self, self.guard)
         say: Notice = lambda text: self.notice(text)  # noqa: E731, PLW0108 -- another `notice` may be set later
         log = ConflictLog(ports.log, ports.state, seat.subjects.conflict_log(), say, ports.blobs)
         work = ConflictWork(self, Origins(ports.state, keys or KeyRing()), self.new_conflict_id)
@@ -173,6 +175,7 @@ class Orchestrator:
                     self.conflicts.run,
                     self.states.keep,
                     self.guard.run,
+                    self.failures.run,
                     self.arrivals.learn,
                     self._leads.run,
                     self._feed.run,

@@ -10,6 +10,7 @@ from ohmesh.errors import EngineFailed, Fenced, OhmeshError
 from ohmesh.model.conflict_request import ConflictQuestion
 from ohmesh.model.fleet_breaker import BreakerQuestion
 from ohmesh.model.fleet_care import CareQuestion
+from ohmesh.model.fleet_failure import AskFailures
 from ohmesh.model.fleet_request import Request, StartOperation, decode_request
 from ohmesh.model.fleet_trend import AskTrend
 from ohmesh.model.message import Problem
@@ -61,6 +62,8 @@ class QuestionDesk:
             return await self._trends.answer(question)
         if isinstance(question, BreakerQuestion):
             return await self._of.guard.answer(question)
+        if isinstance(question, AskFailures):
+            return self._of.failures.page()
         if isinstance(question, CareQuestion):
             return await self._caretaker.answer(question)
         return await self._of.questions.answer(question)

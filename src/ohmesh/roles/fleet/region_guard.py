@@ -75,7 +75,11 @@ class RegionGuard:
         self.breaker = RegionalBreaker(topology)
         self._of = orchestrator
         self._state = state
-        self._is_silent = np.zeros(topology.size, bool)  # failed, and was not heard of since
+        self.timeouts = np.zeros(topology.size, np.int64)  # in a row, until an answer
+        self.silent_since_ms = np.zeros(
+            topology.size, np.float64
+        )  # when the first of them was asked; 0: not silent
+        self.failures = np.zeros(topology.sectors, np.int64)  # of each sector, ever
         self._noted: dict[str, None] = {}
         self._dirty = False
         self._probes = 0
@@ -136,25 +140,38 @@ class RegionGuard:
             await asyncio.sleep(LOOK_S)
 
     def _note(self, operation: Operation, now_ms: int) -> None:
-        """Its time is over: who was silent, and who is heard of again."""
+        """Its time is over: who was silent, and who is heard of again. What is ordered about contexts and duties is
+        answered by processes, and says nothing of agents."""
         self._noted[operation.id] = None
         while len(self._noted) > self._of.config.operations:
             del self._noted[next(iter(self._noted))]
+        if is_state_order(operation.request.payload):
+            return
         registry = self._of.registry
         columns = columns_of(list(operation.records))
-        self._is_silent[columns.rows_in(TargetState.READY)] = False
-        self._is_silent[columns.rows_in(TargetState.CONFLICT)] = False
+        for answer in (TargetState.READY, TargetState.CONFLICT):
+            self._heard_of(columns.rows_in(answer))
         silent = columns.rows_in(TargetState.TRANSIT)
         is_human = np.array([one.is_human for one in registry.classes.all])
-        counts = (
-            ~self._is_silent[silent]
-            & (registry.columns.liveness[silent] != OFFLINE)
-            & ~is_human[registry.columns.class_code[silent]]
-        )
-        self._is_silent[silent] = True
-        failed = silent[counts]
+        silent = silent[
+            (registry.columns.liveness[silent] != OFFLINE) & ~is_human[registry.columns.class_code[silent]]
+        ]
+        failed = silent[self.timeouts[silent] == 0]
+        self.silent_since_ms[failed] = operation.started_ms
+        self.timeouts[silent] += 1
         if len(failed):
+            self.failures += np.bincount(
+                failed // registry.topology.sector_size, minlength=len(self.failures)
+            )
             self._tell(self.breaker.failed(failed, now_ms))
+
+    def _heard_of(self, rows: Rows) -> None:
+        self.timeouts[rows] = 0
+        self.silent_since_ms[rows] = 0.0
+
+    def isolate(self, sector: int) -> None:
+        """Because its failures spread; it is probed like any other that is open."""
+        self._tell(self.breaker.isolate(sector, self._now_ms()))
 
     # Probes
 
@@ -229,7 +246,7 @@ class RegionGuard:
             number = part.number(topology) - 1 - topology.sectors
             events = breaker.set_cluster(number, is_open=is_open, now_ms=now_ms)
         if not is_open:
-            self._is_silent[part.rows(topology)] = False
+            self._heard_of(np.arange(part.rows(topology).start, part.rows(topology).stop))
         self._dirty = True
         self._tell(events)
         await self._keep()
