@@ -28,8 +28,8 @@ CARE_COMMANDS: tuple[Command, ...] = (
     Command(
         name="fleet failures",
         summary="List the agents that fail, the class of each failure, and what is done about it.",
-        help="Who is silent is asked again, later and later, and begun anew after 30 s; what does not help is told further "
-        "up. docs/operations.md has every class.",
+        help="Who is silent is asked again, later and later, and begun anew after 30 s; what does not help is told "
+        "further up. docs/operations.md has every class.",
         example="ohmesh fleet failures",
         arguments=_BREAKERS + "FleetFailures",
         result="ohmesh.model.fleet_failure:FailuresPage",
