@@ -7,6 +7,7 @@ snapshot that the projector has passed, because the projector itself starts from
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -32,7 +33,7 @@ class SnapshotConfig:
     than twice this, half of that. A smaller figure costs processor time: encoding a million tasks takes a second or
     two of it, in slices of a few milliseconds with a pause of slice_pause_s after each.
     part_bytes: about so large is one blob of a snapshot.
-    retry_s: pause before what could not be stored is stored again.
+    retry_s: pause before what could not be stored is stored again. told_failures: after so many in a row people hear.
     kept_tasks: where storing takes so long that copies of so many changed tasks are held, it is begun anew."""
 
     after_bytes: int = 64_000_000
@@ -40,6 +41,7 @@ class SnapshotConfig:
     slice_pause_s: float = 0.001
     trim_interval_s: float = 5.0
     retry_s: float = 1.0
+    told_failures: int = 5
     kept_tasks: int = 200_000
 
 
@@ -55,6 +57,7 @@ class Snapshot:
 
 class Snapshots:
     def __init__(self, source: ShardSource, config: SnapshotConfig) -> None:
+        self.notice: Callable[[str], None] = logging.getLogger("ohmesh.dispatcher").warning
         self._source = source
         self._config = config
         self.taken = 0
@@ -127,13 +130,23 @@ class Snapshots:
         await self._until_done(self._source.take_word)
 
     async def _until_done(self, action: Callable[[], Awaitable[None]]) -> None:
+        """However long it takes; who looks after the mesh hears of it when it takes long."""
+        failed = 0
         while True:
             try:
                 await action()
-            except EngineError:
+            except EngineError as error:
+                failed += 1
                 self.failures += 1
+                if failed == self._config.told_failures:
+                    self.notice(
+                        f"Shard {self._source.shard} could not store a snapshot of its tasks {failed} times: {error}. It is "
+                        "tried again; nothing is lost, but its log grows and a takeover takes longer."
+                    )
                 await asyncio.sleep(self._config.retry_s)
             else:
+                if failed >= self._config.told_failures:
+                    self.notice(f"Shard {self._source.shard} stores snapshots of its tasks again.")
                 return
 
     async def trim(self, named: SnapshotTaken | None) -> None:

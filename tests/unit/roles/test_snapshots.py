@@ -84,6 +84,8 @@ def test_a_snapshot_that_is_not_named_yet_trims_nothing() -> None:
 def test_a_snapshot_is_stored_when_the_engine_is_back() -> None:
     async def main(engine: QueueEngine) -> None:
         snapshots = await shard(engine, entries=1, snapshots=[], projected=0)
+        said: list[str] = []
+        snapshots.notice = said.append
         snapshot = snapshots.freeze(TaskTable(), 1, b"digest")
         engine.cluster.kill_server()
         storing = asyncio.ensure_future(snapshots.store(snapshot))
@@ -93,6 +95,9 @@ def test_a_snapshot_is_stored_when_the_engine_is_back() -> None:
         await storing
         assert await engine.side.blobs.get(snapshot.key) == encode_snapshot(TaskTable(), 1, b"digest")
         assert snapshots.failures > 5
+        assert len(said) == 2
+        assert "could not store a snapshot of its tasks 5 times" in said[0]
+        assert said[1] == "Shard 0 stores snapshots of its tasks again."
 
     virtually(main)
 
