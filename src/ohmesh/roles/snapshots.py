@@ -140,8 +140,8 @@ class Snapshots:
                 self.failures += 1
                 if failed == self._config.told_failures:
                     self.notice(
-                        f"Shard {self._source.shard} could not store a snapshot of its tasks {failed} times: {error}. It is "
-                        "tried again; nothing is lost, but its log grows and a takeover takes longer."
+                        f"Shard {self._source.shard} could not store a snapshot of its tasks {failed} times: {error}. "
+                        "It is tried again; nothing is lost, but its log grows and a takeover takes longer."
                     )
                 await asyncio.sleep(self._config.retry_s)
             else:
