@@ -36,7 +36,9 @@ BUILT_AHEAD = (
     "ohmesh.protocols.delivery",
     "ohmesh.protocols.arrival.autonomy",
     "ohmesh.protocols.consensus",
+    "ohmesh.protocols.membership.coordinates",
     "ohmesh.protocols.membership.swim",
+    "ohmesh.policies.reputation",
 )
 
 

@@ -1,4 +1,5 @@
 """Agreement among few: how a handful of processes decide together what no one of them may decide alone.
 
-raft    crash faults, a majority decides           raft/
+raft      crash faults, a majority decides           raft/
+gossip    averages that nobody computes alone        gossip/
 """
