@@ -12,7 +12,8 @@ Then the copy is mounted in its place, and the mesh goes on from there. Who fail
 
     acknowledged    ids that the client, which lives, had heard of before the copy
     missing         of them, in no log afterwards: must be 0 with fsync
-    is_told         status, doctor and events each say that the end of a log was lost
+    is_told         status, doctor and history each say that the end of a log was lost; events say it as long as the
+                    log reaches back so far
     works_on        a hundred tasks submitted afterwards are done
 
 Exit code 1 when fsync lost something, the mesh did not go on, or a loss of the engine alone was not told. (When the
@@ -258,7 +259,7 @@ class Run:
                 works_on = values == [number + 1 for number in range(AFTERWARDS)]
         missing = acknowledged - await self._in_the_logs()
         told_by = await self._tellers(mesh)
-        is_told = set(told_by) >= {"status", "doctor", "events"}
+        is_told = set(told_by) >= {"status", "doctor", "history"}
         return Outcome(
             self.durability, cut, rate, len(acknowledged), len(missing), told_by, is_told, works_on=works_on
         )
